@@ -1,0 +1,1 @@
+"""Cutting columns into chunks, and what is known about each chunk."""

@@ -1,0 +1,1 @@
+"""Lossless codecs: how a block of values is kept in few bytes."""

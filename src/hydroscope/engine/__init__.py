@@ -1,0 +1,1 @@
+"""Providers of threads and of remote tasks."""

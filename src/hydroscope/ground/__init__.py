@@ -1,0 +1,1 @@
+"""Ground floor: errors, limits, compilation. Imports nothing of hydroscope."""

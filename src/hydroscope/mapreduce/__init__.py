@@ -1,0 +1,1 @@
+"""Map/reduce over frames: the task, the plan, the run."""

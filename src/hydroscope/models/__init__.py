@@ -1,0 +1,1 @@
+"""The models, their metrics and their files."""

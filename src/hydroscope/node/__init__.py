@@ -1,0 +1,1 @@
+"""The needs of the upper floors (threads, remote tasks) as Protocols, and jobs."""

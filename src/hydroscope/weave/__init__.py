@@ -1,0 +1,1 @@
+"""The user's row function and compressed chunks, woven into one compiled loop."""
