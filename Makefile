@@ -1,0 +1,46 @@
+# Every target makes its own virtual environment (.venv) from plain python3; nothing else is needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test lint bench soak docs bad-input clean
+.DEFAULT_GOAL := help
+
+help: ## Say what can be made.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# One stamp an extra: made again when pyproject.toml is newer.
+$(VENV)/stamp-%: pyproject.toml | $(BIN)/python
+	$(PIP_INSTALL) --editable '.[$*]'
+	@touch $@
+
+demo: $(VENV)/stamp-demo ## Flights of 2013: load, describe, train, validate, predict, report. Under a minute.
+	$(BIN)/hydroscope demo
+
+test: $(VENV)/stamp-dev ## All tests, on both engines.
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/stamp-dev ## Style, format, types and floors.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/stamp-bench ## The tables of benchmarks/, peers measured in the same run (downloads the peers).
+	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+soak: $(VENV)/stamp-dev ## The property tests with fifty times as many examples.
+	$(BIN)/python -m pytest --hypothesis-profile=soak
+
+docs: $(VENV)/stamp-docs ## The documentation, in site/.
+	$(BIN)/mkdocs build --strict
+
+bad-input: $(VENV)/stamp-dev ## The table of what hydroscope says to bad input.
+	$(BIN)/python -m tests.bad_input
+
+clean: ## Remove what was made, .venv included.
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
