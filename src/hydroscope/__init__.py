@@ -1,1 +1,119 @@
-"""x"""
+"""hydroscope: in-memory analytics you can see inside.
+
+The names below are all a user types; each is loaded when it is first asked for, so that
+`import hydroscope` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hydroscope.node import ports as _ports
+
+if TYPE_CHECKING:
+    from hydroscope.engine.boot import init, shutdown
+    from hydroscope.frame.frame import Frame
+    from hydroscope.ground.errors import (
+        CancelledError,
+        CorruptError,
+        DataError,
+        HydroscopeError,
+        InternalError,
+        UnknownNameError,
+        UserError,
+    )
+    from hydroscope.ingest.read import read, read_csv
+    from hydroscope.mapreduce.task import Keep, MapReduce, full, zeros
+    from hydroscope.models import metrics
+    from hydroscope.models.gbm import GBMClassifier, GBMRegressor
+    from hydroscope.models.store import load_model
+    from hydroscope.node.jobs import Job
+    from hydroscope.node.ports import EngineError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CancelledError",
+    "CorruptError",
+    "DataError",
+    "EngineError",
+    "Frame",
+    "GBMClassifier",
+    "GBMRegressor",
+    "HydroscopeError",
+    "InternalError",
+    "Job",
+    "Keep",
+    "MapReduce",
+    "UnknownNameError",
+    "UserError",
+    "__version__",
+    "full",
+    "init",
+    "load_model",
+    "metrics",
+    "read",
+    "read_csv",
+    "shutdown",
+    "zeros",
+]
+
+_HOME = {
+    "CancelledError": "ground.errors",
+    "CorruptError": "ground.errors",
+    "DataError": "ground.errors",
+    "EngineError": "node.ports",
+    "Frame": "frame.frame",
+    "GBMClassifier": "models.gbm",
+    "GBMRegressor": "models.gbm",
+    "HydroscopeError": "ground.errors",
+    "InternalError": "ground.errors",
+    "Job": "node.jobs",
+    "Keep": "mapreduce.task",
+    "MapReduce": "mapreduce.task",
+    "UnknownNameError": "ground.errors",
+    "UserError": "ground.errors",
+    "full": "mapreduce.task",
+    "init": "engine.boot",
+    "load_model": "models.store",
+    "metrics": "models.metrics",
+    "read": "ingest.read",
+    "read_csv": "ingest.read",
+    "shutdown": "engine.boot",
+    "zeros": "mapreduce.task",
+}
+"""Where each name lives. A name that is its module's last part is the module itself."""
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        if name.startswith("_"):
+            raise AttributeError(f"module 'hydroscope' has no attribute {name!r}")
+        from hydroscope.ground.errors import unknown_name
+
+        raise AttributeError(str(unknown_name("name", name, _HOME, "hydroscope")), name=name, obj=None)
+    module = import_module(f"hydroscope.{home}")
+    value = module if home.endswith(f".{name}") else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+def _boot_engine() -> _ports.Engine:
+    from hydroscope.engine.boot import boot_default
+
+    return boot_default()
+
+
+def _boot_host() -> _ports.Host:
+    from hydroscope.engine.boot import boot_host
+
+    return boot_host()
+
+
+_ports.on_first_use(_boot_engine, _boot_host)

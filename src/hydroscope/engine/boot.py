@@ -1,0 +1,201 @@
+"""Choose and start the engine: `init`, `shutdown`, and what happens when nobody chose."""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from types import TracebackType
+from typing import Self
+
+from hydroscope.ground.errors import UserError, unknown_name
+from hydroscope.node import ports
+
+__all__ = ["Session", "boot_default", "boot_host", "init", "shutdown"]
+
+ENGINES = ("local", "ray")
+THREADS_MAX = 1024
+"""Threads; more is a slip of the finger."""
+
+MEMORY_MIN_BYTES = 80 * 2**20
+"""Bytes; Ray refuses a smaller object store."""
+
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+
+_chosen: Session | None = None
+
+
+class Session:
+    """The engine that `init` started; as a context manager it is shut down at the end of the block."""
+
+    def __init__(self, engine: ports.Engine, asked: tuple[object, ...]) -> None:
+        self.engine = engine
+        self.asked = asked
+        self._before: Session | None = None
+
+    def __repr__(self) -> str:
+        return repr(self.engine)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if _chosen is self:
+            shutdown()
+
+
+def init(
+    engine: str | None = None,
+    threads: int | None = None,
+    memory: int | str | None = None,
+    progress: bool | None = None,
+) -> Session:
+    """Choose where work runs. Optional: the first use starts the local engine.
+
+    Parameters
+    ----------
+    engine : str or None
+        "local" (threads of this process), "ray" (the Ray cluster named by RAY_ADDRESS, else
+        one started on this machine), or "ray://host:port" (that cluster). None: what the
+        environment variable HYDROSCOPE_ENGINE says, else "local".
+    threads : int or None
+        Threads of the local engine, or CPUs of a Ray started here. None: what
+        HYDROSCOPE_THREADS says, else one for each core this process may use.
+    memory : int, str or None
+        Bytes (or "4GB") of the object store of a Ray started here.
+    progress : bool or None
+        Show the progress of long calls. None: what HYDROSCOPE_PROGRESS says ("0": no), else yes.
+
+    Returns
+    -------
+    Session
+        Usable in a `with` statement, which ends with `shutdown()`.
+
+    Notes
+    -----
+    A second call replaces the engine and warns that it did, unless it asks for the same one. Cost:
+    free for "local"; some seconds to start Ray.
+    """
+    global _chosen
+    kind, address = _engine_of(os.environ.get("HYDROSCOPE_ENGINE", "local") if engine is None else engine)
+    n_threads = _threads_of(os.environ.get("HYDROSCOPE_THREADS") if threads is None else threads)
+    memory_bytes = None if memory is None else _bytes_of(memory)
+    _set_progress(progress)
+    asked = (kind, address, n_threads, memory_bytes)
+    if _chosen is not None and _chosen.asked == asked:
+        return _chosen
+    if kind == "local" and memory_bytes is not None:
+        raise UserError(
+            f"memory={memory!r}: the local engine holds its frames in this process and has no store to size; "
+            "leave memory out, or use init('ray', memory=...)"
+        )
+    replaced = _chosen
+    if replaced is not None:
+        warnings.warn(f"hydroscope.init replaces {replaced!r}", UserWarning, stacklevel=2)
+        shutdown()
+    _chosen = Session(_start(kind, address, n_threads, memory_bytes), asked)
+    before = ports.install(_chosen.engine)
+    if before is not None:
+        before.shutdown()
+    return _chosen
+
+
+def shutdown() -> None:
+    """Let go of the engine's threads and connections. The next use starts the default engine anew.
+
+    Frames of the local engine stay usable. Those of a Ray that was started here are gone
+    with it.
+    """
+    global _chosen
+    _chosen = None
+    engine = ports.install(None)
+    if engine is not None:
+        engine.shutdown()
+
+
+def boot_default() -> ports.Engine:
+    """Start the engine that the environment asks for."""
+    kind, address = _engine_of(os.environ.get("HYDROSCOPE_ENGINE", "local"))
+    return _start(kind, address, _threads_of(os.environ.get("HYDROSCOPE_THREADS")), None)
+
+
+def boot_host() -> ports.Host:
+    """Start the host of jobs."""
+    from hydroscope.engine.display import Display
+    from hydroscope.engine.threads import ThreadHost
+
+    return ThreadHost(Display(enabled=os.environ.get("HYDROSCOPE_PROGRESS", "1") != "0"))
+
+
+def n_cores() -> int:
+    """Return how many cores this process may use: its affinity, and its container's quota."""
+    try:
+        n = len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        n = os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+            quota, period = file.read().split()
+        if quota != "max":
+            n = min(n, max(1, int(quota) // int(period)))
+    except (OSError, ValueError):
+        pass
+    return n
+
+
+def _start(kind: str, address: str | None, n_threads: int | None, memory_bytes: int | None) -> ports.Engine:
+    if kind == "local":
+        from hydroscope.engine.local import LocalEngine
+
+        return LocalEngine(n_threads or n_cores())
+    from hydroscope.engine.ray import connect
+
+    return connect(address, n_threads, memory_bytes)
+
+
+def _engine_of(text: str) -> tuple[str, str | None]:
+    """Return kind and address."""
+    if not isinstance(text, str):
+        raise UserError(f"engine={text!r} must be 'local', 'ray' or 'ray://host:port'")
+    if text in ENGINES:
+        return text, None
+    if text.startswith("ray://"):
+        if re.fullmatch(r"ray://[^\s/:]+:\d{1,5}", text) is None or int(text.rsplit(":", 1)[1]) > 65_535:
+            raise UserError(f"engine={text!r} must look like 'ray://host:port', port up to 65535")
+        return "ray", text
+    raise unknown_name("engine", text, (*ENGINES, "ray://host:port"), "hydroscope")
+
+
+def _threads_of(value: object) -> int | None:
+    if value is None:
+        return None
+    text = str(value)
+    if isinstance(value, bool) or re.fullmatch(r"\d{1,9}", text) is None or not 1 <= int(text) <= THREADS_MAX:
+        raise UserError(
+            f"threads={value!r} must be a whole number from 1 to {THREADS_MAX}; leave it out for one a core"
+        )
+    return int(text)
+
+
+def _bytes_of(value: int | str) -> int:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)", str(value).strip())
+    unit = _UNITS.get(match[2].upper()) if match is not None else None
+    if match is None or unit is None or isinstance(value, bool):
+        raise UserError(f"memory={value!r} must be a number of bytes or a text such as '4GB' or '512MiB'")
+    size_bytes = int(float(match[1]) * unit)
+    if size_bytes < MEMORY_MIN_BYTES:
+        raise UserError(f"memory={value!r} is below the least Ray can work with, {MEMORY_MIN_BYTES / 2**20:.0f} MiB")
+    return size_bytes
+
+
+def _set_progress(progress: bool | None) -> None:
+    if progress is None:
+        return
+    from hydroscope.engine.threads import ThreadHost
+
+    host = ports.host()
+    if isinstance(host, ThreadHost):
+        host.display.enabled = bool(progress)
