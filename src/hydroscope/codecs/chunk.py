@@ -27,10 +27,11 @@ class Chunk:
         Rows held, and how many of them are missing (exact: 0 lets loops drop the test).
     bias, step, decimals : int
         INT8..INT32: value = (bias + step * raw) / 10**decimals, where decimals = 0 in
-        integer columns; |bias + step * raw| <= 2**53 and decimals <= 22 in real columns, so
-        that the division is the correctly rounded decimal. CONSTANT: `bias` is the integer,
-        or the bits of the float64. SPARSE: `bias` is 0 when absent rows are zero, 1 when
-        they are missing. Otherwise 0, 1, 0.
+        integer columns; |bias + step * raw| <= 2**51 and decimals <= 22 in real columns, so
+        that the division is the correctly rounded decimal; 1 <= step < 2**63. CONSTANT:
+        `bias` is the integer, or the bits of the float64 as int64. SPARSE: `bias` is 0 when
+        absent rows are zero (+0.0), 1 when they are missing. STRING: see `codecs.text`.
+        Otherwise 0, 1, 0.
     buffers : tuple of ndarray
         Flat, contiguous, read-only, little-endian. BIT and CRUMB: uint8, row 0 in the
         lowest bits. INT8/16/32: unsigned raw. DICT8/16: raw index, then the table (int64

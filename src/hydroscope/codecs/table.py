@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["CODECS", "Codec", "CodecRow"]
+import numpy as np
+
+__all__ = ["CODECS", "MANTISSA_MAX", "MAX_DECIMALS", "RAW_CODECS", "Codec", "CodecRow"]
 
 
 class Codec(IntEnum):
@@ -32,6 +34,17 @@ class Codec(IntEnum):
     UUID = 13
     STRING = 14
     STRING_DICT = 15
+
+
+RAW_CODECS = {Codec.INT8: np.dtype(np.uint8), Codec.INT16: np.dtype(np.uint16), Codec.INT32: np.dtype(np.uint32)}
+"""The codecs of biased, stepped raw values, narrowest first; the largest raw value says missing."""
+
+MAX_DECIMALS = 22
+"""10**22 is the largest power of ten that a float64 holds exactly."""
+
+MANTISSA_MAX = 2**51
+"""Within it, different mantissas of the same decimals are different float64, and rounding
+value * 10**decimals finds the mantissa (two roundings, each off by 2**-53 at most)."""
 
 
 @dataclass(frozen=True, slots=True)
