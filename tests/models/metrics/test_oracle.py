@@ -58,21 +58,26 @@ def test_roc_and_max_f1(seed, weighted):
     np.testing.assert_array_equal(curve["threshold"], thresholds)
     np.testing.assert_allclose(curve["fpr"], fpr, atol=1e-12)
     np.testing.assert_allclose(curve["tpr"], tpr, atol=1e-12)
-    f1 = [oracle.f1_score(actual, score >= at, sample_weight=weight) for at in np.unique(score[kept])]
-    assert found.max_f1 == pytest.approx(max(f1), abs=1e-12)
-    assert oracle.f1_score(actual, score >= found.max_f1_threshold, sample_weight=weight) == pytest.approx(max(f1))
+    precision, recall, _ = oracle.precision_recall_curve(actual[kept], score[kept], sample_weight=weight[kept])
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-300)
+    assert found.max_f1 == pytest.approx(f1.max(), abs=1e-12)
+    best = oracle.f1_score(actual, score >= found.max_f1_threshold, sample_weight=weight)
+    assert best == pytest.approx(f1.max(), abs=1e-12)
 
 
 @given(st.integers(0, 10_000))
 def test_threshold_table(seed):
     actual, score, _ = binary_sample(seed, weighted=False)
     table = binary(actual, score).thresholds(None)
-    for row, at in enumerate(table["threshold"]):
-        said = score >= at
-        assert table["precision"][row] == pytest.approx(oracle.precision_score(actual, said))
-        assert table["recall"][row] == pytest.approx(oracle.recall_score(actual, said))
-        assert table["f1"][row] == pytest.approx(oracle.f1_score(actual, said))
-        assert table["accuracy"][row] == pytest.approx(oracle.accuracy_score(actual, said))
+    rows = np.random.default_rng(seed)
+    precision, recall, thresholds = oracle.precision_recall_curve(actual, score)
+    np.testing.assert_array_equal(table["threshold"], thresholds[::-1])
+    np.testing.assert_allclose(table["precision"], precision[-2::-1], atol=1e-12)
+    np.testing.assert_allclose(table["recall"], recall[-2::-1], atol=1e-12)
+    row = int(rows.integers(len(table)))
+    said = score >= table["threshold"][row]
+    assert table["f1"][row] == pytest.approx(oracle.f1_score(actual, said))
+    assert table["accuracy"][row] == pytest.approx(oracle.accuracy_score(actual, said))
 
 
 @given(st.integers(0, 10_000), st.booleans())
