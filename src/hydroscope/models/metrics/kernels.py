@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hydroscope.ground.jit import kernel
+from hydroscope.ground.jit import typed_kernel
 
 __all__ = [
     "TILE_ROWS",
@@ -27,7 +27,7 @@ TILE_ROWS = 1_024
 EPS = 2.0**-52
 
 
-@kernel
+@typed_kernel("const f8[], const f8[], f8[], i8[], i8[]")
 def merge_sorted(
     positives: F64,  # IN (n_positives,) ascending
     negatives: F64,  # IN (n_negatives,) ascending
@@ -55,7 +55,7 @@ def merge_sorted(
     return n
 
 
-@kernel
+@typed_kernel("const i8[], const f8[], const f8[], const f8[], f8[], f8[], f8[]")
 def cumulate_sorted(
     order: I64,  # IN (n,) rows by descending score
     actual: F64,  # IN (n,) 0.0 or 1.0
@@ -90,7 +90,7 @@ def cumulate_sorted(
     return n
 
 
-@kernel
+@typed_kernel("const f8[], const f8[], const f8[], f8[], f8[]")
 def binary_losses(
     actual: F64,  # IN (n,) 0.0 or 1.0
     score: F64,  # IN (n,)
@@ -111,33 +111,34 @@ def binary_losses(
         squared[tile] = square_sum
 
 
-@kernel
+@typed_kernel("const i8[], const f8[], const f8[], f8[], f8[], f8[], f8[]")
 def multinomial_pass(
     actual: I64,  # IN (n,) codes
-    probabilities: F64,  # IN (n, n_classes)
+    probabilities: F64,  # IN (n * n_classes,) row by row
     weight: F64,  # IN (n,), or (0,) for ones
-    confusion: F64,  # OUT (n_classes, n_classes), zeros: actual, predicted
+    confusion: F64,  # OUT (n_classes * n_classes,), zeros: by actual, then predicted class
     ranks: F64,  # OUT (n_classes,), zeros: weight by rank of the true class
     log_loss: F64,  # OUT (n_tiles,)
     squared: F64,  # OUT (n_tiles,)
 ) -> None:
     """Count confusions and ranks, and write each tile's sums. O(n * n_classes)."""
-    n_classes = probabilities.shape[1]
+    n_classes = len(ranks)
     for tile in range(len(log_loss)):
         log_sum = square_sum = 0.0
         for row in range(tile * TILE_ROWS, min((tile + 1) * TILE_ROWS, len(actual))):
             w = weight[row] if len(weight) > 0 else 1.0
             true = actual[row]
-            chance = probabilities[row, true]
+            first = row * n_classes
+            chance = probabilities[first + true]
             best = 0
             rank = 0
             for c in range(n_classes):
-                p = probabilities[row, c]
-                if p > probabilities[row, best]:
+                p = probabilities[first + c]
+                if p > probabilities[first + best]:
                     best = c
                 if p > chance or (p == chance and c < true):
                     rank += 1
-            confusion[true, best] += w
+            confusion[true * n_classes + best] += w
             ranks[rank] += w
             log_sum -= w * np.log(max(chance, EPS))
             square_sum += w * (1.0 - chance) * (1.0 - chance)
@@ -145,7 +146,7 @@ def multinomial_pass(
         squared[tile] = square_sum
 
 
-@kernel
+@typed_kernel("const f8[], const f8[], const f8[], f8, f8[], f8[], f8[]")
 def regression_sums(
     actual: F64,  # IN (n,)
     predicted: F64,  # IN (n,)

@@ -126,7 +126,7 @@ def multinomial(
     counts = np.zeros((len(classes), len(classes)))
     ranks = np.zeros(len(classes))
     sums = tiles(rows.n_rows, 2)
-    kernels.multinomial_pass(kept, rows.of(table), rows.weights, counts, ranks, sums[0], sums[1])
+    kernels.multinomial_pass(kept, rows.of(table).ravel(), rows.weights, counts.ravel(), ranks, sums[0], sums[1])
     confusion = ConfusionMatrix(tuple(classes), counts)
     mse = total(sums[1]) / rows.weight
     return MultinomialMetrics(
