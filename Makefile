@@ -31,7 +31,7 @@ lint: $(VENV)/stamp-dev ## Style, format, types and floors.
 	$(BIN)/lint-imports
 
 bench: $(VENV)/stamp-bench ## The tables of benchmarks/, peers measured in the same run (downloads the peers).
-	@set -e; for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	$(BIN)/python -m benchmarks
 
 soak: $(VENV)/stamp-dev ## The property tests with fifty times as many examples.
 	$(BIN)/python -m pytest --hypothesis-profile=soak
