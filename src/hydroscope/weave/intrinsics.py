@@ -1,0 +1,3 @@
+"""What generated loops need and Numba's Python does not offer: loads by address, exact decimals, bits."""
+
+from __future__ import annotations
