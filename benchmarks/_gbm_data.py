@@ -53,7 +53,7 @@ def numeric(n_rows: int, seed: int = 1) -> Table:
     signal = 0.45 * raw[0] * raw[1] - 0.40 * derived[0] + 0.35 * np.sin(2 * raw[2]) + 0.30 * derived[1] * raw[5]
     signal += 0.30 * np.where(raw[3] > 1.2, raw[4], -raw[6]) + 0.25 * raw[8] ** 2 - 0.20 * derived[3] + 0.15 * raw[10]
     signal += 0.25 * raw[12] * (raw[13] > 0) - 0.10 * raw[14] * raw[16]
-    signal = 1.05 * (signal - signal.mean())
+    signal = 1.4 * (signal - signal.mean())
     features = [*raw, *derived]
     columns = {f"f{i:02d}": np.ascontiguousarray(column) for i, column in enumerate(features)}
     return Table("28 numeric", columns, _labels(rng, signal), {})
