@@ -215,7 +215,7 @@ def item_note(function: Callable[..., Any], index: int, n_items: int) -> str:
 
 def _refuse_foreign(value: object) -> None:
     """Refuse a handle of a Ray engine: what it stands for is not in this process."""
-    if type(value).__name__ == "ObjectRef":
+    if type(value).__name__.endswith("ObjectRef"):
         raise UserError(
             "this data lives on a Ray engine that is no longer in use; "
             "choose it again with hydroscope.init('ray'), or load the data again"

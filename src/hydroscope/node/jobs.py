@@ -203,8 +203,8 @@ class Job:
         _job.set(self)
         _part.set(None)
         try:
+            self.check()  # cancelled before it began: straight from CREATED to CANCELLED
             self._begin()
-            self.check()
             value = function(*args, **kwargs)
         except BaseException as error:  # a thread has no caller: whoever asks for the result gets it
             self._end(error)
@@ -244,10 +244,10 @@ def running(description: str) -> Generator[Job]:
     job_token, part_token = _job.set(job), _part.set(None)
     hide: Callable[[], None] | None = None
     try:
+        job.check()
         job._begin()
         if job.parent is None:
             hide = ports.host().show(job)
-        job.check()
         yield job
     except BaseException as error:
         job._end(error)

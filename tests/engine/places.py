@@ -1,0 +1,83 @@
+"""Work that tests send to engines: module-level functions, which a worker process can import."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hydroscope.node import jobs, ports
+
+
+def double(x: Any) -> Any:
+    return 2 * x
+
+
+def signs(x: int) -> tuple[int, int]:
+    return x, -x
+
+
+def add(left: Any, right: Any) -> Any:
+    return left + right
+
+
+def join(left: str, right: str) -> str:
+    """Not associative in what it returns, so that it shows the shape of the tree."""
+    return f"({left}{right})"
+
+
+def put_into(left: list[int], right: list[int]) -> list[int]:
+    return [*left, *right]
+
+
+def total(values: npt.NDArray[np.float64]) -> float:
+    return float(values.sum())
+
+
+def ones(n: int) -> npt.NDArray[np.float64]:
+    return np.ones(n)
+
+
+def fail_at(index: int, bad: tuple[int, ...]) -> int:
+    if index in bad:
+        raise LookupError(f"item {index} is bad")
+    return index
+
+
+class UnsendableError(Exception):
+    """Holds what no process can send to another."""
+
+    def __init__(self) -> None:
+        super().__init__("kept here")
+        self.local = lambda: None
+
+
+def fail_unsendable(_: int) -> None:
+    raise UnsendableError
+
+
+def die(_: int) -> None:
+    os._exit(3)
+
+
+def surroundings(_: int) -> tuple[int, str, int, bool]:
+    engine = ports.current()
+    return os.getpid(), engine.name, engine.n_threads, jobs.current() is None
+
+
+def nested(n: int) -> Any:
+    """A map, a reduce and a parallel inside an item."""
+    engine = ports.current()
+    doubled = engine.get(engine.map(double, [(i,) for i in range(n)]))
+    return engine.reduce(add, doubled) + sum(engine.parallel(double, n))
+
+
+def wait_for(started: str, until: str) -> str:
+    """Say that it runs, and run until told to stop (or interrupted)."""
+    Path(started).touch()
+    while not Path(until).exists():
+        pass
+    return started
