@@ -85,9 +85,8 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         return
     if report.failed:
         _outcomes[behaviour][engine_name] = "FAILS"
-    elif report.when == "call":
-        if _outcomes[behaviour].get(engine_name) != "FAILS":
-            _outcomes[behaviour][engine_name] = "gap" if report.skipped else "yes"
+    elif report.when == "call" and _outcomes[behaviour].get(engine_name) != "FAILS":
+        _outcomes[behaviour][engine_name] = "gap" if report.skipped else "yes"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -46,7 +46,7 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a FutureWarning about GPUs
 }
 _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-"""How Ray is told to use 127.0.0.1, also on Linux: an explicit address it would replace by an outward one."""
+"""How Ray is told to use 127.0.0.1, on Linux too: given as an address, it would be replaced by an outward one."""
 
 
 def connect(address: str | None, n_threads: int | None, memory_bytes: int | None) -> RayEngine:
@@ -61,7 +61,7 @@ def connect(address: str | None, n_threads: int | None, memory_bytes: int | None
         CPUs and size of the object store of a new one; None: as many as there are, what Ray thinks fit.
     """
     address = address or os.environ.get("RAY_ADDRESS") or None
-    with _environment(_QUIET if address else _QUIET | _LOOPBACK):
+    with _environment(_QUIET):
         try:
             import ray
         except ImportError as error:
@@ -75,14 +75,7 @@ def connect(address: str | None, n_threads: int | None, memory_bytes: int | None
             if address is not None:
                 ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
             else:
-                ray.init(
-                    address="local",
-                    num_cpus=n_threads,
-                    object_store_memory=memory_bytes,
-                    include_dashboard=False,
-                    logging_level=logging.ERROR,
-                    log_to_driver=False,
-                )
+                _start(ray, n_threads, memory_bytes)
         except Exception as error:
             where = f"at {address!r}" if address else "on this machine"
             step = "start one with `ray start --head`, or use init('ray')" if address else "or use init('local')"
@@ -307,6 +300,26 @@ def enter_worker() -> None:
 
 
 _in_worker: list[bool] = []
+
+
+def _start(ray: Any, n_threads: int | None, memory_bytes: int | None) -> None:
+    """Start a small, quiet cluster on this machine that only this machine can reach."""
+    from ray._private import ray_constants
+
+    enabled = ray_constants.ENABLE_RAY_CLUSTER  # Ray read the environment when it was imported
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        with _environment(_LOOPBACK):  # and its processes read it now
+            ray.init(
+                address="local",
+                num_cpus=n_threads,
+                object_store_memory=memory_bytes,
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = enabled
 
 
 def _home(ray: Any, error: BaseException) -> BaseException:

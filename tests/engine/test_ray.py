@@ -1,0 +1,94 @@
+"""The Ray engine beyond what all engines promise: lost workers, lineage, back-pressure, loopback."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.engine import places
+
+from hydroscope.engine.local import LocalEngine
+from hydroscope.engine.ray import TASKS_PER_CPU, Flight, RayEngine
+from hydroscope.ground.errors import HydroscopeError
+from hydroscope.node.ports import EngineError
+
+
+def test_a_worker_that_dies_is_named(ray_engine: RayEngine) -> None:
+    with pytest.raises(EngineError, match=r"a Ray worker was lost.*WorkerCrashedError") as caught:
+        ray_engine.map(places.die, [(0,)])
+    assert "in item 0 of 1 of tests.engine.places.die" in caught.value.__notes__
+    assert ray_engine.get(ray_engine.map(places.double, [(1,)])) == [2]
+
+
+def test_an_error_brings_the_workers_traceback(ray_engine: RayEngine) -> None:
+    with pytest.raises(LookupError) as caught:
+        ray_engine.map(places.fail_at, [(0, (0,))])
+    notes = "\n".join(caught.value.__notes__)
+    assert "places.py" in notes
+    assert "ip=127.0.0.1" in notes
+    assert "\x1b" not in notes
+
+
+def test_an_error_that_cannot_be_sent_is_told(ray_engine: RayEngine) -> None:
+    with pytest.raises(HydroscopeError, match="cannot be sent between processes") as caught:
+        ray_engine.map(places.fail_unsendable, [(0,)])
+    assert "UnsendableError: kept here" in str(caught.value)
+
+
+def test_items_run_in_other_processes_outside_any_job(ray_engine: RayEngine) -> None:
+    [(pid, _, _, no_job)] = ray_engine.get(ray_engine.map(places.surroundings, [(0,)]))
+    assert pid != os.getpid()
+    assert no_job
+
+
+def test_values_of_another_process_are_read_only(ray_engine: RayEngine) -> None:
+    [handle] = ray_engine.map(places.ones, [(300_000,)])
+    values = ray_engine.get(handle)
+    assert not values.flags.writeable
+    np.testing.assert_array_equal(values, np.ones(300_000))
+
+
+def test_no_more_than_so_many_tasks_are_in_flight(ray_engine: RayEngine) -> None:
+    most = 0
+
+    class Watched(Flight):
+        def _land(self, waited_for: list[Any]) -> None:
+            nonlocal most
+            most = max(most, len(self._pending))
+            super()._land(waited_for)
+
+    task = ray_engine._task("map", places.double, 1)
+    flight = Watched(ray_engine._ray, task, [(i,) for i in range(60)], 2 * TASKS_PER_CPU)
+    flight.land_all(counted=False)
+    assert len(flight.handles) == 60
+    assert most == 2 * TASKS_PER_CPU
+
+
+def test_a_function_is_wrapped_once(ray_engine: RayEngine) -> None:
+    before = ray_engine._task.cache_info().misses
+    for _ in range(3):
+        ray_engine.map(places.total, [(np.ones(2),)])
+    assert ray_engine._task.cache_info().misses <= before + 1
+
+
+def test_a_function_that_cannot_be_hashed_works(ray_engine: RayEngine) -> None:
+    class Unhashable:
+        __hash__ = None  # type: ignore[assignment]
+
+        def __call__(self, x: int) -> int:
+            return x + 1
+
+    assert ray_engine.get(ray_engine.map(Unhashable(), [(1,)])) == [2]
+
+
+def test_ray_listens_on_the_loopback_interface_only(ray_engine: RayEngine) -> None:
+    import ray
+
+    assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}
+
+
+def test_data_of_the_local_engine_can_be_used(ray_engine: RayEngine, local: LocalEngine) -> None:
+    made = local.map(places.ones, [(10,), (20,)])
+    assert ray_engine.get(ray_engine.map(places.total, [(value,) for value in made])) == [10.0, 20.0]
