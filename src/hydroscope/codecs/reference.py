@@ -156,11 +156,12 @@ def _small(mantissa: Ints, decimals: int, n_missing: int) -> Iterator[Chunk]:
     missing = mantissa == INT_MISSING
     unit = 10**decimals
     present = mantissa[~missing]
+    present_or_zero = np.where(missing, 0, mantissa)
     if n_missing == 0 and np.all((present == 0) | (present == unit)):
         bits = np.packbits(mantissa != 0, bitorder="little")
         yield Chunk(Codec.BIT, len(mantissa), 0, buffers=(bits,))
     if np.all((present == 0) | (present == unit) | (present == 2 * unit)):
-        raw = np.where(missing, 3, mantissa // unit).astype(np.uint8)
+        raw = np.where(missing, 3, 1 * (present_or_zero != 0) + (present_or_zero == 2 * unit)).astype(np.uint8)
         raw = np.pad(raw, (0, -len(raw) % 4)).reshape(-1, 4)
         crumbs = raw[:, 0] | raw[:, 1] << 2 | raw[:, 2] << 4 | raw[:, 3] << 6
         yield Chunk(Codec.CRUMB, len(mantissa), n_missing, buffers=(crumbs.astype(np.uint8),))

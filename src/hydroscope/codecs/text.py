@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hydroscope.codecs.chunk import Chunk
-from hydroscope.codecs.encode import encode_int
 from hydroscope.codecs.decode import decode_int
+from hydroscope.codecs.encode import encode_int
 from hydroscope.codecs.table import Codec
 from hydroscope.ground.limits import INT_MISSING
 

@@ -1,0 +1,318 @@
+"""The compiled passes behind `encode` and `decode`; what they mean is in `reference`.
+
+A *word* is an int64: an integer, the mantissa of a decimal, or the bits of a float64. One
+signature a kernel, so that a first use compiles few of them: buffers of several widths are
+all passed, and all but one are empty.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from hydroscope.codecs.table import MANTISSA_MAX, MAX_DECIMALS
+from hydroscope.ground.jit import kernel, typed_kernel
+from hydroscope.ground.limits import INT_MISSING
+
+__all__ = [
+    "canonical_words",
+    "common_mantissas",
+    "common_step",
+    "decimal_mantissas",
+    "dictionary",
+    "fits_float32",
+    "gather",
+    "look_up",
+    "pack",
+    "pack_small",
+    "unpack_int",
+    "unpack_real",
+    "unpack_small",
+    "word_stats",
+]
+
+Ints = npt.NDArray[np.int64]
+Reals = npt.NDArray[np.float64]
+U8 = npt.NDArray[np.uint8]
+U16 = npt.NDArray[np.uint16]
+U32 = npt.NDArray[np.uint32]
+
+_INT_MAX = 2**63 - 1
+_NAN_BITS = 0x7FF8000000000000
+_BLOCK = 1024
+_POWERS = np.array([float(10**d) for d in range(MAX_DECIMALS + 1)])
+_INT_POWERS = np.array([10 ** min(d, 18) for d in range(MAX_DECIMALS + 1)], dtype=np.int64)
+_MANTISSA_MAX = float(MANTISSA_MAX)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_SKETCH_BITS = 19
+
+
+@typed_kernel("const i8[], i8")
+def word_stats(words: Ints, missing: int) -> tuple[int, int, int, int]:
+    """Return the numbers of missing and of zero words, and the least and largest of the rest."""
+    n_missing = n_zero = 0
+    low, high = _INT_MAX, INT_MISSING
+    for word in words:
+        absent = word == missing
+        n_missing += absent
+        n_zero += word == 0
+        low = min(low, _INT_MAX if absent else word)
+        high = max(high, INT_MISSING if absent else word)
+    return n_missing, n_zero, low, high
+
+
+@typed_kernel("const i8[], i8, u8, u8")
+def common_step(words: Ints, base: int, start: int, enough: int) -> int:
+    """Return the greatest common divisor of start and all word - base, or 1 if below `enough`."""
+    step = np.uint64(start)
+    for word in words:
+        if word != INT_MISSING:
+            distance = np.uint64(word) - np.uint64(base)
+            rest = distance % step
+            if rest != 0:
+                while rest != 0:
+                    step, rest = rest, step % rest
+                if step < enough:
+                    return np.uint64(1)  # type: ignore[return-value]
+    return step  # type: ignore[return-value]
+
+
+@typed_kernel("const i8[], i8, u2[], i8[]")
+def dictionary(words: Ints, limit: int, codes: U16, table: Ints) -> int:
+    """Number distinct words by first appearance; return how many, or -1 if more than `limit`.
+
+    A sketch goes first: words are hashed to single bits of a bitmap, whose population can
+    only be below the number of distinct words. It rejects columns of many values at 1 ns a
+    row, and with certainty.
+    """
+    sketch = np.zeros(1 << (_SKETCH_BITS - 6), dtype=np.uint64)
+    population = 0
+    for start in range(0, len(words), _BLOCK):
+        for i in range(start, min(start + _BLOCK, len(words))):
+            bit = _mix(words[i]) >> np.uint64(64 - _SKETCH_BITS)
+            cell = bit >> np.uint64(6)
+            mask = np.uint64(1) << (bit & np.uint64(63))
+            population += (sketch[cell] & mask) == 0
+            sketch[cell] |= mask
+        if population > limit:
+            return -1
+    n_slots = 256
+    while n_slots < 2 * min(limit, len(words)):
+        n_slots *= 2
+    slots = np.zeros(n_slots, dtype=np.int32)  # 0: free, otherwise 1 + code
+    last = n_slots - 1
+    n_distinct = 0
+    for i in range(len(words)):
+        word = words[i]
+        slot = np.int64(_mix(word) >> np.uint64(32)) & last
+        while slots[slot] != 0 and table[slots[slot] - 1] != word:
+            slot = (slot + 1) & last
+        if slots[slot] == 0:
+            if n_distinct == limit:
+                return -1
+            table[n_distinct] = word
+            n_distinct += 1
+            slots[slot] = n_distinct
+        codes[i] = slots[slot] - 1
+    return n_distinct
+
+
+@kernel
+def _mix(word: int) -> np.uint64:
+    mixed = np.uint64(word)
+    mixed ^= mixed >> np.uint64(32)
+    return mixed * _GOLDEN
+
+
+@typed_kernel("const i8[], i8, i8, u4, u1[], u2[], u4[]")
+def pack(words: Ints, bias: int, shift: int, inverse: int, raw8: U8, raw16: U16, raw32: U32) -> None:
+    """Write (word - bias) / (odd << shift) to the buffer that is not empty, its largest where missing.
+
+    The quotient is known to be whole and to fit into 32 bits, so it is a product with the
+    inverse of the odd part modulo 2**32: no division.
+    """
+    factor = np.uint32(inverse)
+    base, places = np.uint64(bias), np.uint64(shift)
+    for i in range(len(raw8)):
+        raw = np.uint32((np.uint64(words[i]) - base) >> places) * factor
+        raw8[i] = np.uint8(255) if words[i] == INT_MISSING else np.uint8(raw)
+    for i in range(len(raw16)):
+        raw = np.uint32((np.uint64(words[i]) - base) >> places) * factor
+        raw16[i] = np.uint16(65535) if words[i] == INT_MISSING else np.uint16(raw)
+    for i in range(len(raw32)):
+        raw = np.uint32((np.uint64(words[i]) - base) >> places) * factor
+        raw32[i] = np.uint32(0xFFFFFFFF) if words[i] == INT_MISSING else np.uint32(raw)
+
+
+@typed_kernel("const i8[], i8, i8, u1[]")
+def pack_small(words: Ints, unit: int, width: int, out: U8) -> None:
+    """Write words 0, unit and 2 * unit as 0, 1 and 2, missing as 3, in `width` bits each."""
+    per_byte = 8 // width
+    n_whole = len(words) // per_byte
+    for i in range(len(out)):
+        packed = 0
+        first = i * per_byte
+        for j in range(per_byte if i < n_whole else len(words) - first):
+            word = words[first + j]
+            raw = (word != 0) + (word == 2 * unit) + 2 * (word == INT_MISSING)
+            packed |= raw << (j * width)
+        out[i] = packed
+
+
+@typed_kernel("const i8[], i8, u2[], i8[]")
+def gather(words: Ints, fill: int, rows: U16, present: Ints) -> None:
+    """Write the rows whose word is not `fill`, and those words."""
+    n_present = 0
+    for i in range(len(words)):
+        if words[i] != fill:
+            rows[n_present] = i
+            present[n_present] = words[i]
+            n_present += 1
+
+
+@typed_kernel("const f8[], i8[]")
+def canonical_words(values: Reals, words: Ints) -> None:
+    """Write the bits of the values, those of the canonical NaN for every NaN."""
+    bits = values.view(np.int64)
+    for i in range(len(values)):
+        words[i] = bits[i] if values[i] == values[i] else _NAN_BITS
+
+
+@typed_kernel("const f8[]")
+def fits_float32(values: Reals) -> bool:
+    """Tell whether float32 holds every value exactly (NaN counts as held)."""
+    for start in range(0, len(values), _BLOCK):
+        n_lossy = 0
+        for i in range(start, min(start + _BLOCK, len(values))):
+            value = values[i]
+            n_lossy += (np.float64(np.float32(value)) != value) & (value == value)
+        if n_lossy:
+            return False
+    return True
+
+
+@kernel
+def _is_decimal(value: float, power: float) -> bool:
+    mantissa = np.rint(value * power)
+    return bool((mantissa / power == value) & (abs(mantissa) <= _MANTISSA_MAX))
+
+
+@kernel
+def _more_decimals(value: float, decimals: int) -> int:
+    """Return the fewest decimals, from `decimals` up, that give the value, or -1."""
+    if value != value:
+        return decimals
+    if value == 0.0:
+        return decimals if 1.0 / value > 0.0 else -1
+    while decimals <= MAX_DECIMALS:
+        if _is_decimal(value, _POWERS[decimals]):
+            return decimals
+        decimals += 1
+    return -1
+
+
+@typed_kernel("const f8[], i8[]")
+def decimal_mantissas(values: Reals, mantissas: Ints) -> int:
+    """Write value * 10**decimals for the fewest decimals that are exact; return them, or -1.
+
+    A sample finds the decimals; a value that needs more starts the pass again, which ends
+    at the first value that has no such form: for noise, at once.
+    """
+    bits = values.view(np.int64)
+    decimals = 0
+    for i in range(0, len(values), max(1, len(values) // 64)):
+        decimals = _more_decimals(values[i], decimals)
+        if decimals < 0:
+            return -1
+    start = 0
+    while start < len(values):
+        stop = min(start + _BLOCK, len(values))
+        power = _POWERS[decimals]
+        n_other = 0
+        for i in range(start, stop):
+            value = values[i]
+            mantissa = np.rint(value * power)
+            exact = (mantissa / power == value) & (abs(mantissa) <= _MANTISSA_MAX) & (bits[i] != INT_MISSING)
+            missing = value != value
+            mantissas[i] = INT_MISSING if missing else np.int64(mantissa if exact else 0.0)
+            n_other += not (exact | missing)
+        if n_other == 0:
+            start = stop
+            continue
+        more = decimals
+        for i in range(start, stop):
+            more = _more_decimals(values[i], more)
+            if more < 0:
+                return -1
+        decimals = more
+        start = 0
+    return decimals
+
+
+@typed_kernel("const i8[], const u1[], i8[]")
+def common_mantissas(mantissas: Ints, decimals: U8, out: Ints) -> tuple[int, bool]:
+    """Bring mantissas to the largest number of decimals; return it, and whether `out` was needed.
+
+    -1 instead when a mantissa would pass 2**51. `out` is left alone when all rows agree.
+    """
+    most, fewest = 0, 255
+    for i in range(len(mantissas)):
+        missing = mantissas[i] == INT_MISSING
+        most = max(most, 0 if missing else np.int64(decimals[i]))
+        fewest = min(fewest, 255 if missing else np.int64(decimals[i]))
+    uniform = most <= fewest
+    if most > MAX_DECIMALS:
+        return -1, uniform
+    n_wide = 0
+    if uniform:
+        for i in range(len(mantissas)):
+            n_wide += (abs(mantissas[i]) > MANTISSA_MAX) & (mantissas[i] != INT_MISSING)
+    else:
+        for i in range(len(mantissas)):
+            mantissa = mantissas[i]
+            missing = mantissa == INT_MISSING
+            more = 0 if missing else most - np.int64(decimals[i])
+            n_wide += (abs(np.float64(mantissa) * _POWERS[more]) > _MANTISSA_MAX) & (not missing)
+            out[i] = mantissa * _INT_POWERS[more]
+    return (-1 if n_wide else most), uniform
+
+
+@typed_kernel("const u1[], const u2[], const u4[], i8, i8, i8[]")
+def unpack_int(raw8: U8, raw16: U16, raw32: U32, bias: int, step: int, out: Ints) -> None:
+    """Write bias + step * raw, INT_MISSING where raw is the largest of its type."""
+    for i in range(len(raw8)):
+        out[i] = INT_MISSING if raw8[i] == 255 else bias + step * np.int64(raw8[i])
+    for i in range(len(raw16)):
+        out[i] = INT_MISSING if raw16[i] == 65535 else bias + step * np.int64(raw16[i])
+    for i in range(len(raw32)):
+        out[i] = INT_MISSING if raw32[i] == 0xFFFFFFFF else bias + step * np.int64(raw32[i])
+
+
+@typed_kernel("const u1[], const u2[], const u4[], i8, i8, f8, f8[]")
+def unpack_real(raw8: U8, raw16: U16, raw32: U32, bias: int, step: int, power: float, out: Reals) -> None:
+    """Write (bias + step * raw) / power, NaN where raw is the largest of its type."""
+    low, by = np.float64(bias), np.float64(step)
+    for i in range(len(raw8)):
+        out[i] = np.nan if raw8[i] == 255 else (low + by * np.float64(raw8[i])) / power
+    for i in range(len(raw16)):
+        out[i] = np.nan if raw16[i] == 65535 else (low + by * np.float64(raw16[i])) / power
+    for i in range(len(raw32)):
+        out[i] = np.nan if raw32[i] == 0xFFFFFFFF else (low + by * np.float64(raw32[i])) / power
+
+
+@typed_kernel("const u1[], i8, const i8[], i8[]")
+def unpack_small(packed: U8, width: int, table: Ints, out: Ints) -> None:
+    """Write table[raw] for raw values of `width` bits."""
+    per_byte = 8 // width
+    mask = (1 << width) - 1
+    for i in range(len(out)):
+        out[i] = table[(packed[i // per_byte] >> (i % per_byte * width)) & mask]
+
+
+@typed_kernel("const u1[], const u2[], const i8[], i8[]")
+def look_up(codes8: U8, codes16: U16, table: Ints, out: Ints) -> None:
+    """Write table[code]."""
+    for i in range(len(codes8)):
+        out[i] = table[codes8[i]]
+    for i in range(len(codes16)):
+        out[i] = table[codes16[i]]
