@@ -1,1 +1,1 @@
-"""The command line."""
+"""The command line: the only parsing of arguments. Nothing below imports from here."""

@@ -1,0 +1,7 @@
+"""`python -m hydroscope.cli` is `hydroscope`."""
+
+from __future__ import annotations
+
+from hydroscope.cli.main import main
+
+main()

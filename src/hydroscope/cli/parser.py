@@ -1,0 +1,199 @@
+"""What the command line understands. Light: imports nothing numeric."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hydroscope import __version__
+
+__all__ = ["COMMANDS", "build"]
+
+PROGRAM = """hydroscope: in-memory analytics you can see inside.
+
+Reads tables into compressed columns, summarises them, trains gradient boosted trees on
+them, predicts, and writes reports."""
+
+EXAMPLES = """examples:
+  hydroscope demo                                        the whole tour on 336,776 flights, under a minute
+  hydroscope describe flights.csv.gz                     types, ranges, missing values, compression
+  hydroscope train flights.csv --target late -o late.hs  a model, with validation metrics
+  hydroscope predict late.hs new.csv -o said.parquet     its predictions
+  hydroscope report late.hs valid.csv -o report.html     how good it is, as one HTML file
+
+exit codes: 0 done; 1 a fault of hydroscope; 2 something to mend in what was asked or given; 130 Ctrl-C"""
+
+Formatter = argparse.RawDescriptionHelpFormatter
+
+
+def build(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return the parser. The parameters of models are added when `arguments` ask for training."""
+    parser = argparse.ArgumentParser(
+        prog="hydroscope", description=PROGRAM, epilog=EXAMPLES, formatter_class=Formatter, allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"hydroscope {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, (summary, example, fill) in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=f"examples:\n{example}",
+            formatter_class=Formatter,
+            allow_abbrev=False,
+        )
+        if name != "train" or "train" in arguments:
+            fill(command)
+        _common(command)
+    return parser
+
+
+def _common(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("how it runs")
+    group.add_argument("-q", "--quiet", action="store_true", help="print results and errors only, no progress")
+    group.add_argument(
+        "--engine", metavar="ENGINE", help="local (default), ray, or ray://host:port; also HYDROSCOPE_ENGINE"
+    )
+    group.add_argument("--threads", type=_count, metavar="N", help="threads of the local engine (default: one a core)")
+
+
+def _reading(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("how files are read")
+    group.add_argument("--sep", metavar="CHAR", help="what separates fields (default: guessed; '\\t' is a tab)")
+    group.add_argument(
+        "--header", choices=("yes", "no"), help="whether the first line holds the names (default: guessed)"
+    )
+    group.add_argument("--columns", type=_names, metavar="A,B,...", help="read these columns only")
+    group.add_argument("--types", type=_types, metavar="A=TYPE,...", help="types: int real bool enum time string uuid")
+    group.add_argument("--na", type=_names, metavar="WORD,...", help="what stands for a missing value")
+    group.add_argument(
+        "--on-bad-lines", choices=("error", "skip", "null"), help="lines with too many fields or bad values"
+    )
+
+
+def _describe(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", metavar="FILE", help="a CSV file (.gz .bz2 .zip .zst too), or a glob in quotes")
+    _reading(command)
+
+
+def _train(command: argparse.ArgumentParser) -> None:
+    command.add_argument("file", metavar="FILE", help="rows to learn from")
+    command.add_argument("--target", required=True, metavar="COL", help="the column to predict")
+    command.add_argument("-o", "--output", required=True, metavar="MODEL", help="where the model goes")
+    command.add_argument("--overwrite", action="store_true", help="replace MODEL if it exists")
+    command.add_argument(
+        "--task", choices=("auto", "classify", "regress"), default="auto",
+        help="auto (default): classes when the target is enum, bool or string, or only 0 and 1",
+    )  # fmt: skip
+    group = command.add_argument_group("rows and columns")
+    held_out = group.add_mutually_exclusive_group()
+    held_out.add_argument("--validation", metavar="FILE", help="rows to measure on")
+    held_out.add_argument("--split", type=_share, metavar="SHARE", help="learn from this share, measure on the rest")
+    group.add_argument("--features", type=_names, metavar="A,B,...", help="learn from these columns (default: all)")
+    group.add_argument("--ignore", type=_names, metavar="A,B,...", help="leave these columns out")
+    group.add_argument("--weights", metavar="COL", help="column of row weights")
+    _reading(command)
+    _parameters(command)
+
+
+def _parameters(command: argparse.ArgumentParser) -> None:
+    """Add one option a parameter of the model, from the model's own table."""
+    from hydroscope.models.spec import GBM
+
+    group = command.add_argument_group("gradient boosting")
+    for parameter in GBM:
+        option = "--" + parameter.name.replace("_", "-")
+        group.add_argument(option, dest=f"model_{parameter.name}", metavar="V", help=parameter.help)
+
+
+def _predict(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", metavar="MODEL", help="a model that `train` or `save` wrote")
+    command.add_argument("file", metavar="FILE", help="rows to predict")
+    command.add_argument("-o", "--output", required=True, metavar="OUT", help="a .csv or .parquet file")
+    command.add_argument("--keep", type=_names, metavar="A,B,...", help="columns of FILE to copy to OUT")
+    command.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    _reading(command)
+
+
+def _report(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", metavar="MODEL", help="a model that `train` or `save` wrote")
+    command.add_argument("file", metavar="FILE", help="rows to measure on, with the target")
+    command.add_argument("-o", "--output", default="report.html", metavar="OUT", help="default: report.html")
+    command.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
+    _reading(command)
+
+
+def _demo(command: argparse.ArgumentParser) -> None:
+    command.add_argument("-o", "--output", default="hydroscope-demo", metavar="FOLDER", help="default: hydroscope-demo")
+
+
+Fill = Callable[[argparse.ArgumentParser], None]
+
+COMMANDS: dict[str, tuple[str, str, Fill]] = {
+    "demo": (
+        "load 336,776 flights, describe them, train, validate, predict, and write a report",
+        "  hydroscope demo\n  hydroscope demo --output /tmp/tour",
+        _demo,
+    ),
+    "describe": (
+        "summarise a file: types, ranges, missing values, compression",
+        "  hydroscope describe flights.csv.gz\n"
+        "  hydroscope describe 'logs/2024-*.csv' --columns user,spent\n"
+        "  hydroscope describe measured.txt --sep ';' --na '-999'",
+        _describe,
+    ),
+    "train": (
+        "train gradient boosted trees on a file",
+        "  hydroscope train flights.csv --target late --split 0.8 -o late.hs\n"
+        "  hydroscope train train.csv --target price --validation valid.csv --n-estimators 200 -o price.hs",
+        _train,
+    ),
+    "predict": (
+        "predict the rows of a file with a saved model",
+        "  hydroscope predict late.hs new.csv -o said.parquet\n"
+        "  hydroscope predict late.hs new.csv --keep id -o said.csv --overwrite",
+        _predict,
+    ),
+    "report": (
+        "write an HTML report: metrics and plots of a saved model on a file",
+        "  hydroscope report late.hs valid.csv -o report.html",
+        _report,
+    ),
+}
+"""Name: summary, examples, and what adds its arguments."""
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    if not all(names):
+        raise argparse.ArgumentTypeError(f"{text!r} has an empty name; write names separated by commas")
+    return names
+
+
+def _types(text: str) -> dict[str, str]:
+    pairs = [part.rsplit("=", 1) for part in _names(text)]
+    if any(len(pair) != 2 for pair in pairs):
+        raise argparse.ArgumentTypeError(f"{text!r}: write COLUMN=TYPE, separated by commas")
+    return {name.strip(): kind.strip() for name, kind in pairs}
+
+
+def _share(text: str) -> float:
+    value = _number(text, float, "a share between 0 and 1, such as 0.8")
+    if not 0.0 < value < 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r}: a share lies between 0 and 1, such as 0.8")
+    return float(value)
+
+
+def _count(text: str) -> int:
+    value = _number(text, int, "a whole number, at least 1")
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: a whole number, at least 1")
+    return int(value)
+
+
+def _number(text: str, kind: Callable[[str], Any], rule: str) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: {rule}") from None

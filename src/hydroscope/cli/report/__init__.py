@@ -1,0 +1,1 @@
+"""The HTML report of a model: one file with everything in it, nothing fetched."""
