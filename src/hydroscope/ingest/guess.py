@@ -1,0 +1,257 @@
+"""What a file of delimited text is like, judged from a sample of it."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hydroscope.frame.vec import VecType
+from hydroscope.ingest import kernels
+from hydroscope.ingest import kernels_number as number
+from hydroscope.ingest.columns import EnumColumn, FlagColumn, NumberColumn, TimeColumn, UuidColumn, Window
+from hydroscope.ingest.dialect import NONE, U8, Dialect
+from hydroscope.ingest.plan import ColumnPlan
+from hydroscope.ingest.sources import Source, head
+
+__all__ = ["Sample", "SourceSample", "guess_column", "guess_dialect", "looks_like_header", "sample_source"]
+
+HEAD_BYTES = 1 << 20
+"""Bytes of the first block of a file that are looked at."""
+
+MIDDLE_BYTES = 1 << 17
+N_MIDDLES = 4
+"""Blocks from the middle of a file, and their size."""
+
+SEPARATORS = "\x01,;|\t "
+"""In the order in which they are preferred."""
+
+LINES_FOR_SEPARATOR = 100
+
+ENUM_SMALL = 256
+"""Levels: up to so many are few, if values repeat."""
+
+ENUM_NEW_SHARE = 0.05
+"""An enum's chance that the next value is a new level, at most (estimated by the share of levels seen once)."""
+
+LEVEL_BYTES_MAX = 128
+"""Bytes of a level on average; longer texts are strings."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSample:
+    """Pieces of one text: its beginning, and blocks from its middle (which begin anywhere)."""
+
+    source: Source
+    head: bytes
+    complete: bool
+    middles: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Windows of records of all sources, and which field of each is which column."""
+
+    windows: tuple[tuple[Window, tuple[int, ...]], ...]
+    n_rows: int
+
+
+def sample_source(source: Source) -> SourceSample:
+    """Read the first block of a source and some from its middle."""
+    text, complete = head(source, HEAD_BYTES)
+    middles: list[bytes] = []
+    if not source.streamed and source.size_bytes > 2 * HEAD_BYTES:
+        with open(source.path, "rb") as file:
+            for k in range(1, N_MIDDLES + 1):
+                offset = HEAD_BYTES + (source.size_bytes - HEAD_BYTES - MIDDLE_BYTES) * k // N_MIDDLES
+                middles.append(os.pread(file.fileno(), MIDDLE_BYTES, offset))
+    return SourceSample(source, text, complete, tuple(middles))
+
+
+def guess_dialect(text: bytes, complete: bool, sep: str | None, quote: str | None, comment: str | None) -> Dialect:
+    """Guess separator and line end from the beginning of a text; what is given stands."""
+    eol = 13 if b"\r" in text and b"\n" not in text else 10
+    lines = _first_lines(text, complete, eol, comment)
+    if sep is None:
+        sep = _guess_separator(lines, quote)
+    strip = sep not in ("\t", " ") and _blank_after(lines, sep)
+    return Dialect(
+        sep=ord(sep),
+        quote=NONE if quote is None else ord(quote),
+        eol=eol,
+        comment=NONE if comment is None else ord(comment),
+        strip=strip,
+    )
+
+
+def _first_lines(text: bytes, complete: bool, eol: int, comment: str | None) -> list[str]:
+    """Return the first lines that are whole, without blank ones and comments."""
+    lines = text[: 1 << 17].decode("utf-8", "replace").replace("\r\n", "\n").split("\r" if eol == 13 else "\n")
+    if len(lines) > 1 and (not complete or len(text) > 1 << 17):
+        lines.pop()
+    return [line for line in lines if line.strip() and not (comment and line.startswith(comment))][:LINES_FOR_SEPARATOR]
+
+
+def _counts(lines: Sequence[str], sep: str, quote: str | None) -> list[int]:
+    """Return the number of fields of each record."""
+    quoting = csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL
+    before = csv.field_size_limit(1 << 30)
+    try:
+        rows = csv.reader((line + "\n" for line in lines), delimiter=sep, quotechar=quote or '"', quoting=quoting)
+        return [len(row) for row in rows]
+    except csv.Error:
+        return []
+    finally:
+        csv.field_size_limit(before)
+
+
+def _guess_separator(lines: list[str], quote: str | None) -> str:
+    """Choose the separator that cuts most lines into the same number of fields, two at least.
+
+    Among equals the one with more fields, then the earlier one, wins; a blank only when no
+    other separates anything (it is part of most texts).
+    """
+    best, best_score = ",", (0.0, 0)
+    for sep in SEPARATORS:
+        counts = _counts(lines, sep, quote)
+        if not counts:
+            continue
+        n_fields, n_lines = Counter(counts).most_common(1)[0]
+        if n_fields < 2:
+            continue
+        score = (round(n_lines / len(counts), 1), n_fields if sep != " " else 1)
+        if score > best_score and (score[0] >= 0.5 or best_score[0] == 0):
+            best, best_score = sep, score
+    return best
+
+
+def _blank_after(lines: list[str], sep: str) -> bool:
+    """Tell whether (nearly) every separator is followed by a blank, as in `a, b, c`."""
+    n = sum(line.count(sep) for line in lines)
+    blank = sum(line.count(sep + " ") for line in lines)
+    return n > 0 and blank >= 0.9 * n
+
+
+def tokenise_all(text: U8, start: int, final: bool, d: Dialect, n_fields: int, keep: bool) -> tuple[Window, int]:
+    """Cut a sample into fields; returns its records, and how many were bad."""
+    n_rows = int(np.count_nonzero(text[start:] == d.eol)) + 1
+    bounds = np.empty((n_rows, n_fields + 1), dtype=np.int32)
+    bad = np.empty((n_rows + 1, 4), dtype=np.int64)
+    out = np.zeros(3, dtype=np.int64)
+    kernels.tokenise(
+        text, start, len(text), final, d.sep, d.quote, d.eol, d.comment, d.strip, d.skip_blank, keep, bounds, bad, out
+    )
+    return Window(text, start, bounds, int(out[1]), len(text) - start), int(out[2])
+
+
+def middle_window(block: bytes, d: Dialect, n_fields: int) -> Window | None:
+    """Cut a block that begins anywhere; None when it does not look like records.
+
+    It may begin inside quotes, so both readings are tried and the one with more good
+    records wins.
+    """
+    text = np.frombuffer(block, dtype=np.uint8).copy()
+    eols = np.flatnonzero(text == d.eol)
+    if len(eols) < 2:
+        return None
+    window, n_bad = tokenise_all(text, int(eols[0]) + 1, False, d, n_fields, False)
+    if n_bad > window.n_rows and d.quote != NONE:
+        quotes = np.flatnonzero(text == d.quote)
+        after = eols[np.searchsorted(eols, quotes[0]) :] if len(quotes) else eols[:0]
+        if len(after):
+            window, n_bad = tokenise_all(text, int(after[0]) + 1, False, d, n_fields, False)
+    return window if n_bad <= window.n_rows and window.n_rows else None
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a header field would be a number or a date, which names are not."""
+    raw = np.frombuffer(text.strip().encode() + b"\0", dtype=np.uint8).copy()
+    kind, _, _ = number.parse_number(raw, 0, len(raw) - 1)
+    if kind != number.TEXT:
+        return True
+    from hydroscope.ingest.kernels_time import MISSING, parse_time
+
+    return any(parse_time(raw, 0, len(raw) - 1, form)[0] != MISSING for form in range(3))
+
+
+def looks_like_header(first: Sequence[str], below: Sequence[Sequence[str]], na: Sequence[str]) -> bool:
+    """Tell whether a first record holds names: texts, all different, that do not recur below them."""
+    names = [name.strip() for name in first]
+    if any(is_number(name) for name in names) or len(set(names)) < len(names):
+        return False
+    if sum(name in na for name in names) > (1 if below else 0):
+        return False
+    recurring = sum(any(row[k] == first[k] for row in below if k < len(row)) for k in range(len(first)))
+    return 2 * recurring < len(first) or not below
+
+
+def guess_column(sample: Sample, k: int, plan: ColumnPlan, d: Dialect) -> ColumnPlan:
+    """Guess the type of column `k` from the windows of a sample."""
+    whole = replace(plan, type=VecType.INT, fixed=False)
+    numbers = NumberColumn(whole, d, max((w.n_rows for w, _ in sample.windows), default=1))
+    seen, n_bad = 0, 0
+    for window, fields in sample.windows:
+        n_bad += len(numbers.read(window, fields[k], 0))
+        seen |= numbers.take_seen()
+    if n_bad == 0:
+        if seen & (number.SEEN_REAL | number.SEEN_DOUBLE) and not seen & number.SEEN_WIDE:
+            return replace(plan, type=VecType.REAL)
+        if seen & number.SEEN_WIDE:
+            return replace(plan, type=VecType.REAL if seen & number.SEEN_REAL else VecType.STRING)
+        return whole
+    for form in range(3):
+        timed = replace(plan, type=VecType.TIME, form=form)
+        if _all_fit(sample, k, TimeColumn, timed, d):
+            return timed
+    for kind, maker in ((VecType.UUID, UuidColumn), (VecType.BOOL, FlagColumn)):
+        if _all_fit(sample, k, maker, replace(plan, type=kind), d):
+            return replace(plan, type=kind)
+    return replace(plan, type=guess_text(sample, k, plan, d))
+
+
+def _all_fit(sample: Sample, k: int, maker: type[TimeColumn | UuidColumn | FlagColumn], plan: ColumnPlan,
+             d: Dialect) -> bool:  # fmt: skip
+    column = maker(plan, d, max(w.n_rows for w, _ in sample.windows))
+    return all(not len(column.read(window, fields[k], 0)) for window, fields in sample.windows)
+
+
+def guess_text(sample: Sample, k: int, plan: ColumnPlan, d: Dialect) -> VecType:
+    """Choose between ENUM and STRING by how often values repeat.
+
+    The chance that the next value is new is estimated by the share of values seen once
+    (I. J. Good, "The population frequencies of species", Biometrika 40, 1953).
+    """
+    column = EnumColumn(replace(plan, type=VecType.ENUM), d, max((w.n_rows for w, _ in sample.windows), default=1))
+    for window, fields in sample.windows:
+        column.read(window, fields[k], 0)
+        column.seal(window.n_rows)
+    codes = column.codes()
+    counts = np.bincount(codes[codes >= 0])
+    n, n_levels, n_once = int(counts.sum()), int(np.count_nonzero(counts)), int(np.count_nonzero(counts == 1))
+    if n == 0:
+        return VecType.ENUM
+    if column.level_bytes > LEVEL_BYTES_MAX * n_levels:
+        return VecType.STRING
+    few = n_levels <= ENUM_SMALL and (3 * n_levels <= 2 * n or n_levels <= 2)
+    return VecType.ENUM if few or n_once <= ENUM_NEW_SHARE * n else VecType.STRING
+
+
+def guess_form(sample: Sample, k: int, plan: ColumnPlan, d: Dialect, kind: VecType) -> int:
+    """Return the form of time that fits most of a column that is to be TIME (0 otherwise)."""
+    if kind != VecType.TIME or sample.n_rows == 0:
+        return 0
+    n_bad = []
+    for form in range(3):
+        column = TimeColumn(replace(plan, type=kind, form=form), d, max(w.n_rows for w, _ in sample.windows))
+        n_bad.append(sum(len(column.read(window, fields[k], 0)) for window, fields in sample.windows))
+    return n_bad.index(min(n_bad))
+
+
+def head_window(sample: SourceSample, begin: int, d: Dialect, n_fields: int) -> Window:
+    """Cut the beginning of a source, from its first data record, into fields."""
+    text = np.frombuffer(sample.head, dtype=np.uint8).copy()
+    return tokenise_all(text, begin, sample.complete, d, n_fields, False)[0]
