@@ -44,6 +44,17 @@ def command_line() -> str:
     return _page("Command line", "`hydroscope COMMAND --help` says the same in a terminal.", "\n".join(blocks))
 
 
+def names() -> str:
+    """Return the page of public names, whose text mkdocstrings takes from the source."""
+    import hydroscope
+
+    blocks = []
+    for name in sorted(hydroscope._HOME, key=str.lower):
+        home = f"hydroscope.{hydroscope._HOME[name]}"
+        blocks.append(f"::: {home if home.endswith(f'.{name}') else f'{home}.{name}'}")
+    return _page("Names", "Everything that `import hydroscope as hs` offers, as `hs.NAME`.", "\n\n".join(blocks))
+
+
 def _option(action: argparse.Action) -> tuple[str, str]:
     flags = ", ".join(action.option_strings) or str(action.metavar or action.dest)
     if action.choices is not None:
@@ -64,7 +75,7 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(columns), line(["---"] * len(columns)), *(line(row) for row in rows)])
 
 
-PAGES: dict[str, Callable[[], str]] = {"codecs.md": codecs, "cli.md": command_line}
+PAGES: dict[str, Callable[[], str]] = {"codecs.md": codecs, "cli.md": command_line, "names.md": names}
 """Page: what makes its text."""
 
 
