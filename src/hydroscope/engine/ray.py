@@ -73,12 +73,16 @@ def connect(address: str | None, n_threads: int | None, memory_bytes: int | None
             _refuse_silence(address)
         try:
             if address is not None:
-                ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+                ray.init(address=address, logging_level=logging.ERROR)
             else:
                 _start(ray, n_threads, memory_bytes)
         except Exception as error:
             where = f"at {address!r}" if address else "on this machine"
-            step = "start one with `ray start --head`, or use init('ray')" if address else "or use init('local')"
+            step = (
+                "if it asks for a token, set RAY_AUTH_MODE=token and give it this user's ~/.ray/auth_token"
+                if address
+                else "use init('local')"
+            )
             raise EngineError(f"no Ray could be reached {where}: {_first_line(error)}; {step}") from error
     return RayEngine(ray, owns=True)
 

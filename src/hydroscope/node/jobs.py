@@ -175,7 +175,13 @@ class Job:
         self.started = ports.host().seconds()
 
     def _end(self, error: BaseException | None, value: object = None) -> None:
-        """Close the job; the latch opens last, so that who waited sees everything else."""
+        """Close the job; the latch opens last, so that who waited sees everything else.
+
+        Closing it again finishes what an interrupt cut short.
+        """
+        if self.state not in (JobState.CREATED, JobState.RUNNING):
+            self.ended.open()
+            return
         stopped = isinstance(error, (CancelledError, KeyboardInterrupt))
         self._error, self._value = error, value
         if error is None:
@@ -241,22 +247,22 @@ def running(description: str) -> Generator[Job]:
     A block inside another job becomes part of that one and is not shown by itself.
     """
     job = Job(description)
-    job_token, part_token = _job.set(job), _part.set(None)
     hide: Callable[[], None] | None = None
-    try:
+    try:  # from here on, for Ctrl-C may arrive between any two steps
+        _job.set(job)
+        _part.set(None)
         job.check()
         job._begin()
         if job.parent is None:
             hide = ports.host().show(job)
         yield job
+        job._end(None)
     except BaseException as error:
         job._end(error)
         raise
-    else:
-        job._end(None)
     finally:
-        _job.reset(job_token)
-        _part.reset(part_token)
+        _job.set(job.parent)
+        _part.set(job._part_of_parent)
         if hide is not None:
             hide()
 
@@ -267,17 +273,18 @@ def share(start: float, end: float, message: str | None = None) -> Generator[Non
 
     `report(f)` inside means start + (end - start) * f, and so do items of maps and jobs.
     """
-    low, high = _part.get() or (0.0, 1.0)
+    before = _part.get()
+    low, high = before or (0.0, 1.0)
     width = high - low
     inner = (low + width * start, low + width * end)
     job = _job.get()
     if job is not None:
         job.update(inner[0], message)
-    token = _part.set(inner)
     try:
+        _part.set(inner)
         yield
     finally:
-        _part.reset(token)
+        _part.set(before)
     if job is not None:
         job.update(inner[1])
 

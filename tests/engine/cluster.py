@@ -1,0 +1,78 @@
+"""A Ray cluster of two nodes on this machine: attach to it, lose one, attach from outside. Run as a script.
+
+Prints a line a step, which `test_cluster.py` compares.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+
+import ray
+from ray.cluster_utils import Cluster
+from tests.engine import places
+
+import hydroscope as hs
+from hydroscope.node import ports
+
+STORE_BYTES = 100 * 2**20
+TOTALS = [(300_000 + i,) for i in range(6)]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def work() -> str:
+    """Make leaves, read them, merge."""
+    engine = ports.current()
+    made = engine.map(places.ones, TOTALS)
+    return str(engine.reduce(places.add, engine.map(places.total, [(each,) for each in made])))
+
+
+def lose_a_node(cluster: Cluster) -> None:
+    """Make leaves on one node, lose it, and read them all the same."""
+    node = cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
+    cluster.wait_for_nodes()
+    os.environ["RAY_ADDRESS"] = cluster.address
+    with hs.init("ray") as session:
+        engine = session.engine
+        made = engine.map(places.ones, TOTALS)
+        print("made on a node", len(made), flush=True)
+        cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
+        cluster.remove_node(node, allow_graceful=False)
+        sums = engine.get(engine.map(places.total, [(each,) for each in made]))
+        print("lost it", sum(sums), flush=True)
+
+
+def main() -> None:
+    port = free_port()
+    head = {
+        "num_cpus": 0,
+        "include_dashboard": False,
+        "object_store_memory": STORE_BYTES,
+        "ray_client_server_port": port,
+    }
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        lose_a_node(cluster)
+        address = f"ray://127.0.0.1:{port}"
+        outside = subprocess.run([sys.executable, __file__, address], capture_output=True, text=True, check=False)
+        print("from outside", outside.stdout.strip() or outside.stderr, flush=True)
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+if __name__ == "__main__":
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    if len(sys.argv) > 1:
+        with hs.init(sys.argv[1]) as chosen:
+            print(chosen, work(), flush=True)
+    else:
+        main()
