@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -150,6 +151,17 @@ def test_a_ray_in_use_is_joined_and_left_running(ray_engine: RayEngine) -> None:
     with pytest.raises(hs.EngineError, match="was shut down"):
         session.engine.put(1)
     assert ray_engine.get(ray_engine.put(1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"), [("max 100000", 8), ("300000 100000", 3), ("50000 100000", 1), ("1600000 100000", 8), ("?", 8)]
+)
+def test_a_containers_quota_counts(text: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    quota = tmp_path / "cpu.max"
+    quota.write_text(text)
+    assert boot.n_cores(str(quota)) == cores
+    assert boot.n_cores(str(tmp_path / "none")) == 8
 
 
 def test_progress_is_switched(monkeypatch: pytest.MonkeyPatch) -> None:

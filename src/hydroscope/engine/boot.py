@@ -130,20 +130,16 @@ def boot_host() -> ports.Host:
     return ThreadHost(Display(enabled=os.environ.get("HYDROSCOPE_PROGRESS", "1") != "0"))
 
 
-def n_cores() -> int:
+def n_cores(quota_file: str = "/sys/fs/cgroup/cpu.max") -> int:
     """Return how many cores this process may use: its affinity, and its container's quota."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    n = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
     try:
-        n = len(os.sched_getaffinity(0))
-    except AttributeError:  # not Linux
-        n = os.cpu_count() or 1
-    try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+        with open(quota_file, encoding="ascii") as file:
             quota, period = file.read().split()
-        if quota != "max":
-            n = min(n, max(1, int(quota) // int(period)))
     except (OSError, ValueError):
-        pass
-    return n
+        return n
+    return n if quota == "max" else min(n, max(1, int(quota) // int(period)))
 
 
 def _start(kind: str, address: str | None, n_threads: int | None, memory_bytes: int | None) -> ports.Engine:
