@@ -8,9 +8,9 @@ import inspect
 import re
 
 import pytest
-from tests.house.source import ROOT, SOURCE, modules
 
 import hydroscope
+from tests.house.source import ROOT, SOURCE, modules
 
 COST = re.compile(r"\bCosts?\b|\bfree\b|\bO\(", re.IGNORECASE)
 WITHOUT_COST = {"__version__"}

@@ -8,6 +8,7 @@ import sys
 import tomllib
 
 import pytest
+
 from tests.house.source import ROOT, SOURCE
 
 LAZY = {"numba", "ray", "pyarrow", "numpy", "rich", "plotly", "pandas", "polars", "sklearn", "duckdb"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.house.source import SOURCE, functions, modules
 
 FUNCTION_LINES = 70
