@@ -83,7 +83,10 @@ _HOME = {
     "shutdown": "engine.boot",
     "zeros": "mapreduce.task",
 }
-"""Where each name lives. A name that is its module's last part is the module itself."""
+"""The module in which each name lives."""
+
+_MODULES = frozenset({"metrics"})
+"""Names that are the module itself."""
 
 
 def __getattr__(name: str) -> Any:
@@ -95,7 +98,7 @@ def __getattr__(name: str) -> Any:
 
         raise AttributeError(str(unknown_name("name", name, _HOME, "hydroscope")), name=name, obj=None)
     module = import_module(f"hydroscope.{home}")
-    value = module if home.endswith(f".{name}") else getattr(module, name)
+    value = module if name in _MODULES else getattr(module, name)
     globals()[name] = value
     return value
 

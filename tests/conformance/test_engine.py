@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.engine import places
 
 from hydroscope.ground.errors import CancelledError, UserError
 from hydroscope.mapreduce.plan import reduce_levels
 from hydroscope.node import jobs, ports
 from hydroscope.node.ports import Engine
+from tests.engine import places
 
 
 def test_results_come_in_item_order(engine: Engine) -> None:
