@@ -3,7 +3,7 @@
 The same chunks as `reference` gives, from a few compiled passes::
 
     ints      ->                         words --+
-    decimals  -> common_mantissas    ->  words --+-> word_stats -> constant, bit, crumb,
+    decimals  -> rescale             ->  words --+-> word_stats -> constant, bit, crumb,
     reals     -> decimal_mantissas   ->  words --+   int8..int64 (+ gcd), dictionary, sparse
          no decimals -> canonical_words -> bits  --> float32, float64, dictionary, sparse
 """
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from hydroscope.codecs import kernels
 from hydroscope.codecs.choose import RAW_BYTES, dictionary_limit, narrowest, step_needed
 from hydroscope.codecs.chunk import HEADER_BYTES, Chunk
-from hydroscope.codecs.table import MANTISSA_MAX, RAW_CODECS, Codec
+from hydroscope.codecs.table import MANTISSA_MAX, MAX_DECIMALS, RAW_CODECS, Codec
 from hydroscope.ground.limits import DICT_MAX, INT_MISSING, ROWS_PER_CHUNK
 
 __all__ = ["encode_decimal", "encode_int", "encode_real"]
@@ -42,6 +42,11 @@ class _Form:
     def missing(self) -> int:
         return _NAN_BITS if self.decimals is None else INT_MISSING
 
+    @property
+    def unit(self) -> int:
+        """The word of the value 1 (0 if bits, where 1 is no better than others)."""
+        return 0 if self.decimals is None else min(10**self.decimals, MANTISSA_MAX)
+
     def table(self, words: Ints) -> Buffer:
         """Return the words as values of their column."""
         if not self.real:
@@ -58,6 +63,18 @@ class _Stats:
     n_zero: int
     low: int
     high: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A dense codec for some words, and the bytes of its buffers."""
+
+    words: Ints
+    stats: _Stats
+    form: _Form
+    codec: Codec
+    n_bytes: int
+    step: int = 1
 
 
 def encode_int(values: Ints) -> Chunk:
@@ -125,121 +142,158 @@ def encode_decimal(mantissa: Ints, decimals: npt.NDArray[np.uint8]) -> Chunk:
     """
     wide = np.ascontiguousarray(mantissa, dtype=np.int64)
     places = np.ascontiguousarray(decimals, dtype=np.uint8)
-    words = np.empty(len(wide), dtype=np.int64)
-    common, uniform = kernels.common_mantissas(wide, places, words)
-    if common < 0:
-        reals = np.full(len(wide), np.nan)
-        present = wide != INT_MISSING
-        assert places[present].max() <= 22, "a decimal has more than 22 decimals"
-        assert np.abs(wide[present]).max() <= 2**53, "a mantissa is beyond 2**53"
-        np.divide(wide, np.power(10.0, places, where=present, out=np.ones(len(wide))), where=present, out=reals)
-        return encode_real(reals)
-    return _encode(wide if uniform else words, _Form(True, common))
+    common, uniform = kernels.most_decimals(wide, places)
+    if uniform:
+        stats = _Stats(*kernels.word_stats(wide, INT_MISSING))
+        if stats.n_missing == len(wide) or -MANTISSA_MAX <= stats.low <= stats.high <= MANTISSA_MAX:
+            return _encode(wide, _Form(True, min(common, MAX_DECIMALS)), stats)
+    else:
+        words = np.empty(len(wide), dtype=np.int64)
+        if kernels.rescale(wide, places, common, words):
+            return _encode(words, _Form(True, common))
+    return encode_real(_divide(wide, places))
 
 
-def _encode(words: Ints, form: _Form) -> Chunk:
-    """Return the smallest chunk for the words: a dense one, unless a sparse one is smaller."""
+def _divide(mantissa: Ints, decimals: npt.NDArray[np.uint8]) -> Reals:
+    """Return the correctly rounded mantissa / 10**decimals."""
+    present = mantissa != INT_MISSING
+    assert decimals[present].max() <= MAX_DECIMALS, "a decimal has more than 22 decimals"
+    assert np.abs(mantissa[present]).max() <= 2**53, "a mantissa is beyond 2**53"
+    powers = np.array([float(10**d) for d in range(MAX_DECIMALS + 1)])
+    reals = np.full(len(mantissa), np.nan)
+    reals[present] = mantissa[present] / powers[decimals[present]]
+    return reals
+
+
+def _encode(words: Ints, form: _Form, known: _Stats | None = None) -> Chunk:
+    """Return the smallest chunk for the words: a dense one, a sparse one or a dictionary."""
     n_rows = len(words)
     assert n_rows <= ROWS_PER_CHUNK, f"{n_rows} rows in a chunk; at most {ROWS_PER_CHUNK}"
-    stats = _Stats(*kernels.word_stats(words, form.missing))
-    best = _dense(words, stats, form)
-    for bias, (fill, n_fill) in enumerate(((0, stats.n_zero), (form.missing, stats.n_missing))):
+    stats = _Stats(*kernels.word_stats(words, form.missing)) if known is None else known
+    plan = _plan(words, stats, form)
+    if plan.n_bytes == 0:
+        return _build(plan)
+    sparse = None
+    for bias, n_fill in enumerate((stats.n_zero, stats.n_missing)):
+        n_bytes = plan.n_bytes if sparse is None else sparse.nbytes - HEADER_BYTES
         n_present = n_rows - n_fill
-        if 0 < n_fill < n_rows and 2 * HEADER_BYTES + 2 * n_present < best.nbytes:
-            rows, present = np.empty(n_present, np.uint16), np.empty(n_present, np.int64)
-            kernels.gather(words, fill, rows, present)
-            inner = _dense(present, _Stats(*kernels.word_stats(present, form.missing)), form)
-            sparse = Chunk(Codec.SPARSE, n_rows, stats.n_missing, bias, buffers=_frozen(rows), inner=inner)
-            if sparse.nbytes < best.nbytes:
-                best = sparse
-    return best
+        if n_fill and n_present and not (bias == 1 and _as_wide_without_missing(plan, n_present)):
+            sparse = _sparse(words, stats.n_missing, form, bias, n_present, n_bytes) or sparse
+    if sparse is not None:  # a dictionary as small as that would be taken
+        return _dictionary(plan, sparse.nbytes - HEADER_BYTES + 1) or sparse
+    return _dictionary(plan, plan.n_bytes) or _build(plan)
 
 
-def _dense(words: Ints, stats: _Stats, form: _Form) -> Chunk:
-    """Return the smallest chunk but sparse ones."""
+def _sparse(words: Ints, n_missing: int, form: _Form, bias: int, n_present: int, n_bytes: int) -> Chunk | None:
+    """Return the sparse chunk if its buffers and inner chunk take less than `n_bytes`."""
+    if HEADER_BYTES + 2 * n_present >= n_bytes:
+        return None
+    fill = form.missing if bias else 0
+    bits = kernels.least_bits(words, fill, form.unit)
+    if HEADER_BYTES + 2 * n_present + -(-n_present * bits // 8) >= n_bytes:
+        return None
+    rows, present = np.empty(n_present, np.uint16), np.empty(n_present, np.int64)
+    kernels.gather(words, fill, rows, present)
+    plan = _plan(present, _Stats(*kernels.word_stats(present, form.missing)), form)
+    inner = _dictionary(plan, plan.n_bytes) or _build(plan)
+    sparse = Chunk(Codec.SPARSE, len(words), n_missing, bias, buffers=_frozen(rows), inner=inner)
+    return sparse if sparse.nbytes - HEADER_BYTES < n_bytes else None
+
+
+def _as_wide_without_missing(plan: _Plan, n_present: int) -> bool:
+    """Tell that leaving missing rows out cannot pay, without trying.
+
+    The rest has the same range and step, so a row of it costs as much (a dictionary, one
+    entry less), and 2 bytes more for its number. Two thirds of the rows are where a
+    dictionary of 257 values, which loses its second byte, would break even.
+    """
+    if plan.codec < Codec.INT8 or plan.stats.low == plan.stats.high:
+        return False
+    row_bytes = max(1, plan.n_bytes // len(plan.words))
+    return 3 * n_present >= 2 * len(plan.words) and n_present * (row_bytes + 2) >= plan.n_bytes
+
+
+def _plan(words: Ints, stats: _Stats, form: _Form) -> _Plan:
+    """Choose the smallest dense codec but dictionaries."""
     n_rows = len(words)
     if stats.n_missing == n_rows:
-        return Chunk(Codec.MISSING, n_rows, n_rows)
+        return _Plan(words, stats, form, Codec.MISSING, 0)
     if stats.n_missing == 0 and stats.low == stats.high:
-        value = form.table(words[:1])
-        return Chunk(Codec.CONSTANT, n_rows, 0, bias=int(value.view(np.int64)[0]))
+        return _Plan(words, stats, form, Codec.CONSTANT, 0)
     if form.decimals is None:
-        codec = Codec.FLOAT32 if kernels.fits_float32(words.view(np.float64)) else Codec.FLOAT64
-        buffer: Buffer = words.view(np.float64)
-        if codec == Codec.FLOAT64:
-            buffer = buffer if buffer.flags.owndata else buffer.copy()
-        n_bytes = n_rows * (4 if codec == Codec.FLOAT32 else 8)
-        chunk = _dictionary(words, stats, form, n_bytes)
-        if chunk is None:
-            buffer = buffer.astype(np.float32) if codec == Codec.FLOAT32 else buffer
-            chunk = Chunk(codec, n_rows, stats.n_missing, buffers=_frozen(buffer))
-        return chunk
+        if kernels.fits_float32(words.view(np.float64)):
+            return _Plan(words, stats, form, Codec.FLOAT32, 4 * n_rows)
+        return _Plan(words, stats, form, Codec.FLOAT64, 8 * n_rows)
     width = _small_width(words, stats, 10**form.decimals)
     if width:
-        packed = np.empty(-(-n_rows * width // 8), np.uint8)
-        kernels.pack_small(words, min(10**form.decimals, MANTISSA_MAX), width, packed)
-        codec = Codec.BIT if width == 1 else Codec.CRUMB
-        return Chunk(codec, n_rows, stats.n_missing, buffers=_frozen(packed))
-    return _raw(words, stats, form)
-
-
-def _raw(words: Ints, stats: _Stats, form: _Form) -> Chunk:
-    """Return the chunk of an integer or decimal codec, or a smaller dictionary."""
-    assert form.decimals is not None
-    n_rows = len(words)
+        return _Plan(words, stats, form, Codec.BIT if width == 1 else Codec.CRUMB, -(-n_rows * width // 8))
     largest, step = stats.high - stats.low, 1
     enough = step_needed(largest)
     if enough is not None:
         common = int(kernels.common_step(words, stats.low, np.uint64(largest), np.uint64(enough)))
         step = common if enough <= common < 2**63 else 1
     codec = narrowest(largest // step)
-    if codec is None and form.real:
-        bits = form.table(words).view(np.int64)
-        reals = _Form(True, None)
-        return _dense(bits, _Stats(*kernels.word_stats(bits, reals.missing)), reals)
-    n_bytes = n_rows * (8 if codec is None else RAW_BYTES[codec])
-    chunk = _dictionary(words, stats, form, n_bytes)
-    if chunk is not None:
-        return chunk
-    if codec is None:
-        return Chunk(Codec.INT64, n_rows, stats.n_missing, buffers=_frozen(words.copy()))
-    raw = np.empty(n_rows, RAW_CODECS[codec])
-    shift = (step & -step).bit_length() - 1
-    inverse = pow(step >> shift, -1, 2**32)
-    buffers = [raw if raw.dtype == no.dtype else no for no in (_NO_U8, _NO_U16, _NO_U32)]
-    kernels.pack(words, stats.low, shift, np.uint32(inverse), *buffers)
-    return Chunk(codec, n_rows, stats.n_missing, stats.low, step, form.decimals, _frozen(raw))
+    if codec is not None:
+        return _Plan(words, stats, form, codec, n_rows * RAW_BYTES[codec], step)
+    if not form.real:
+        return _Plan(words, stats, form, Codec.INT64, 8 * n_rows)
+    bits = form.table(words).view(np.int64)
+    return _plan(bits, _Stats(*kernels.word_stats(bits, _NAN_BITS)), _Form(True, None))
 
 
 def _small_width(words: Ints, stats: _Stats, unit: int) -> int:
     """Return 1 or 2, the bits that 0, 1 and 2 need, or 0 when there are other values."""
-    if stats.low < 0 or stats.high > 2 * unit:
+    if stats.low < 0 or stats.high > 2 * unit or (unit > MANTISSA_MAX and stats.high > 0):
         return 0
-    if stats.high > 0 and unit > 1:
-        if unit > MANTISSA_MAX or int(kernels.common_step(words, 0, np.uint64(unit), np.uint64(unit))) != unit:
-            return 0
+    if stats.high > 0 and unit > 1 and int(kernels.common_step(words, 0, np.uint64(unit), np.uint64(unit))) != unit:
+        return 0
     return 1 if stats.n_missing == 0 and stats.high <= unit else 2
 
 
-def _dictionary(words: Ints, stats: _Stats, form: _Form, dense_bytes: int) -> Chunk | None:
-    """Return a dictionary chunk if it is smaller than `dense_bytes`."""
+def _build(plan: _Plan) -> Chunk:
+    """Encode as planned."""
+    words, stats, form, codec = plan.words, plan.stats, plan.form, plan.codec
     n_rows = len(words)
-    limit = dictionary_limit(n_rows, dense_bytes)
-    if limit < 2:
+    if codec == Codec.MISSING:
+        return Chunk(codec, n_rows, n_rows)
+    if codec == Codec.CONSTANT:
+        return Chunk(codec, n_rows, 0, bias=int(form.table(words[:1]).view(np.int64)[0]))
+    if codec in (Codec.BIT, Codec.CRUMB):
+        packed = np.empty(plan.n_bytes, np.uint8)
+        kernels.pack_small(words, form.unit, 1 if codec == Codec.BIT else 2, packed)
+        return Chunk(codec, n_rows, stats.n_missing, buffers=_frozen(packed))
+    if codec in RAW_CODECS:
+        assert form.decimals is not None
+        raw = np.empty(n_rows, RAW_CODECS[codec])
+        shift = (plan.step & -plan.step).bit_length() - 1
+        inverse = pow(plan.step >> shift, -1, 2**32)
+        buffers = [raw if raw.dtype == no.dtype else no for no in (_NO_U8, _NO_U16, _NO_U32)]
+        kernels.pack(words, stats.low, shift, np.uint32(inverse), *buffers)
+        return Chunk(codec, n_rows, stats.n_missing, stats.low, plan.step, form.decimals, _frozen(raw))
+    dtype = {Codec.INT64: np.int64, Codec.FLOAT32: np.float32, Codec.FLOAT64: np.float64}[codec]
+    values = words if codec == Codec.INT64 else words.view(np.float64)
+    return Chunk(codec, n_rows, stats.n_missing, buffers=_frozen(values.astype(dtype)))
+
+
+def _dictionary(plan: _Plan, n_bytes: int) -> Chunk | None:
+    """Return a dictionary chunk if its buffers take less than `n_bytes`."""
+    n_rows = len(plan.words)
+    limit = dictionary_limit(n_rows, n_bytes)
+    if limit < 2 or plan.codec < Codec.INT16:
         return None
     codes, table = np.empty(n_rows, np.uint16), np.empty(limit, np.int64)
-    n_distinct = kernels.dictionary(words, limit, codes, table)
+    n_distinct = kernels.dictionary(plan.words, limit, codes, table)
     if n_distinct < 0:
         return None
-    values = form.table(table[:n_distinct].copy())
-    if n_distinct <= DICT_MAX:
-        return Chunk(Codec.DICT8, n_rows, stats.n_missing, buffers=_frozen(codes.astype(np.uint8), values))
-    if 2 * n_rows + 8 * n_distinct >= dense_bytes:
-        return None
-    return Chunk(Codec.DICT16, n_rows, stats.n_missing, buffers=_frozen(codes, values))
+    codec = Codec.DICT8 if n_distinct <= DICT_MAX else Codec.DICT16
+    buffers = _frozen(codes.astype(np.uint8) if codec == Codec.DICT8 else codes, plan.form.table(table[:n_distinct]))
+    chunk = Chunk(codec, n_rows, plan.stats.n_missing, buffers=buffers)
+    return chunk if chunk.nbytes - HEADER_BYTES < n_bytes else None
 
 
 def _frozen(*buffers: Buffer) -> tuple[Buffer, ...]:
-    for buffer in buffers:
+    """Make buffers read-only, each the owner of no more memory than it shows."""
+    owned = tuple(buffer if buffer.base is None else buffer.copy() for buffer in buffers)
+    for buffer in owned:
         buffer.flags.writeable = False
-    return buffers
+    return owned
