@@ -59,7 +59,7 @@ class Server:
 
     def __init__(self, memory: str = "6G") -> None:
         if shutil.which("java") is None:
-            raise RuntimeError("absent (no java on the path)")
+            raise RuntimeError("no java on the path")
         import h2o
         from h2o.job import H2OJob
 

@@ -99,12 +99,12 @@ def _arrow(path: str, small: str, *, dictionaries: bool) -> Reading:
     return seconds, read.nbytes / 1e6, checks
 
 
-def _polars(path: str, small: str) -> Reading:
+def _polars(path: str, small: str, *, dates: bool) -> Reading:
     import polars as pl
 
-    pl.read_csv(small, try_parse_dates=True)
+    pl.read_csv(small, try_parse_dates=dates)
     start = time.perf_counter()
-    read = pl.read_csv(path, try_parse_dates=True)
+    read = pl.read_csv(path, try_parse_dates=dates)
     seconds = time.perf_counter() - start
     checks = {
         "rows": float(read.height),
@@ -139,7 +139,8 @@ PARSERS: Final[dict[str, tuple[str, Callable[[str, str], Reading]]]] = {
     "hydroscope": ("hydroscope", _hydroscope),
     "pyarrow": ("pyarrow", partial(_arrow, dictionaries=False)),
     "pyarrow dictionaries": ("pyarrow", partial(_arrow, dictionaries=True)),
-    "polars": ("polars", _polars),
+    "polars": ("polars", partial(_polars, dates=True)),
+    "polars, dates as text": ("polars", partial(_polars, dates=False)),
     "duckdb": ("duckdb", _duckdb),
 }
 
