@@ -1,0 +1,125 @@
+"""What kernels over text need and Numba's Python does not offer: unaligned words, and masks of 64 bytes.
+
+Each is a few LLVM instructions, inlined where it is used. None looks at bounds, and indexes
+are never negative. A word is read from 8 bytes and a mask from 64, so text that is read with
+these has SLACK bytes behind its end, of any value.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
+
+__all__ = ["SLACK", "byte_at", "count_ones", "leading_zeros", "mask_of", "put_word", "trailing_zeros", "word_at"]
+
+SLACK = 64
+"""Bytes that may be read behind the end of a text."""
+
+_I8, _I64 = ir.IntType(8), ir.IntType(64)
+_BLOCK = ir.VectorType(_I8, 64)
+
+
+def _check(text: Any, *numbers: Any) -> None:
+    if not (isinstance(text, types.Array) and text.ndim == 1 and text.layout == "C" and text.dtype == types.uint8):
+        raise TypingError("text is a contiguous array of uint8")
+    if not all(isinstance(number, types.Integer) for number in numbers):
+        raise TypingError("indexes and bytes are integers")
+
+
+def _address(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    array = context.make_array(signature.args[0])(context, builder, args[0])
+    index = context.cast(builder, args[1], signature.args[1], types.int64)
+    return builder.gep(array.data, [index], inbounds=True)
+
+
+@intrinsic
+def byte_at(typingctx: Any, text: Any, index: Any) -> Any:
+    """Return text[index] as int64."""
+    _check(text, index)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.zext(builder.load(_address(context, builder, signature, args)), _I64)
+
+    return types.int64(text, index), codegen
+
+
+@intrinsic
+def word_at(typingctx: Any, text: Any, index: Any) -> Any:
+    """Return the 8 bytes from text[index] on as uint64, the first one lowest."""
+    _check(text, index)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = builder.bitcast(_address(context, builder, signature, args), _I64.as_pointer())
+        return builder.load(place, align=1)
+
+    return types.uint64(text, index), codegen
+
+
+@intrinsic
+def put_word(typingctx: Any, text: Any, index: Any, word: Any) -> Any:
+    """Write the 8 bytes of `word` (uint64) from text[index] on."""
+    _check(text, index, word)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = builder.bitcast(_address(context, builder, signature, args), _I64.as_pointer())
+        builder.store(context.cast(builder, args[2], signature.args[2], types.uint64), place, align=1)
+        return context.get_dummy_value()
+
+    return types.void(text, index, word), codegen
+
+
+@intrinsic
+def mask_of(typingctx: Any, text: Any, index: Any, byte: Any) -> Any:
+    """Return which of the 64 bytes from text[index] on equal `byte`, as bits of a uint64 (lowest: the first).
+
+    No bit is set when `byte` is not 0..255.
+    """
+    _check(text, index, byte)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = builder.bitcast(_address(context, builder, signature, args), _BLOCK.as_pointer())
+        block = builder.load(place, align=1)
+        wanted = context.cast(builder, args[2], signature.args[2], types.int64)
+        lane = builder.insert_element(
+            ir.Constant(_BLOCK, ir.Undefined), builder.trunc(wanted, _I8), ir.Constant(ir.IntType(32), 0)
+        )
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), 64), [0] * 64)
+        splat = builder.shuffle_vector(lane, ir.Constant(_BLOCK, ir.Undefined), zeros)
+        mask = builder.bitcast(builder.icmp_unsigned("==", block, splat), _I64)
+        is_byte = builder.icmp_unsigned("<", wanted, ir.Constant(_I64, 256))
+        return builder.select(is_byte, mask, ir.Constant(_I64, 0))
+
+    return types.uint64(text, index, byte), codegen
+
+
+def _unary(name: str, *flags: Any) -> Any:
+    """Return the intrinsic for an LLVM function of one word."""
+
+    @intrinsic
+    def function(typingctx: Any, word: Any) -> Any:
+        if not isinstance(word, types.Integer):
+            raise TypingError("the word is an integer")
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            value = context.cast(builder, args[0], signature.args[0], types.uint64)
+            kinds = [_I64, *(flag.type for flag in flags)]
+            return builder.call(builder.module.declare_intrinsic(name, [_I64], ir.FunctionType(_I64, kinds)),
+                                [value, *flags])  # fmt: skip
+
+        return types.int64(word), codegen
+
+    return function
+
+
+trailing_zeros = _unary("llvm.cttz", ir.Constant(ir.IntType(1), 1))
+"""Count the zero bits below the lowest one; undefined for 0."""
+
+leading_zeros = _unary("llvm.ctlz", ir.Constant(ir.IntType(1), 1))
+"""Count the zero bits above the highest one; undefined for 0."""
+
+count_ones = _unary("llvm.ctpop")
+"""Count the bits that are 1."""

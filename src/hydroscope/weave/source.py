@@ -1,0 +1,187 @@
+"""The text of a woven loop: codec fragments around the rewritten body of the user's function.
+
+    def woven(desc, first, base, scratch, decoder, istate, fstate, *arrays, *inputs):
+        for leaf:
+            scalars of the leaf's state -> local variables
+            for chunk of the leaf:
+                for row of the chunk:          (or: for tile: decode; for row of the tile)
+                    columns' values; `continue` when one is missing
+                    the user's statements
+            local variables -> state
+
+One call does a run of leaves, so Python costs nothing per chunk and the GIL is free
+meanwhile. A leaf's state lives in registers across its chunks; leaves are merged afterwards,
+in an order that depends on nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+from hydroscope.codecs.table import Codec
+from hydroscope.weave.fragments import SLOT, ColumnFlags, ColumnLines, column_lines, tile_lines
+from hydroscope.weave.names import Names, NotWoven, parse
+from hydroscope.weave.recipe import Recipe
+from hydroscope.weave.rewrite import Body, rewrite_map
+
+__all__ = ["TILE_ROWS", "Draft", "Woven", "draft", "weave"]
+
+TILE_ROWS = 1024
+"""Rows decoded at a time: 8 KB a column, so that a few columns stay in the L1 cache."""
+
+_INTRINSICS = (
+    "as_bool as_f64 as_i64 bits_to_f64 call_decoder decimal fused is_nan load_f32 load_f64 load_i64 load_u8 "
+    "load_u16 load_u32 narrow store_f64 store_i64"
+).split()
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A rewritten function, before it is known for which codecs."""
+
+    body: Body
+    header: str
+    arrays: dict[str, npt.NDArray[Any]]
+    file: str
+
+
+@dataclass(frozen=True)
+class Woven:
+    """The text of one loop.
+
+    Attributes
+    ----------
+    text : str
+        The generated module; defines `woven`.
+    user_lines : tuple of (int, int)
+        (line of `text`, line of the user's file) where known.
+    tiled : bool
+        Whether columns are decoded to tiles first.
+    """
+
+    text: str
+    user_lines: tuple[tuple[int, int], ...]
+    tiled: bool
+
+    def user_line(self, message: str) -> int:
+        """Return the user's line for the last generated line that a compiler's message names."""
+        at = [int(found) for found in re.findall(r'hydroscope_woven|woven[^"]*", line (\d+)', message) if found]
+        origin = dict(self.user_lines)
+        return next((origin[line] for line in reversed(at) if origin.get(line)), 0)
+
+
+def draft(recipe: Recipe) -> Draft:
+    """Rewrite the recipe's function; NotWoven when it cannot be compiled."""
+    for family, name in zip(recipe.families, recipe.column_names, strict=True):
+        if family not in ("int", "real"):
+            raise NotWoven(f"column {name!r} is a {family} column; only numbers, enums and times can be compiled")
+    parsed = parse(recipe.function)
+    names = Names()
+    body = rewrite_map(parsed, recipe, names)
+    header = "".join(f"from hydroscope.weave.intrinsics import {name} as _hs_{name}\n" for name in _INTRINSICS)
+    header += "from hydroscope.weave.compiler import helper as _hs_helper\n_hs_nan = float('nan')\n" + names.text()
+    return Draft(body, header, names.arrays, parsed.file)
+
+
+def weave(recipe: Recipe, made: Draft, codecs: tuple[Codec, ...] | None, flags: tuple[ColumnFlags, ...]) -> Woven:
+    """Return the loop for one tuple of codecs, or (None) over tiles."""
+    columns = [
+        tile_lines(k, family, flags[k], TILE_ROWS) if codecs is None else column_lines(k, codecs[k], family, flags[k])
+        for k, family in enumerate(recipe.families)
+    ]
+    pen = _Pen(made.header)
+    names = [f"_hs_a_{field.name}s" for field in recipe.arrays]
+    names += [f"_hs_i_{name}" for name in made.body.inputs] + list(made.arrays)
+    fixed = "_hs_desc, _hs_first, _hs_base, _hs_scratch, _hs_decoder, _hs_istate, _hs_fstate"
+    pen.write(0, f"def woven({', '.join([fixed, *names])}):")
+    pen.write(1, "for _hs_leaf in range(len(_hs_first) - 1):")
+    _load_state(pen, recipe)
+    pen.write(2, "for _hs_c in range(_hs_first[_hs_leaf], _hs_first[_hs_leaf + 1]):")
+    pen.write(3, "_hs_n = _hs_desc[_hs_c, 0]")
+    outs = 1 + SLOT * len(recipe.families)
+    for k in range(len(recipe.returns)):
+        pen.write(3, f"_hs_o{k} = _hs_desc[_hs_c, {outs + k}]")
+    for column in columns:
+        pen.write(3, *column.chunk)
+    if codecs is None:
+        depth = _tile_loop(pen, recipe, outs + len(recipe.returns))
+    else:
+        pen.write(3, "for _hs_i in range(_hs_n):")
+        depth = 4
+    _row(pen, depth, recipe, made.body, columns)
+    pen.body(depth, made.body)
+    _store_state(pen, recipe)
+    return Woven("\n".join(pen.lines) + "\n", tuple(pen.origin), codecs is None)
+
+
+class _Pen:
+    """Collects lines and remembers which of them are the user's."""
+
+    def __init__(self, header: str) -> None:
+        self.lines = header.rstrip("\n").split("\n")
+        self.origin: list[tuple[int, int]] = []
+
+    def write(self, depth: int, *lines: str) -> None:
+        self.lines += ["    " * depth + line for line in lines]
+
+    def body(self, depth: int, body: Body) -> None:
+        for line, origin in zip(body.lines, body.user_lines, strict=True):
+            self.write(depth, line)
+            self.origin.append((len(self.lines), origin))
+
+
+def _load_state(pen: _Pen, recipe: Recipe) -> None:
+    for k, field in enumerate(recipe.integers):
+        test = " != 0" if field.kind == "bool" else ""
+        pen.write(2, f"_hs_s_{field.name} = _hs_istate[_hs_leaf, {k}]{test}")
+    for k, field in enumerate(recipe.floats):
+        pen.write(2, f"_hs_s_{field.name} = _hs_fstate[_hs_leaf, {k}]")
+    for field in recipe.arrays:
+        pen.write(2, f"_hs_a_{field.name} = _hs_a_{field.name}s[_hs_leaf]")
+
+
+def _store_state(pen: _Pen, recipe: Recipe) -> None:
+    for k, field in enumerate(recipe.integers):
+        pen.write(2, f"_hs_istate[_hs_leaf, {k}] = _hs_s_{field.name}")
+    for k, field in enumerate(recipe.floats):
+        pen.write(2, f"_hs_fstate[_hs_leaf, {k}] = _hs_s_{field.name}")
+
+
+def _tile_loop(pen: _Pen, recipe: Recipe, width: int) -> int:
+    pen.write(3, f"for _hs_tile in range(0, _hs_n, {TILE_ROWS}):")
+    pen.write(4, f"_hs_rows = min({TILE_ROWS}, _hs_n - _hs_tile)")
+    for k in range(len(recipe.families)):
+        place = f"_hs_base + (_hs_c * {width} + {1 + SLOT * k}) * 8"
+        pen.write(4, f"_hs_call_decoder(_hs_decoder, {place}, _hs_tile, _hs_rows, _hs_T{k})")
+    pen.write(4, "for _hs_j in range(_hs_rows):")
+    pen.write(5, "_hs_i = _hs_tile + _hs_j")
+    return 5
+
+
+def _row(pen: _Pen, depth: int, recipe: Recipe, body: Body, columns: list[ColumnLines]) -> None:
+    """Write the values of a row into the user's parameters."""
+    for column in columns:
+        pen.write(depth, *column.row)
+    tests = [f"({column.missing})" for column in columns if column.missing]
+    if recipe.skipna and tests:
+        pen.write(depth, f"if {' | '.join(tests)}:", "    continue")
+    values = [_value(k, family, columns[k], recipe.skipna) for k, family in enumerate(recipe.families)]
+    plain = [name for name in body.parameters if not name.startswith("*")]
+    for name, value in zip(plain, values, strict=False):
+        pen.write(depth, f"{name} = {value}")
+    if len(plain) < len(body.parameters):
+        rest = values[len(plain) :]
+        if recipe.skipna and len(set(recipe.families[len(plain) :])) > 1:
+            rest = [f"float({value})" for value in rest]  # one type, so that the tuple can be looped over
+        pen.write(depth, f"{body.parameters[-1][1:]} = ({''.join(value + ', ' for value in rest)})")
+
+
+def _value(k: int, family: str, column: ColumnLines, skipna: bool) -> str:
+    if skipna:
+        return f"_hs_v{k}"
+    value = f"float(_hs_v{k})" if family == "int" else f"_hs_v{k}"
+    return f"(_hs_nan if {column.missing} else {value})" if column.missing else value

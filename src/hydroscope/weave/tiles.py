@@ -1,0 +1,188 @@
+"""Any numeric chunk to plain values, a tile at a time: for codecs and mixtures too many to compile for.
+
+One function for all codecs, compiled once and kept on disk; woven loops call it by its
+address. It is a twin of `codecs.decode`, which decodes whole chunks.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numba
+import numpy as np
+
+from hydroscope.codecs.table import Codec
+from hydroscope.weave.intrinsics import (
+    bits_to_f64,
+    decimal,
+    fused,
+    load_f32,
+    load_f64,
+    load_i64,
+    load_u8,
+    load_u16,
+    load_u32,
+    store_f64,
+    store_i64,
+)
+
+__all__ = ["decoder_address"]
+
+MISSING, CONSTANT, BIT, CRUMB = (int(Codec[name]) for name in ("MISSING", "CONSTANT", "BIT", "CRUMB"))
+INT8, INT16, INT32, INT64 = (int(Codec[name]) for name in ("INT8", "INT16", "INT32", "INT64"))
+FLOAT32, FLOAT64, DICT8 = (int(Codec[name]) for name in ("FLOAT32", "FLOAT64", "DICT8"))
+DICT16, SPARSE = (int(Codec[name]) for name in ("DICT16", "SPARSE"))
+
+INT_MISSING = -(2**63)
+NAN_BITS = 0x7FF8_0000_0000_0000
+
+
+@lru_cache(maxsize=1)
+def decoder_address() -> int:
+    """Return the address of `decode(column, start, count, out)`: compiled, or loaded from disk."""
+    compiled = numba.cfunc("void(int64, int64, int64, int64)", cache=True)(_decode)
+    _alive.append(compiled)
+    return int(compiled.address)
+
+
+_alive: list[object] = []  # machine code lives as long as the object that holds it
+
+
+def _decode(column: int, start: int, count: int, out: int) -> None:
+    """Write rows start .. start + count of the chunk described at `column` to `out` (8 bytes each)."""
+    codec = load_i64(column, 6)
+    if codec != SPARSE:
+        _dense(column, codec, start, count, out)
+        return
+    real = load_i64(column, 7)
+    fill = 0 if load_i64(column, 2) == 0 else (NAN_BITS if real else INT_MISSING)
+    rows = load_i64(column, 0)
+    n = load_i64(column, 1)
+    first = _first_row(rows, n, start)
+    k = _first_row(rows, n, start + count) - first
+    inner = column + 64
+    _dense(inner, load_i64(inner, 6), first, k, out)
+    # The k stored values lie at the front and move to their places, the last one first:
+    #   a b c . . . .   ->   0 a 0 0 b 0 c     (a place is never before where the value lies)
+    end = count
+    for i in range(k - 1, -1, -1):
+        place = load_u16(rows, first + i) - start
+        value = load_i64(out, i)
+        for j in range(place + 1, end):
+            store_i64(out, j, fill)
+        store_i64(out, place, value)
+        end = place
+    for j in range(end):
+        store_i64(out, j, fill)
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _first_row(rows, n, row):  # type: ignore[no-untyped-def]
+    """Return how many of the n ascending rows are smaller than `row`."""
+    low = 0
+    high = n
+    while low < high:
+        middle = (low + high) >> 1
+        if load_u16(rows, middle) < row:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@numba.njit(nogil=True, error_model="numpy", inline="never")
+def _dense(column, codec, start, count, out):  # type: ignore[no-untyped-def]
+    """Decode any codec but SPARSE. Branches over codecs outside, loops over rows inside."""
+    a = load_i64(column, 0)
+    b = load_i64(column, 1)
+    bias = load_i64(column, 2)
+    real = load_i64(column, 7)
+    if codec == INT8 or codec == INT16 or codec == INT32:
+        _scaled(column, codec, start, count, out)
+    elif codec == MISSING:
+        for i in range(count):
+            store_i64(out, i, NAN_BITS if real else INT_MISSING)
+    elif codec == CONSTANT:
+        for i in range(count):
+            store_i64(out, i, bias)
+    elif codec == BIT or codec == CRUMB:
+        _bits(a, codec, real, start, count, out)
+    elif codec == INT64 or codec == FLOAT64:
+        for i in range(count):
+            store_i64(out, i, load_i64(a, start + i))
+    elif codec == FLOAT32:
+        for i in range(count):
+            store_f64(out, i, load_f32(a, start + i))
+    elif codec == DICT8:
+        for i in range(count):
+            store_i64(out, i, load_i64(b, load_u8(a, start + i)))
+    elif codec == DICT16:
+        for i in range(count):
+            store_i64(out, i, load_i64(b, load_u16(a, start + i)))
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _bits(a, codec, real, start, count, out):  # type: ignore[no-untyped-def]
+    for i in range(count):
+        row = start + i
+        if codec == BIT:
+            raw = (load_u8(a, row >> 3) >> (row & 7)) & 1
+        else:
+            raw = (load_u8(a, row >> 2) >> (2 * (row & 3))) & 3
+        if codec == CRUMB and raw == 3:
+            store_i64(out, i, NAN_BITS if real else INT_MISSING)
+        elif real:
+            store_f64(out, i, float(raw))
+        else:
+            store_i64(out, i, raw)
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _scaled(column, codec, start, count, out):  # type: ignore[no-untyped-def]
+    """INT8, INT16, INT32: the last raw value is the missing one."""
+    if load_i64(column, 7):
+        if codec == INT8:
+            _reals8(column, start, count, out)
+        elif codec == INT16:
+            _reals16(column, start, count, out)
+        else:
+            _reals32(column, start, count, out)
+    elif codec == INT8:
+        _ints8(column, start, count, out)
+    elif codec == INT16:
+        _ints16(column, start, count, out)
+    else:
+        _ints32(column, start, count, out)
+
+
+def _loops(load: Any, missing: int) -> tuple[Any, Any]:
+    """Return the loops over integers and over reals of one raw width."""
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def ints(column, start, count, out):  # type: ignore[no-untyped-def]
+        a = load_i64(column, 0)
+        bias = load_i64(column, 2)
+        step = load_i64(column, 3)
+        for i in range(count):
+            raw = load(a, start + i)
+            store_i64(out, i, INT_MISSING if raw == missing else bias + step * raw)
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def reals(column, start, count, out):  # type: ignore[no-untyped-def]
+        a = load_i64(column, 0)
+        bias = float(load_i64(column, 2))
+        step = float(load_i64(column, 3))
+        power = bits_to_f64(load_i64(column, 4))
+        inverse = bits_to_f64(load_i64(column, 5))
+        for i in range(count):
+            raw = load(a, start + i)
+            value = decimal(fused(float(raw), step, bias), power, inverse)
+            store_f64(out, i, np.nan if raw == missing else value)
+
+    return ints, reals
+
+
+_ints8, _reals8 = _loops(load_u8, 255)
+_ints16, _reals16 = _loops(load_u16, 65535)
+_ints32, _reals32 = _loops(load_u32, 4294967295)
