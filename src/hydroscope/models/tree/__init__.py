@@ -1,0 +1,1 @@
+"""Histogram trees: bins, histograms, splits, growth, prediction."""
