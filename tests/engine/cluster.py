@@ -13,10 +13,10 @@ import sys
 
 import ray
 from ray.cluster_utils import Cluster
-from tests.engine import places
 
 import hydroscope as hs
 from hydroscope.node import ports
+from tests.engine import places
 
 STORE_BYTES = 100 * 2**20
 TOTALS = [(300_000 + i,) for i in range(6)]

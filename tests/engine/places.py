@@ -33,6 +33,11 @@ def put_into(left: list[int], right: list[int]) -> list[int]:
     return [*left, *right]
 
 
+def keep(text: str, left: Any, right: Any, separator: str) -> str:
+    """A merge with something bound to it."""
+    return text + separator
+
+
 def total(values: npt.NDArray[np.float64]) -> float:
     return float(values.sum())
 

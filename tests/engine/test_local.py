@@ -9,7 +9,6 @@ import weakref
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.engine import places
 
 from hydroscope.engine.latch import Latch
 from hydroscope.engine.local import LocalEngine
@@ -17,6 +16,7 @@ from hydroscope.engine.merge import merge_run
 from hydroscope.ground.errors import CancelledError, UserError
 from hydroscope.mapreduce.plan import reduce_levels
 from hydroscope.node import jobs
+from tests.engine import places
 
 
 @given(n_threads=st.integers(1, 5), n_items=st.integers(0, 40))

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.engine import places
 
 from hydroscope.engine.local import LocalEngine
-from hydroscope.engine.ray import TASKS_PER_CPU, Flight, RayEngine
+from hydroscope.engine.ray import TASKS_PER_CPU, Flight, RayEngine, run_item
 from hydroscope.ground.errors import HydroscopeError
 from hydroscope.node.ports import EngineError
+from tests.engine import places
 
 
 def test_a_worker_that_dies_is_named(ray_engine: RayEngine) -> None:
@@ -59,8 +60,8 @@ def test_no_more_than_so_many_tasks_are_in_flight(ray_engine: RayEngine) -> None
             most = max(most, len(self._pending))
             super()._land(waited_for)
 
-    task = ray_engine._task("map", places.double, 1)
-    flight = Watched(ray_engine._ray, task, [(i,) for i in range(60)], 2 * TASKS_PER_CPU)
+    task, bound = ray_engine._bound_task(run_item, places.double, 1)
+    flight = Watched(ray_engine._ray, task, [(bound, i) for i in range(60)], 2 * TASKS_PER_CPU)
     flight.land_all(counted=False)
     assert len(flight.handles) == 60
     assert most == 2 * TASKS_PER_CPU
@@ -71,6 +72,15 @@ def test_a_function_is_wrapped_once(ray_engine: RayEngine) -> None:
     for _ in range(3):
         ray_engine.map(places.total, [(np.ones(2),)])
     assert ray_engine._task.cache_info().misses <= before + 1
+
+
+def test_of_a_partial_only_the_arguments_are_shipped(ray_engine: RayEngine) -> None:
+    before = ray_engine._task.cache_info().misses
+    for left in range(4):
+        handles = ray_engine.map(partial(places.add, left), [(1,), (2,)])
+        assert ray_engine.get(handles) == [left + 1, left + 2]
+        assert ray_engine.reduce(partial(places.keep, "a", separator=","), handles) == "a,"
+    assert ray_engine._task.cache_info().misses == before + 2
 
 
 def test_a_function_that_cannot_be_hashed_works(ray_engine: RayEngine) -> None:

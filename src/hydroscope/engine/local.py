@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from hydroscope.engine.latch import Latch
@@ -209,6 +210,8 @@ class Batch:
 
 def item_note(function: Callable[..., Any], index: int, n_items: int) -> str:
     """Say in which item an error happened."""
+    while isinstance(function, partial):
+        function = function.func
     name = getattr(function, "__qualname__", type(function).__qualname__)
     return f"in item {index} of {n_items} of {getattr(function, '__module__', '?')}.{name}"
 
