@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hydroscope.codecs.table import MANTISSA_MAX, MAX_DECIMALS
-from hydroscope.ground.jit import kernel, typed_kernel
+from hydroscope.ground.jit import inlined, typed_kernel
 from hydroscope.ground.limits import INT_MISSING
 
 __all__ = [
@@ -143,7 +143,7 @@ def dictionary(words: Ints, limit: int, codes: U16, table: Ints) -> int:
     return n_distinct
 
 
-@kernel
+@inlined
 def _number(words: Ints, limit: int, codes: U16, table: Ints, slots: npt.NDArray[np.int32]) -> int:
     """Fill codes and table through a hash table (0: free, otherwise 1 + code); -2 when it is full."""
     last = len(slots) - 1
@@ -165,7 +165,7 @@ def _number(words: Ints, limit: int, codes: U16, table: Ints, slots: npt.NDArray
     return n_distinct
 
 
-@kernel
+@inlined
 def _mix(word: int) -> np.uint64:
     mixed = np.uint64(word)
     mixed ^= mixed >> np.uint64(32)
@@ -239,13 +239,13 @@ def fits_float32(values: Reals) -> bool:
     return True
 
 
-@kernel
+@inlined
 def _is_decimal(value: float, power: float) -> bool:
     mantissa = np.rint(value * power)
     return bool((mantissa / power == value) & (abs(mantissa) <= _MANTISSA_MAX))
 
 
-@kernel
+@inlined
 def _more_decimals(value: float, decimals: int) -> int:
     """Return the fewest decimals, from `decimals` up, that give the value, or -1."""
     if value != value:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hydroscope.ground.jit import kernel, typed_kernel
+from hydroscope.ground.jit import inlined, typed_kernel
 from hydroscope.ground.limits import DICT_MAX, INT_MISSING
 
 __all__ = ["copy_texts", "number_texts"]
@@ -23,27 +23,51 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _SECOND = np.uint64(0xD6E8FEB86659FD93)
 
 
-@kernel
+@inlined
+def _eight(data: U8, start: int) -> np.uint64:
+    """Return eight bytes as one word.
+
+    Unsigned indices spare the test for negative ones, and then the compiler makes one load
+    of the eight.
+    """
+    at = np.uint64(start)
+    return (
+        np.uint64(data[at])
+        | np.uint64(data[at + np.uint64(1)]) << np.uint64(8)
+        | np.uint64(data[at + np.uint64(2)]) << np.uint64(16)
+        | np.uint64(data[at + np.uint64(3)]) << np.uint64(24)
+        | np.uint64(data[at + np.uint64(4)]) << np.uint64(32)
+        | np.uint64(data[at + np.uint64(5)]) << np.uint64(40)
+        | np.uint64(data[at + np.uint64(6)]) << np.uint64(48)
+        | np.uint64(data[at + np.uint64(7)]) << np.uint64(56)
+    )
+
+
+@inlined
+def _rest(data: U8, at: int, n_bytes: int) -> np.uint64:
+    """Return fewer than eight bytes as a word, without a branch on their number."""
+    if at + 8 <= len(data):
+        return _eight(data, at) & ((np.uint64(1) << np.uint64(8 * n_bytes)) - np.uint64(1))
+    word = np.uint64(0)
+    for j in range(n_bytes):
+        word |= np.uint64(data[at + j]) << np.uint64(8 * j)
+    return word
+
+
+@inlined
 def _hash(data: U8, start: int, stop: int) -> np.uint64:
     """Hash bytes, eight at a time."""
     state = np.uint64(stop - start) * _SECOND
     at = start
     while at + 8 <= stop:
-        word = np.uint64(0)
-        for j in range(8):
-            word |= np.uint64(data[at + j]) << np.uint64(8 * j)
-        state = (state ^ word) * _GOLDEN
+        state = (state ^ _eight(data, at)) * _GOLDEN
         state ^= state >> np.uint64(29)
         at += 8
-    word = np.uint64(0)
-    while at < stop:
-        word = word << np.uint64(8) | np.uint64(data[at])
-        at += 1
-    state = (state ^ word) * _GOLDEN
+    state = (state ^ _rest(data, at, stop - at)) * _GOLDEN
     return (state ^ (state >> np.uint64(32))) * _SECOND
 
 
-@kernel
+@inlined
 def _dictionary_bytes(n_rows: int, n_distinct: int, n_bytes: int) -> int:
     """Return the least that a dictionary takes: offsets, text and codes.
 
@@ -53,7 +77,7 @@ def _dictionary_bytes(n_rows: int, n_distinct: int, n_bytes: int) -> int:
     return 4 * (n_distinct + 1) + n_bytes + codes
 
 
-@kernel
+@inlined
 def _is_hopeless(offsets: Ints, data: U8, valid: U8, hashes: U64, limit: int) -> tuple[bool, int]:
     """Hash all strings; tell whether a dictionary would surely take `limit` bytes or more.
 
@@ -79,12 +103,12 @@ def _is_hopeless(offsets: Ints, data: U8, valid: U8, hashes: U64, limit: int) ->
     return False, population
 
 
-@kernel
+@inlined
 def _same(data: U8, a: int, b: int, length: int) -> bool:
     at = 0
-    while at < length and data[a + at] == data[b + at]:
-        at += 1
-    return at == length
+    while at + 8 <= length and _eight(data, a + at) == _eight(data, b + at):
+        at += 8
+    return length - at < 8 and _rest(data, a + at, length - at) == _rest(data, b + at, length - at)
 
 
 @typed_kernel("const i8[], const u1[], const u1[], i8, i8[], i8[]")
@@ -140,7 +164,16 @@ def copy_texts(offsets: Ints, data: U8, rows: Ints, out_offsets: Ints, out: U8) 
     """Write the first bytes of string rows[i], as many as out_offsets leaves room for."""
     for i in range(len(rows)):
         to, stop = out_offsets[i], out_offsets[i + 1]
-        if stop > to:
-            start = offsets[rows[i]] - to
-            for j in range(to, stop):
-                out[j] = data[start + j]
+        if stop <= to:
+            continue
+        at = offsets[rows[i]]
+        if stop + 8 > len(out) or at + stop - to + 8 > len(data):
+            for j in range(stop - to):
+                out[to + j] = data[at + j]
+            continue
+        while to < stop:  # up to 7 bytes too many, which the next strings write over
+            target, source = np.uint64(to), np.uint64(at)
+            for j in range(8):
+                out[target + np.uint64(j)] = data[source + np.uint64(j)]
+            to += 8
+            at += 8
