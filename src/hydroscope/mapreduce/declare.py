@@ -13,7 +13,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -137,8 +137,7 @@ def _scalar(name: str, hint: str, value: Any, owner: str) -> Field:
         )
     if kind == "int" and isinstance(value, float):
         raise UserError(f"output {name!r} of {owner} is declared int and starts from {value!r}; declare it float")
-    start: Literal["float"] | float | int | bool = float(value) if kind == "float" else value
-    return Field(name, kind, start)
+    return Field(name, kind, float(value) if kind == "float" else value)
 
 
 def _size(size: Size, inputs: dict[str, Any], owner: str) -> int:

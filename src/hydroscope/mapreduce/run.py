@@ -264,7 +264,7 @@ def _survey(vec: Vec) -> list[LeafCodecs]:
 
 
 def _tell(recipe: Recipe, error: NotWoven) -> None:
-    code = recipe.function.__code__  # type: ignore[attr-defined]
+    code = recipe.function.__code__
     if code in _told:
         return
     _told.add(code)

@@ -46,7 +46,7 @@ def survey(family: Family, chunks: Sequence[Chunk]) -> LeafCodecs:
         if codec in _RAW_LIMIT:
             bias, step = chunk.bias, chunk.step
             last = bias + step * _RAW_LIMIT[codec]
-            narrow &= -(2**31) <= min(bias, last) and max(bias, last) < 2**31
+            narrow &= min(bias, last) >= -(2**31) and max(bias, last) < 2**31
             exact = family == "int" or (abs(bias) <= _EXACT and abs(step) <= _EXACT)
         fusable.append(codec in table and exact)
     rows = tuple(chunk.n_rows for chunk in chunks)

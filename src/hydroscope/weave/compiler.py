@@ -86,7 +86,7 @@ def helper(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def generated_file(function: Callable[..., Any]) -> str:
     """Return the file name under which errors of the compiler mention the function's source."""
-    return str(function.__code__.co_filename)  # type: ignore[attr-defined]
+    return str(function.__code__.co_filename)
 
 
 def _load(name: str, source: str) -> ModuleType:

@@ -5,12 +5,13 @@ Each is a few LLVM instructions, inlined where it is used.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 from numba import types
 from numba.core.errors import TypingError
-from numba.extending import intrinsic
+from numba.extending import intrinsic as numba_intrinsic
 
 __all__ = [
     "as_bool",
@@ -32,7 +33,14 @@ __all__ = [
     "store_i64",
 ]
 
-_I1, _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
+
+def intrinsic(typer: Callable[..., object]) -> Callable[..., Any]:
+    """Numba's decorator, visible to the type checker."""
+    decorated: Callable[..., Any] = numba_intrinsic(typer)
+    return decorated
+
+
+_I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (8, 16, 32, 64))
 _F32, _F64 = ir.FloatType(), ir.DoubleType()
 _QUIET = ("contract",)
 """A flag without effect where it is put: Numba gives every unflagged instruction the loop's flags."""
@@ -169,7 +177,7 @@ def is_nan(typingctx: Any, value: Any) -> Any:
 
 def _cast(target: Any, accepted: tuple[Any, ...], rule: str) -> Any:
     @intrinsic
-    def cast(typingctx: Any, value: Any) -> Any:
+    def convert(typingctx: Any, value: Any) -> Any:
         kind = types.unliteral(value)
         if isinstance(kind, types.Optional) or not isinstance(kind, accepted):
             raise TypingError(f"{rule}, and this is {kind}")
@@ -179,7 +187,7 @@ def _cast(target: Any, accepted: tuple[Any, ...], rule: str) -> Any:
 
         return target(kind), codegen
 
-    return cast
+    return convert
 
 
 as_f64 = _cast(types.float64, (types.Float, types.Integer, types.Boolean), "a float is expected")

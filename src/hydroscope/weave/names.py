@@ -48,20 +48,20 @@ class Parsed:
 
     def free_value(self, name: str) -> Any:
         """Return what a free name stands for, KeyError when it stands for nothing."""
-        code = self.function.__code__  # type: ignore[attr-defined]
-        closure = self.function.__closure__  # type: ignore[attr-defined]
+        code = self.function.__code__
+        closure = self.function.__closure__
         if closure and name in code.co_freevars:
             try:
                 return closure[code.co_freevars.index(name)].cell_contents
             except ValueError:
                 raise KeyError(name) from None
-        space = self.function.__globals__  # type: ignore[attr-defined]
+        space = self.function.__globals__
         return space[name] if name in space else getattr(builtins, name)
 
 
 def parse(function: Callable[..., Any]) -> Parsed:
     """Return the tree of a function's source; NotWoven when there is none."""
-    file = function.__code__.co_filename  # type: ignore[attr-defined]
+    file = function.__code__.co_filename
     try:
         lines, first = inspect.getsourcelines(function)
     except (OSError, TypeError):

@@ -109,7 +109,7 @@ def bind(recipe: Recipe, state: State) -> Any:
     Scalars are NumPy scalars, so that interpreted code counts, wraps and divides as the
     compiled one.
     """
-    actor = recipe.owner.__new__(recipe.owner)
+    actor: Any = object.__new__(recipe.owner)
     values = actor.__dict__
     values.update(recipe.inputs)
     for value, field in zip(state[0], recipe.integers, strict=True):

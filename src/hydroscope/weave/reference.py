@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -105,13 +106,13 @@ def run_chunks(recipe: Recipe, leaf: Sequence[Sequence[Chunk]], first_row: int, 
             raise
         except Exception as error:
             cause = f"{type(error).__name__}: {error}, in the chunk of rows {at:,} to {at + len(live) - 1:,}"
-            code = recipe.function.__code__  # type: ignore[attr-defined]
+            code = recipe.function.__code__
             raise MapError(recipe.name, cause, where_in(code, error.__traceback__)) from error
         at += len(live)
     return unbind(recipe, actor), [np.concatenate(each) for each in outs]
 
 
-def _decoded(family: Family, chunks: Sequence[Chunk]) -> tuple[Sequence[Any], npt.NDArray[np.bool_]]:
+def _decoded(family: Family, chunks: Sequence[Chunk]) -> tuple[Any, npt.NDArray[np.bool_]]:
     """Return a column's values and which of them are missing."""
     if family == "int":
         ints = np.concatenate([decode_int(chunk) for chunk in chunks])
@@ -128,10 +129,7 @@ def _decoded(family: Family, chunks: Sequence[Chunk]) -> tuple[Sequence[Any], np
 def _strings(chunk: Chunk) -> list[str | None]:
     offsets, data, valid = decode_text(chunk)
     text, ends = data.tobytes(), offsets.tolist()
-    return [
-        text[a:b].decode() if valid is None or valid[i] else None
-        for i, (a, b) in enumerate(zip(ends[:-1], ends[1:], strict=True))
-    ]
+    return [text[a:b].decode() if valid is None or valid[i] else None for i, (a, b) in enumerate(pairwise(ends))]
 
 
 def _uuids(chunk: Chunk) -> list[UUID | None]:
@@ -140,7 +138,7 @@ def _uuids(chunk: Chunk) -> list[UUID | None]:
     return [UUID(int=(high << 64) | low) if valid is None or valid[i] else None for i, (high, low) in enumerate(pairs)]
 
 
-def _one(family: Family, column: tuple[Sequence[Any], npt.NDArray[np.bool_]], i: int, skipna: bool) -> Any:
+def _one(family: Family, column: tuple[Any, npt.NDArray[np.bool_]], i: int, skipna: bool) -> Any:
     values, missing = column
     if family != "int" or skipna:
         return values[i]
@@ -148,7 +146,7 @@ def _one(family: Family, column: tuple[Sequence[Any], npt.NDArray[np.bool_]], i:
 
 
 def _array(
-    family: Family, column: tuple[Sequence[Any], npt.NDArray[np.bool_]], live: npt.NDArray[np.bool_], skipna: bool
+    family: Family, column: tuple[Any, npt.NDArray[np.bool_]], live: npt.NDArray[np.bool_], skipna: bool
 ) -> npt.NDArray[Any]:
     values, missing = column
     if family not in ("int", "real"):
@@ -228,7 +226,7 @@ def _failure(
     recipe: Recipe, function: Callable[..., Any], error: Exception, row_index: int, row: Sequence[Any]
 ) -> MapError:
     values = tuple((name, _printed(value)) for name, value in zip(recipe.column_names, row, strict=True))
-    code = function.__code__  # type: ignore[attr-defined]
+    code = function.__code__
     cause = f"{type(error).__name__}: {error}"
     return MapError(recipe.name, cause, where_in(code, error.__traceback__), row_index, values)
 

@@ -21,12 +21,15 @@ from __future__ import annotations
 import ast
 import copy
 from dataclasses import dataclass
+from typing import TypeVar
 
 from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.weave.names import FreeNames, Names, NotWoven, Parsed, bound_names
 from hydroscope.weave.recipe import Field, Kind, Recipe
 
 __all__ = ["Body", "rewrite_map"]
+
+N = TypeVar("N", bound=ast.AST)
 
 DONE = "_hs_done"
 CASTS: dict[Kind, str] = {"int": "_hs_as_i64", "float": "_hs_as_f64", "bool": "_hs_as_bool"}
@@ -110,7 +113,7 @@ class _Fields(FreeNames):
         known = [*self.by_name, *self.recipe.inputs]
         raise unknown_name("input or output", node.attr, known, self.recipe.owner.__name__)
 
-    def visit_Assign(self, node: ast.Assign) -> ast.AST | list[ast.stmt]:  # type: ignore[override]
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | list[ast.stmt]:
         if not any(self._field_of(target) for each in node.targets for target in _flat(each)):
             return self.generic_visit(node)
         if len(node.targets) > 1:
@@ -270,8 +273,8 @@ def _listed(node: ast.AST | list[ast.stmt]) -> list[ast.stmt]:
     return node if isinstance(node, list) else [node]  # type: ignore[list-item]
 
 
-def _at(node: ast.AST, place: ast.AST) -> "ast.stmt":  # noqa: UP037
-    return ast.fix_missing_locations(ast.copy_location(node, place))  # type: ignore[return-value]
+def _at(node: N, place: ast.AST) -> N:
+    return ast.fix_missing_locations(ast.copy_location(node, place))
 
 
 def _parse(text: str, place: ast.AST) -> list[ast.stmt]:

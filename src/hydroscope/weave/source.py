@@ -33,10 +33,10 @@ __all__ = ["TILE_ROWS", "Draft", "Woven", "draft", "weave"]
 TILE_ROWS = 1024
 """Rows decoded at a time: 8 KB a column, so that a few columns stay in the L1 cache."""
 
-_INTRINSICS = (
-    "as_bool as_f64 as_i64 bits_to_f64 call_decoder decimal fused is_nan load_f32 load_f64 load_i64 load_u8 "
-    "load_u16 load_u32 narrow store_f64 store_i64"
-).split()
+_INTRINSICS = """
+    as_bool as_f64 as_i64 bits_to_f64 call_decoder decimal fused is_nan load_f32 load_f64 load_i64 load_u8 load_u16
+    load_u32 narrow store_f64 store_i64
+""".split()  # noqa: SIM905 (a word list reads better)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from hydroscope.weave.intrinsics import (
     decimal,
     fused,
     load_f32,
-    load_f64,
     load_i64,
     load_u8,
     load_u16,
@@ -98,7 +97,7 @@ def _dense(column, codec, start, count, out):  # type: ignore[no-untyped-def]
     b = load_i64(column, 1)
     bias = load_i64(column, 2)
     real = load_i64(column, 7)
-    if codec == INT8 or codec == INT16 or codec == INT32:
+    if codec in (INT8, INT16, INT32):
         _scaled(column, codec, start, count, out)
     elif codec == MISSING:
         for i in range(count):
@@ -106,9 +105,9 @@ def _dense(column, codec, start, count, out):  # type: ignore[no-untyped-def]
     elif codec == CONSTANT:
         for i in range(count):
             store_i64(out, i, bias)
-    elif codec == BIT or codec == CRUMB:
+    elif codec in (BIT, CRUMB):
         _bits(a, codec, real, start, count, out)
-    elif codec == INT64 or codec == FLOAT64:
+    elif codec in (INT64, FLOAT64):
         for i in range(count):
             store_i64(out, i, load_i64(a, start + i))
     elif codec == FLOAT32:
