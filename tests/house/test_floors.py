@@ -55,7 +55,8 @@ with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
 )
 def test_nothing_heavy_is_loaded_before_it_is_needed(statement):
     loaded = loaded_by(statement)
-    assert LAZY & {name.partition(".")[0] for name in loaded} == set()
+    needed = {"numpy"} if "'train'" in statement else set()  # parameters are checked with NumPy's numbers
+    assert LAZY & {name.partition(".")[0] for name in loaded} <= needed
     own = [name for name in loaded if name.startswith("hydroscope.")]
     assert len(own) <= 12, own
 

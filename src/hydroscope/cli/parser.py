@@ -104,7 +104,10 @@ def _parameters(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("gradient boosting")
     for parameter in GBM:
         option = "--" + parameter.name.replace("_", "-")
-        group.add_argument(option, dest=f"model_{parameter.name}", metavar="V", help=parameter.help)
+        default = "" if parameter.default is None else f"; default {parameter.default}"
+        said = f"{parameter.help}: {parameter.rule}{default}"
+        metavar = {"int": "N", "float": "X"}.get(parameter.kind, "W")
+        group.add_argument(option, dest=f"model_{parameter.name}", metavar=metavar, help=said.replace("%", "%%"))
 
 
 def _predict(command: argparse.ArgumentParser) -> None:
