@@ -39,7 +39,8 @@ def decode_int(chunk: Chunk, out: Ints | None = None) -> Ints:
     values = np.empty(chunk.n_rows, dtype=np.int64) if out is None else out
     if chunk.codec in RAW_CODECS:
         assert chunk.decimals == 0, "a chunk of decimals in an int column"
-        kernels.unpack_int(*_raw(chunk), chunk.bias, chunk.step, values)
+        raw8, raw16, raw32 = _raw(chunk)
+        kernels.unpack_int(raw8, raw16, raw32, chunk.bias, chunk.step, values)
     elif chunk.codec == Codec.INT64:
         values[:] = chunk.buffers[0]
     elif chunk.codec == Codec.CONSTANT:
@@ -71,7 +72,8 @@ def decode_real(chunk: Chunk, out: Reals | None = None) -> Reals:
     """
     values = np.empty(chunk.n_rows, dtype=np.float64) if out is None else out
     if chunk.codec in RAW_CODECS:
-        kernels.unpack_real(*_raw(chunk), chunk.bias, chunk.step, float(10**chunk.decimals), values)
+        raw8, raw16, raw32 = _raw(chunk)
+        kernels.unpack_real(raw8, raw16, raw32, chunk.bias, chunk.step, float(10**chunk.decimals), values)
     elif chunk.codec in (Codec.FLOAT32, Codec.FLOAT64):
         values[:] = chunk.buffers[0]
     elif chunk.codec == Codec.CONSTANT:
@@ -87,10 +89,10 @@ def decode_real(chunk: Chunk, out: Reals | None = None) -> Reals:
     return values
 
 
-def _raw(chunk: Chunk) -> tuple[Any, ...]:
+def _raw(chunk: Chunk) -> list[Any]:
     """Return the raw buffer in the place of its width, empty ones in the others."""
     buffer = chunk.buffers[0]
-    return tuple(buffer if no.dtype == buffer.dtype else no for no in _NO_RAW)
+    return [buffer if no.dtype == buffer.dtype else no for no in _NO_RAW]
 
 
 def _coded(chunk: Chunk, small: Ints, words: Ints) -> None:

@@ -11,6 +11,7 @@ The same chunks as `reference` gives, from a few compiled passes::
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -230,7 +231,7 @@ def _plan(words: Ints, stats: _Stats, form: _Form) -> _Plan:
     largest, step = stats.high - stats.low, 1
     enough = step_needed(largest)
     if enough is not None:
-        common = int(kernels.common_step(words, stats.low, np.uint64(largest), np.uint64(enough)))
+        common = int(kernels.common_step(words, stats.low, largest, enough))
         step = common if enough <= common < 2**63 else 1
     codec = narrowest(largest // step)
     if codec is not None:
@@ -245,7 +246,7 @@ def _small_width(words: Ints, stats: _Stats, unit: int) -> int:
     """Return 1 or 2, the bits that 0, 1 and 2 need, or 0 when there are other values."""
     if stats.low < 0 or stats.high > 2 * unit or (unit > MANTISSA_MAX and stats.high > 0):
         return 0
-    if stats.high > 0 and unit > 1 and int(kernels.common_step(words, 0, np.uint64(unit), np.uint64(unit))) != unit:
+    if stats.high > 0 and unit > 1 and int(kernels.common_step(words, 0, unit, unit)) != unit:
         return 0
     return 1 if stats.n_missing == 0 and stats.high <= unit else 2
 
@@ -267,8 +268,8 @@ def _build(plan: _Plan) -> Chunk:
         raw = np.empty(n_rows, RAW_CODECS[codec])
         shift = (plan.step & -plan.step).bit_length() - 1
         inverse = pow(plan.step >> shift, -1, 2**32)
-        buffers = [raw if raw.dtype == no.dtype else no for no in (_NO_U8, _NO_U16, _NO_U32)]
-        kernels.pack(words, stats.low, shift, np.uint32(inverse), *buffers)
+        buffers: list[Any] = [raw if raw.dtype == no.dtype else no for no in (_NO_U8, _NO_U16, _NO_U32)]
+        kernels.pack(words, stats.low, shift, inverse, *buffers)
         return Chunk(codec, n_rows, stats.n_missing, stats.low, plan.step, form.decimals, _frozen(raw))
     dtype = {Codec.INT64: np.int64, Codec.FLOAT32: np.float32, Codec.FLOAT64: np.float64}[codec]
     values = words if codec == Codec.INT64 else words.view(np.float64)

@@ -311,11 +311,11 @@ def most_decimals(mantissas: Ints, decimals: U8) -> tuple[int, bool]:
     for i in range(len(decimals)):
         n_other += decimals[i] != first
     if n_other == 0:
-        return np.int64(first), True
+        return int(first), True
     most = np.uint8(0)
     for i in range(len(mantissas)):
         most = max(most, np.uint8(0) if mantissas[i] == INT_MISSING else decimals[i])
-    return np.int64(most), False
+    return int(most), False
 
 
 @typed_kernel("const i8[], const u1[], i8, i8[]")
@@ -328,7 +328,7 @@ def rescale(mantissas: Ints, decimals: U8, most: int, out: Ints) -> bool:
             largest = max(largest, abs(mantissas[i]))
         fewest = 255
         for i in range(start, stop):
-            fewest = min(fewest, 255 if mantissas[i] == INT_MISSING else np.int64(decimals[i]))
+            fewest = min(fewest, 255 if mantissas[i] == INT_MISSING else int(decimals[i]))
         if np.float64(largest) * _POWERS[max(most - fewest, 0)] > _MANTISSA_MAX:
             for i in range(start, stop):
                 missing = mantissas[i] == INT_MISSING

@@ -175,7 +175,7 @@ def _raw(mantissa: Ints, decimals: int, n_missing: int) -> Iterator[Chunk]:
     common = int(np.gcd.reduce(above_low[~missing]))
     for step in (1, common):
         for codec, dtype in RAW_CODECS.items():
-            missing_raw = np.iinfo(dtype).max
+            missing_raw = 2 ** (8 * dtype.itemsize) - 1
             if 0 < step < 2**63 and (high - low) // step < missing_raw:
                 raw = np.where(missing, np.uint64(missing_raw), above_low // np.uint64(step)).astype(dtype)
                 yield Chunk(codec, len(mantissa), n_missing, low, step, decimals, (raw,))
@@ -204,7 +204,8 @@ def decode_int(chunk: Chunk) -> Ints:
     if chunk.codec == Codec.INT64:
         return chunk.buffers[0].astype(np.int64)
     if chunk.codec in (Codec.DICT8, Codec.DICT16):
-        return chunk.buffers[1].astype(np.int64)[chunk.buffers[0]]
+        whole: Ints = chunk.buffers[1].view(np.int64)[chunk.buffers[0].astype(np.int64)]
+        return whole
     assert chunk.codec == Codec.SPARSE, f"{chunk.codec!r} holds no integers"
     assert chunk.inner is not None
     values = np.full(chunk.n_rows, INT_MISSING if chunk.bias else 0, dtype=np.int64)
@@ -224,7 +225,8 @@ def decode_real(chunk: Chunk) -> Reals:
     if chunk.codec in (Codec.FLOAT32, Codec.FLOAT64):
         return canonical(chunk.buffers[0].astype(np.float64))
     if chunk.codec in (Codec.DICT8, Codec.DICT16):
-        return chunk.buffers[1].astype(np.float64)[chunk.buffers[0]]
+        coded: Reals = chunk.buffers[1].view(np.float64)[chunk.buffers[0].astype(np.int64)]
+        return coded
     assert chunk.codec == Codec.SPARSE, f"{chunk.codec!r} holds no reals"
     assert chunk.inner is not None
     values = np.full(chunk.n_rows, np.nan if chunk.bias else 0.0)
@@ -242,4 +244,6 @@ def _mantissa(chunk: Chunk) -> Ints:
         return np.where(raw == 3, INT_MISSING, raw.astype(np.int64))
     raw = buffer.astype(np.uint64)
     values = np.uint64(chunk.bias % 2**64) + np.uint64(chunk.step) * raw
-    return np.where(raw == np.iinfo(buffer.dtype).max, np.int64(INT_MISSING), values.astype(np.int64))
+    missing_raw = np.uint64(2 ** (8 * buffer.itemsize) - 1)
+    whole: Ints = np.where(raw == missing_raw, np.int64(INT_MISSING), values.astype(np.int64))
+    return whole

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,11 @@ class Codec(IntEnum):
     STRING_DICT = 15
 
 
-RAW_CODECS = {Codec.INT8: np.dtype(np.uint8), Codec.INT16: np.dtype(np.uint16), Codec.INT32: np.dtype(np.uint32)}
+RAW_CODECS: dict[Codec, np.dtype[Any]] = {
+    Codec.INT8: np.dtype(np.uint8),
+    Codec.INT16: np.dtype(np.uint16),
+    Codec.INT32: np.dtype(np.uint32),
+}
 """The codecs of biased, stepped raw values, narrowest first; the largest raw value says missing."""
 
 MAX_DECIMALS = 22
