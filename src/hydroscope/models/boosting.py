@@ -142,7 +142,13 @@ class _Scored:
 
 
 def boost(
-    loss: str, train: Rows, valid: Rows | None, base: F64, bounds: tuple[float, float], shape: Shape, setting: Setting
+    loss: str,
+    train: Rows,
+    valid: Rows | None,
+    base: F64,
+    bounds: list[tuple[float, float]],
+    shape: Shape,
+    setting: Setting,
 ) -> Boosted:
     """Train and return the trees.
 
@@ -152,8 +158,8 @@ def boost(
     train, valid : Rows
         `valid` is only scored; with early stopping it decides when to end.
     base : ndarray of float64, shape (n_scores,)
-    bounds : (float, float)
-        Upper bounds of the sums of |gradient| and of hessians before the first tree.
+    bounds : list of (float, float)
+        For each score, upper bounds of the sums of |gradient| and of hessians before the first tree.
     shape : Shape
         Its `rules` and `features` are set here, tree by tree.
     setting : Setting
@@ -168,15 +174,15 @@ def boost(
 
 class _Training:
     def __init__(
-        self, loss: str, train: Rows, valid: Rows | None, base: F64, bounds: tuple[float, float], shape: Shape,
-        setting: Setting,
+        self, loss: str, train: Rows, valid: Rows | None, base: F64, bounds: list[tuple[float, float]],
+        shape: Shape, setting: Setting,
     ) -> None:  # fmt: skip
         self.loss, self.shape, self.setting, self.base = loss, shape, setting, base
         self.engine = ports.current()
         self.train = _Scored(train, self._constant(train))
         self.valid = None if valid is None else _Scored(valid, self._constant(valid))
         counts = loss == "squared" and train.counts
-        self.steps = [quantise.first_steps(*bounds, train.n_rows, counts) for _ in base]
+        self.steps = [quantise.first_steps(g, h, train.n_rows, counts) for g, h in bounds]
         self.trees: list[Forest] = []
         self.history: list[Record] = []
         self.best = (math.inf, 0)
@@ -282,7 +288,7 @@ class _Training:
             min_count=math.ceil(setting.min_rows * steps.h_scale * slack),
             smoothing=smoothing,
         )
-        return replace(self.shape, features=features, rules=rules)
+        return replace(self.shape, features=features, rules=rules, hessian_is_weight=self.loss == "squared")
 
     def _score(self, n_rounds: int) -> bool:
         """Add a line to the history; tell whether to stop."""
@@ -304,8 +310,7 @@ class _Training:
         scored.pending.clear()
         blocks = scored.rows.blocks
         items = [
-            (words, scores, forest, blocks.threads)
-            for words, scores in zip(blocks.words, scored.scores, strict=True)
+            (words, scores, forest, blocks.threads) for words, scores in zip(blocks.words, scored.scores, strict=True)
         ]
         scored.scores = list(self.engine.map(scoring.add_forest, items))
 

@@ -17,7 +17,16 @@ from hydroscope.models.losses import LOSS_TILE_ROWS
 from hydroscope.models.tree.predictor import Forest, add_trees
 from hydroscope.models.tree.tasks import pieces, run
 
-__all__ = ["add_forest", "advance", "constant", "gradients", "loss_tiles", "rank_counts", "score_rows", "to_probabilities"]
+__all__ = [
+    "add_forest",
+    "advance",
+    "constant",
+    "gradients",
+    "loss_tiles",
+    "rank_counts",
+    "score_rows",
+    "to_probabilities",
+]
 
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]

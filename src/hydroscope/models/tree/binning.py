@@ -213,7 +213,9 @@ def bin_leaves(
         leaf, j = divmod(i, len(bins))
         out = places[j // GROUP, int(starts[leaf]) : int(starts[leaf + 1]), j % GROUP]
         values = decode_leaf(types[j], leaves[i])
-        if bins[j].domain is not None:
+        if bins[j].domain is not None and types[j] is VecType.REAL:
+            out[:] = MISSING_BIN  # a column without any value: its type was a guess
+        elif bins[j].domain is not None:
             _bin_codes(values, bins[j].bin_of_level, out)
         elif types[j] is VecType.REAL:
             _bin_numbers(values, table[j], int(lengths[j]), out)

@@ -97,7 +97,7 @@ class Shape:
     n_bins: I32
     is_enum: U8
     edges: list[F64]
-    rules: Rules
+    rules: Rules | None
     hessian_is_weight: bool
     min_count: int
     count_unit: float

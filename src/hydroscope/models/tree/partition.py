@@ -29,9 +29,7 @@ U8 = npt.NDArray[np.uint8]
 
 
 @kernel
-def split_rows(
-    word: U32, shift: int, goes_left: U8, rows: I32, start: int, end: int, left: I32, right: I32
-) -> int:
+def split_rows(word: U32, shift: int, goes_left: U8, rows: I32, start: int, end: int, left: I32, right: I32) -> int:
     """Part rows[start:end] by a split; both sides stay in order. Return how many go left.
 
     Parameters
@@ -72,9 +70,7 @@ def assign(rows: I32, start: int, end: int, node: int, out: I32) -> None:
 
 
 @kernel
-def assign_split(
-    word: U32, shift: int, goes_left: U8, rows: I32, start: int, end: int, node: int, out: I32
-) -> int:
+def assign_split(word: U32, shift: int, goes_left: U8, rows: I32, start: int, end: int, node: int, out: I32) -> int:
     """Set out[row] = node for rows that go left, node + 1 for the others; return how many go left."""
     n_left = 0
     bits = np.uint32(shift)

@@ -22,7 +22,18 @@ import numpy.typing as npt
 from hydroscope.ground.jit import kernel
 from hydroscope.models.tree.histogram import BINS, MISSING_BIN
 
-__all__ = ["ANY", "BY_COUNT", "BY_HESSIAN", "FEATURE", "FEATURE_BIN", "LEFT", "MISSING_LEFT", "Rules", "find", "subtract"]
+__all__ = [
+    "ANY",
+    "BY_COUNT",
+    "BY_HESSIAN",
+    "FEATURE",
+    "FEATURE_BIN",
+    "LEFT",
+    "MISSING_LEFT",
+    "Rules",
+    "find",
+    "subtract",
+]
 
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]

@@ -62,9 +62,7 @@ def in_bag(kept: I32, first_row: int, stream: int, share: float) -> tuple[I32, I
     return rows, np.array([[0, 0, len(rows)]], np.int64)
 
 
-def node_histogram(
-    words: U32, packed: I64, rows: I32, ranges: I64, nodes: I64, groups: I64, threads: bool
-) -> I64:
+def node_histogram(words: U32, packed: I64, rows: I32, ranges: I64, nodes: I64, groups: I64, threads: bool) -> I64:
     """Return the histograms of `nodes`: shape (n_nodes, n_groups * 4 * 256), packed sums.
 
     Groups that are not in `groups` stay zero. Cost: 0.4 to 1 ns a row of the nodes and feature.
@@ -104,9 +102,7 @@ def node_histogram(
     return out
 
 
-def count_histogram(
-    words: U32, count: I64, rows: I32, ranges: I64, nodes: I64, groups: I64, threads: bool
-) -> I64:
+def count_histogram(words: U32, count: I64, rows: I32, ranges: I64, nodes: I64, groups: I64, threads: bool) -> I64:
     """Like `node_histogram`, adding up `count` (empty: 1 a row) in place of the gradients."""
     n_groups = words.shape[0]
     starts, ends = _spans(ranges, nodes)
@@ -244,7 +240,9 @@ def _spans_for(n_groups: int, n_threads: int) -> int:
     if n_threads == 1:
         return 1
     for n_spans in range(1, n_threads + 1):
-        if n_groups * n_spans >= n_threads and (n_groups * n_spans % n_threads == 0 or n_groups * n_spans > 8 * n_threads):
+        if n_groups * n_spans >= n_threads and (
+            n_groups * n_spans % n_threads == 0 or n_groups * n_spans > 8 * n_threads
+        ):
             return n_spans
     return n_threads
 
