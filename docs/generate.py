@@ -15,14 +15,18 @@ __all__ = ["PAGES", "main"]
 
 def codecs() -> str:
     """Return the page of codecs."""
-    from hydroscope.codecs.table import CODECS
+    from hydroscope.codecs.table import CODECS, MISSING_RULES
 
-    rows = [(str(row.codec.value), row.name, row.holds, row.range, row.size, row.missing) for row in CODECS]
+    rows = [
+        (str(row.codec.value), row.name, row.holds, row.range, row.size, row.missing, row.buffers) for row in CODECS
+    ]
+    rules = "\n".join(f"- {rule}" for rule in MISSING_RULES)
     return _page(
         "Codecs",
-        "A column is held in chunks of up to 65,536 rows, each in the codec that takes the fewest bytes. All are lossless: "
-        "what comes back is what went in, to the bit (a missing real comes back as the canonical NaN).",
-        _table(("id", "codec", "holds", "values", "size", "missing"), rows),
+        "A column is held in chunks of up to 65,536 rows, each in the codec that takes the fewest bytes (of two that "
+        "take as many, the one with the lower number). All are lossless: what comes back is what went in, to the bit.",
+        _table(("id", "codec", "holds", "values", "size", "missing", "buffers"), rows)
+        + f"\n\n## Missing values\n\n{rules}",
     )
 
 

@@ -66,10 +66,9 @@ def _representatives(chunk: Chunk, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         return values if chunk.bias else np.append(values, dtype.type(0))
     if chunk.codec in (Codec.DICT8, Codec.DICT16):
         used = np.bincount(chunk.buffers[0].astype(np.int64), minlength=len(chunk.buffers[1])) > 0
-        values = chunk.buffers[1].view(dtype)[used]
+        values = np.asarray(chunk.buffers[1].view(dtype)[used])
     else:
         shown = replace(chunk, n_rows=1) if chunk.codec == Codec.CONSTANT else chunk
         values = decode_real(shown) if dtype == np.float64 else decode_int(shown)
-    if not chunk.n_missing:
-        return values
-    return values[values == values] if dtype == np.float64 else values[values != INT_MISSING]
+    present = values == values if dtype == np.float64 else values != INT_MISSING
+    return values[np.asarray(present)] if chunk.n_missing else values
