@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from hydroscope.codecs.chunk import Chunk
 from hydroscope.frame.layout import Layout
@@ -24,9 +25,9 @@ class VecType(StrEnum):
     UUID = "uuid"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Vec:
-    """One column.
+    """One column; equal only to itself.
 
     Attributes
     ----------
@@ -36,12 +37,15 @@ class Vec:
         One handle a leaf of the layout; its value is the tuple of that leaf's chunks.
     domain : tuple of str or None
         ENUM: the level of each code, in sorted order.
+    remembered : dict
+        What was computed about the values once and cannot change (rollups, histogram, sizes).
     """
 
     type: VecType
     layout: Layout
     leaves: tuple[ports.Handle, ...]
     domain: tuple[str, ...] | None = None
+    remembered: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def n_rows(self) -> int:

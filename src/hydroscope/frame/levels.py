@@ -1,0 +1,98 @@
+"""Distinct values of a column, and how often each occurs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hydroscope.codecs.chunk import Chunk
+from hydroscope.frame.access import Text, Values, Words, build_vec, decode_leaf
+from hydroscope.frame.layout import Layout
+from hydroscope.frame.vec import Vec, VecType
+from hydroscope.ground.limits import INT_MISSING
+from hydroscope.node import ports
+
+__all__ = ["Tally", "tally", "tally_vec"]
+
+Tally = tuple[Any, npt.NDArray[np.int64]]
+"""Distinct values in ascending order (of strings: a list of bytes) and the count of each."""
+
+
+def tally(vec: Vec) -> Tally:
+    """Return the distinct values present, ascending, and how often each occurs.
+
+    Cost: one pass; memory for the distinct values.
+    """
+    known = vec.remembered.get("tally")
+    if known is None:
+        handles = ports.current().map(_tally_leaf, [(vec.type, leaf) for leaf in vec.leaves])
+        known = ports.current().reduce(_merge, handles) if handles else _nothing(vec.type)
+        vec.remembered["tally"] = known
+    found: Tally = known
+    return found
+
+
+def tally_vec(type: VecType, distinct: Any, order: npt.NDArray[np.int64] | None, domain: tuple[str, ...] | None) -> Vec:
+    """Return distinct values (in `order`) as a column."""
+    n = len(distinct)
+    rows = np.arange(n) if order is None else order
+    values: Values
+    if type is VecType.STRING:
+        parts = [distinct[i] for i in rows.tolist()]
+        offsets = np.cumsum([0, *(len(each) for each in parts)], dtype=np.int64)
+        values = Text(offsets, np.frombuffer(b"".join(parts), np.uint8), None)
+    elif type is VecType.UUID:
+        values = Words(distinct.view(np.uint64).reshape(-1, 2)[rows].reshape(-1), None)
+    else:
+        values = distinct[rows]
+    return build_vec(type, Layout.regular(n), values, domain)
+
+
+_PAIR = np.dtype([("high", np.uint64), ("low", np.uint64)])
+
+
+def _nothing(type: VecType) -> Tally:
+    if type is VecType.STRING:
+        return [], np.zeros(0, np.int64)
+    dtype = {VecType.REAL: np.dtype(np.float64), VecType.UUID: _PAIR}.get(type, np.dtype(np.int64))
+    return np.zeros(0, dtype), np.zeros(0, np.int64)
+
+
+def _tally_leaf(type: VecType, chunks: tuple[Chunk, ...]) -> Tally:
+    values = decode_leaf(type, chunks)
+    if isinstance(values, Text):
+        return _tally_text(values)
+    if isinstance(values, Words):
+        pairs = values.words.view(_PAIR)
+        return np.unique(pairs if values.valid is None else pairs[values.valid], return_counts=True)
+    if type is VecType.REAL:
+        return np.unique(values[~np.isnan(values)] + 0.0, return_counts=True)
+    return np.unique(values[values != INT_MISSING], return_counts=True)
+
+
+def _tally_text(values: Text) -> Tally:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    from hydroscope.frame.arrow_out import arrow_array
+
+    pairs = pc.value_counts(arrow_array(VecType.STRING, values).cast(pa.large_binary()).drop_null())
+    distinct = pairs.field(0).to_pylist()
+    counts = np.asarray(pairs.field(1).to_numpy(), np.int64)
+    order = sorted(range(len(distinct)), key=distinct.__getitem__)
+    return [distinct[i] for i in order], counts[order]
+
+
+def _merge(left: Tally, right: Tally) -> Tally:
+    if isinstance(left[0], list):
+        counts = dict(zip(left[0], left[1].tolist(), strict=True))
+        for value, count in zip(right[0], right[1].tolist(), strict=True):
+            counts[value] = counts.get(value, 0) + count
+        distinct = sorted(counts)
+        return distinct, np.array([counts[value] for value in distinct], np.int64)
+    both = np.concatenate([left[0], right[0]])
+    values, place = np.unique(both, return_inverse=True)
+    counts_ = np.bincount(place, np.concatenate([left[1], right[1]]), len(values))
+    return values, counts_.astype(np.int64)
