@@ -63,7 +63,7 @@ def _representatives(chunk: Chunk, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
     if chunk.codec == Codec.SPARSE:
         assert chunk.inner is not None
         values = _representatives(chunk.inner, dtype)
-        return values if chunk.bias else np.append(values, dtype.type(0))
+        return values if chunk.bias or chunk.inner.n_rows == chunk.n_rows else np.append(values, dtype.type(0))
     if chunk.codec in (Codec.DICT8, Codec.DICT16):
         used = np.bincount(chunk.buffers[0].astype(np.int64), minlength=len(chunk.buffers[1])) > 0
         values = np.asarray(chunk.buffers[1].view(dtype)[used])
