@@ -33,5 +33,7 @@ def load(path: str, screen: Screen, options: dict[str, Any]) -> hs.Frame:
     frame = hs.read(path, **options)
     seconds = time.perf_counter() - began
     n_rows, n_columns = frame.shape
-    screen.say(f"{path}: {n_rows:,} rows x {n_columns} columns, {size(frame.nbytes)} in memory, read in {seconds:.2f} s")
+    screen.say(
+        f"{path}: {n_rows:,} rows x {n_columns} columns, {size(frame.nbytes)} in memory, read in {seconds:.2f} s"
+    )
     return frame

@@ -126,7 +126,7 @@ def gains(metrics: BinaryMetrics) -> Figure:
         yaxis="y2",
         hovertemplate="first %{x:.0%} of rows<br>%{y:.1%} of all positives<extra></extra>",
     )
-    second = {"overlaying": "y", "side": "right", "range": [0, 1.02], "tickformat": ".0%", "tickmode": "array"}
+    second: Figure = {"overlaying": "y", "side": "right", "range": [0, 1.02], "tickformat": ".0%", "tickmode": "array"}
     second |= {"tickvals": [0, 0.2, 0.4, 0.6, 0.8, 1], "showgrid": False}
     return _figure(
         [bars, found],
