@@ -215,7 +215,7 @@ def _numeric_matrix(data: Any) -> npt.NDArray[Any] | None:
     dtypes = getattr(data, "dtypes", None)
     if dtypes is None or not hasattr(data, "to_numpy") or isinstance(data, dict):
         return None
-    kinds = [each for each in dtypes]
+    kinds = list(dtypes)
     if not kinds or not all(isinstance(each, np.dtype) and each.kind in "biuf" for each in kinds):
         return None
     matrix: npt.NDArray[Any] = data.to_numpy()
@@ -237,7 +237,7 @@ def _as_frame(data: Any) -> Frame:
     try:
         if hasattr(data, "columns") and not _all_text(data.columns):
             data = data.rename(columns=str)
-        frame: Frame = Frame(data)  # type: ignore[call-arg]
+        frame: Frame = Frame(data)
     except DataError as error:
         raise UserError(f"the table cannot be taken in: {error}") from error
     return frame

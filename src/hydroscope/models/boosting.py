@@ -86,6 +86,23 @@ class Rows:
 
 
 @dataclass(frozen=True)
+class Features:
+    """What trees need to know of the features.
+
+    Attributes
+    ----------
+    n_bins, is_enum, edges, min_count, count_unit :
+        See `tree.grower.Shape`.
+    """
+
+    n_bins: npt.NDArray[np.int32]
+    is_enum: npt.NDArray[np.uint8]
+    edges: list[F64]
+    min_count: int
+    count_unit: float
+
+
+@dataclass(frozen=True)
 class Record:
     """One line of the scoring history; NaN where there is nothing to say.
 
@@ -147,7 +164,7 @@ def boost(
     valid: Rows | None,
     base: F64,
     bounds: list[tuple[float, float]],
-    shape: Shape,
+    features: Features,
     setting: Setting,
 ) -> Boosted:
     """Train and return the trees.
@@ -160,8 +177,7 @@ def boost(
     base : ndarray of float64, shape (n_scores,)
     bounds : list of (float, float)
         For each score, upper bounds of the sums of |gradient| and of hessians before the first tree.
-    shape : Shape
-        Its `rules` and `features` are set here, tree by tree.
+    features : Features
     setting : Setting
 
     Notes
@@ -169,15 +185,15 @@ def boost(
     Cost: per tree a pass over the rows for gradients, and per level about half a pass over
     rows times features.
     """
-    return _Training(loss, train, valid, base, bounds, shape, setting).run()
+    return _Training(loss, train, valid, base, bounds, features, setting).run()
 
 
 class _Training:
     def __init__(
         self, loss: str, train: Rows, valid: Rows | None, base: F64, bounds: list[tuple[float, float]],
-        shape: Shape, setting: Setting,
+        features: Features, setting: Setting,
     ) -> None:  # fmt: skip
-        self.loss, self.shape, self.setting, self.base = loss, shape, setting, base
+        self.loss, self.features, self.setting, self.base = loss, features, setting, base
         self.engine = ports.current()
         self.train = _Scored(train, self._constant(train))
         self.valid = None if valid is None else _Scored(valid, self._constant(valid))
@@ -197,7 +213,10 @@ class _Training:
         last: tuple[list[Any], F64] | None = None
         for round_ in range(setting.n_estimators):
             jobs.check()
-            last = self._softmax_round(round_) if self.loss == "softmax" else self._round(round_, last)
+            if self.loss == "softmax":
+                self._softmax_round(round_)
+            else:
+                last = self._round(round_, last)
             done = round_ + 1
             if done % setting.scoring_interval == 0 or done == setting.n_estimators:
                 if last is not None:
@@ -271,13 +290,12 @@ class _Training:
     def _shape(self, round_: int, k: int) -> Shape:
         """Return the tree's shape: the features it may use and the rules in present steps."""
         setting, steps = self.setting, self._used
-        features = self.shape.features
+        n_features = len(self.features.n_bins)
+        chosen = np.arange(n_features, dtype=np.int32)
         if setting.colsample < 1.0:
-            n = max(1, round(setting.colsample * len(features)))
-            stream = rng.key(setting.seed, COLUMN_STREAM, round_, k)
-            features = features[rng.choose(stream, len(features), n)]
+            n = max(1, round(setting.colsample * n_features))
+            chosen = rng.choose(rng.key(setting.seed, COLUMN_STREAM, round_, k), n_features, n).astype(np.int32)
         slack = 1.0 if self.train.rows.counts else 1.0 - 1e-3
-        smoothing = CATEGORY_SMOOTHING * (1.0 if self.loss == "squared" else 0.25)
         rules = Rules(
             shift=steps.shift,
             g_unit=1.0 / steps.g_scale,
@@ -286,9 +304,20 @@ class _Training:
             min_gain=setting.min_split_gain,
             mode=BY_HESSIAN,
             min_count=math.ceil(setting.min_rows * steps.h_scale * slack),
-            smoothing=smoothing,
+            smoothing=CATEGORY_SMOOTHING * (1.0 if self.loss == "squared" else 0.25),
         )
-        return replace(self.shape, features=features, rules=rules, hessian_is_weight=self.loss == "squared")
+        return Shape(
+            max_depth=setting.max_depth,
+            learning_rate=setting.learning_rate,
+            features=chosen,
+            n_bins=self.features.n_bins,
+            is_enum=self.features.is_enum,
+            edges=self.features.edges,
+            rules=rules,
+            hessian_is_weight=self.loss == "squared",
+            min_count=self.features.min_count,
+            count_unit=self.features.count_unit,
+        )
 
     def _score(self, n_rounds: int) -> bool:
         """Add a line to the history; tell whether to stop."""

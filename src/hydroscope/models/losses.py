@@ -109,8 +109,8 @@ def squared_gradients(
     packed : ndarray of int64, shape (n_rows,)                                       # OUT
     sums : ndarray of int64, shape (2,)                                              # OUT
     """
-    g_sum = 0
-    h_sum = 0
+    g_sum = np.int64(0)
+    h_sum = np.int64(0)
     if len(weight) == 0:
         one = np.int64(h_scale)
         for i in range(first, last):
@@ -135,8 +135,8 @@ def logistic_gradients(
     packed: I64, sums: I64,
 ) -> None:  # fmt: skip
     """Like `squared_gradients`, of the logistic loss; the target is 0.0 or 1.0."""
-    g_sum = 0
-    h_sum = 0
+    g_sum = np.int64(0)
+    h_sum = np.int64(0)
     if len(weight) == 0:
         for i in range(first, last):
             p = 1.0 / (1.0 + _exp(-scores[i]))
@@ -163,8 +163,8 @@ def softmax_gradients(
     last: int, packed: I64, sums: I64,
 ) -> None:  # fmt: skip
     """Like `squared_gradients`, of the softmax loss for one class, from its probabilities."""
-    g_sum = 0
-    h_sum = 0
+    g_sum = np.int64(0)
+    h_sum = np.int64(0)
     weighted = len(weight) > 0
     for i in range(first, last):
         w = weight[i] if weighted else 1.0

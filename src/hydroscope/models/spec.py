@@ -69,7 +69,7 @@ class Parameter:
         if isinstance(value, (bool, np.bool_)) or not isinstance(value, wanted):
             if self.kind != "int" or not (isinstance(value, numbers.Real) and float(value).is_integer()):
                 raise self._refusal(value)
-            value = int(value)
+            value = int(float(value))
         number = float(value)
         low_ok = number > self.low if self.low_open else number >= self.low
         if not (low_ok and number <= self.high) or math.isinf(number):

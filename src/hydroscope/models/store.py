@@ -27,7 +27,8 @@ import numpy.typing as npt
 from hydroscope.frame.vec import VecType
 from hydroscope.ground.errors import CorruptError, DataError, UserError
 from hydroscope.models.boosting import Record
-from hydroscope.models.gbm import GBMClassifier, GBMModel, GBMRegressor
+from hydroscope.models.gbm import GBMClassifier, GBMRegressor
+from hydroscope.models.gbm_model import GBMModel
 from hydroscope.models.target import CLASSES_MAX, Classes
 from hydroscope.models.tree.binning import FeatureBins
 from hydroscope.models.tree.histogram import MISSING_BIN
@@ -147,7 +148,7 @@ def load_model(path: str | PathLike[str]) -> GBMClassifier | GBMRegressor:
         tensors = _read_tensors(file, header, size, place)
     model = _decode(header, tensors, place)
     chosen = GBMClassifier if model.kind == "classifier" else GBMRegressor
-    estimator = chosen(**{name: value for name, value in model.parameters.items()})
+    estimator = chosen(**model.parameters)
     estimator._keep(model)
     return estimator
 
@@ -266,7 +267,7 @@ def _read_tensors(file: Any, header: Header, size: int, place: str) -> dict[str,
 def _decode(header: Header, tensors: dict[str, npt.NDArray[Any]], place: str) -> GBMModel:
     try:
         return _model_of(header, tensors)
-    except (AssertionError, KeyError, ValueError, TypeError, DataError) as error:
+    except (KeyError, ValueError, TypeError, DataError) as error:
         reason = str(error) or "its parts do not fit together"
         raise CorruptError(f"model {place!r}: {reason}; train again") from error
 
@@ -279,18 +280,18 @@ def _model_of(header: Header, tensors: dict[str, npt.NDArray[Any]]) -> GBMModel:
     for j, feature in enumerate(header.features):
         if feature.levels is None:
             edges = _tensor(tensors, f"edges.{j}", "f8")
-            assert edges.ndim == 1 and len(edges) < MISSING_BIN, f"the edges of feature {feature.name!r} are wrong"
+            _need(edges.ndim == 1 and len(edges) < MISSING_BIN, f"the edges of feature {feature.name!r} are wrong")
             bins.append(FeatureBins(feature.name, edges, None, np.zeros(0, np.uint8)))
         else:
             table = _tensor(tensors, f"bins.{j}", "u1")
-            assert table.shape == (len(feature.levels),), f"the levels of feature {feature.name!r} are wrong"
+            _need(table.shape == (len(feature.levels),), f"the levels of feature {feature.name!r} are wrong")
             bins.append(FeatureBins(feature.name, np.zeros(0), tuple(feature.levels), table))
     history = _tensor(tensors, "history", "f8")
-    assert history.ndim == 2 and history.shape[1] == len(_HISTORY), "the scoring history is wrong"
+    _need(history.ndim == 2 and history.shape[1] == len(_HISTORY), "the scoring history is wrong")
     classes = _classes_of(header.classes)
     wanted = {"squared": 1, "logistic": 1, "softmax": 0 if classes is None else len(classes.labels)}
-    assert header.algorithm == "gbm" and wanted.get(header.loss) == n_scores, "algorithm, loss and scores do not fit"
-    assert (header.kind == "regressor") == (classes is None), "kind and classes do not fit"
+    _need(header.algorithm == "gbm" and wanted.get(header.loss) == n_scores, "algorithm, loss and scores do not fit")
+    _need((header.kind == "regressor") == (classes is None), "kind and classes do not fit")
     return GBMModel(
         kind=header.kind,
         loss=header.loss,
@@ -307,41 +308,46 @@ def _model_of(header: Header, tensors: dict[str, npt.NDArray[Any]]) -> GBMModel:
     )
 
 
+def _need(condition: object, fault: str) -> None:
+    """Refuse a file in which something does not hold."""
+    if not condition:
+        raise ValueError(fault)
+
+
 def _tensor(tensors: dict[str, npt.NDArray[Any]], name: str, dtype: str) -> npt.NDArray[Any]:
     array = tensors.get(name)
-    assert array is not None and array.dtype == DTYPES[dtype], f"tensor {name!r} is missing or of another type"
+    if array is None or array.dtype != DTYPES[dtype]:
+        raise ValueError(f"tensor {name!r} is missing or of another type")
     return array
 
 
 def _check_forest(forest: Forest, n_features: int, n_scores: int) -> None:
-    """Assert what the kernels rely on: every index leads to something."""
+    """Check what the kernels rely on: every index leads to something."""
     n_trees, n_nodes = len(forest.depths), len(forest.feature)
     starts = forest.starts
     for name in ("left", "threshold", "value", "gain", "cover", "n_rows"):
-        assert getattr(forest, name).shape == (n_nodes,), f"tensor 'forest.{name}' has a wrong shape"
-    assert forest.mask.shape == (n_nodes, 4) and forest.output.shape == (n_trees,), "the forest's shapes are wrong"
-    assert starts.shape == (n_trees + 1,) and starts[0] == 0 and starts[-1] == n_nodes, "the trees' starts are wrong"
+        _need(getattr(forest, name).shape == (n_nodes,), f"tensor 'forest.{name}' has a wrong shape")
+    _need(forest.mask.shape == (n_nodes, 4) and forest.output.shape == (n_trees,), "the forest's shapes are wrong")
+    _need(starts.shape == (n_trees + 1,) and starts[0] == 0 and starts[-1] == n_nodes, "the trees' starts are wrong")
     sizes = np.diff(starts)
-    assert np.all(sizes > 0), "a tree has no node"
-    assert np.all((forest.depths >= 0) & (forest.depths <= DEPTH_MAX)), "a tree's depth is wrong"
-    assert np.all((forest.output >= 0) & (forest.output < max(n_scores, 1))), "a tree's class is wrong"
-    assert np.all((forest.feature >= -1) & (forest.feature < n_features)), "a split's feature is wrong"
+    _need(np.all(sizes > 0), "a tree has no node")
+    _need(np.all((forest.depths >= 0) & (forest.depths <= DEPTH_MAX)), "a tree's depth is wrong")
+    _need(np.all((forest.output >= 0) & (forest.output < max(n_scores, 1))), "a tree's class is wrong")
+    _need(np.all((forest.feature >= -1) & (forest.feature < n_features)), "a split's feature is wrong")
     size = np.repeat(sizes, sizes)
     place = np.arange(n_nodes) - np.repeat(starts[:-1], sizes)
     split = forest.feature >= 0
-    assert np.all(np.where(split, (forest.left > place) & (forest.left + 1 < size), forest.left == place)), (
-        "a node's children are wrong"
-    )
-    assert np.all(forest.mask[~split] == np.uint64(2**64 - 1)), "a leaf's mask is wrong"
+    below = np.where(split, (forest.left > place) & (forest.left + 1 < size), forest.left == place)
+    _need(below.all(), "a node's children are wrong")
+    _need(np.all(forest.mask[~split] == np.uint64(2**64 - 1)), "a leaf's mask is wrong")
 
 
 def _classes_of(stored: Labels | None) -> Classes | None:
     if stored is None:
         return None
-    assert 2 <= len(stored.labels) <= CLASSES_MAX, "the number of classes is wrong"
+    _need(2 <= len(stored.labels) <= CLASSES_MAX, "the number of classes is wrong")
     dtypes: dict[str, Any] = {"bool": np.bool_, "int": np.int64, "real": np.float64, "text": None}
-    wanted = {"bool": bool, "int": int, "real": (int, float), "text": str}
-    assert stored.dtype in dtypes and all(isinstance(each, wanted[stored.dtype]) for each in stored.labels), (  # type: ignore[arg-type]
-        "the classes' labels are wrong"
-    )
+    wanted: dict[str, Any] = {"bool": bool, "int": int, "real": (int, float), "text": str}
+    kind = wanted.get(stored.dtype)
+    _need(kind is not None and all(isinstance(each, kind) for each in stored.labels), "the classes' labels are wrong")
     return Classes(np.array(stored.labels, dtypes[stored.dtype]), VecType(stored.type))

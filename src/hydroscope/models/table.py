@@ -219,8 +219,11 @@ def _level_sums(
         items.append((handle, n_levels, None if kept is None else kept[a:b], target[a:b] if with_target else None))
     engine = ports.current()
     parts = engine.get(list(engine.map(_level_sums_of_leaf, items)))
-    counts = np.sum([part[0] for part in parts], axis=0, dtype=np.int64)
-    return counts, np.sum([part[1] for part in parts], axis=0)
+    counts, sums = np.zeros(n_levels, np.int64), np.zeros(n_levels)
+    for part in parts:
+        counts += part[0]
+        sums += part[1]
+    return counts, sums
 
 
 def _level_sums_of_leaf(
@@ -234,7 +237,9 @@ def _level_sums_of_leaf(
         codes = codes[present]
         target = None if target is None else target[present]
     counts = np.bincount(codes, minlength=n_levels).astype(np.int64)
-    sums = np.zeros(n_levels) if target is None else np.bincount(codes, weights=target, minlength=n_levels)
+    sums = np.zeros(n_levels)
+    if target is not None:
+        sums += np.bincount(codes, weights=target, minlength=n_levels)
     return counts, sums
 
 

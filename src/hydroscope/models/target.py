@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import warnings
 from dataclasses import dataclass
@@ -221,7 +222,7 @@ def _of_vec(name: str, vec: Vec) -> Target:
     if vec.type is VecType.STRING:
         raw = bytes(values.data)
         bounds = values.offsets.tolist()
-        texts = [raw[a:b].decode() for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        texts = [raw[a:b].decode() for a, b in itertools.pairwise(bounds)]
         missing = np.zeros(len(texts), np.bool_) if values.valid is None else ~values.valid
         return Target(name, np.array(texts), VecType.ENUM, None, missing)
     if vec.type is VecType.UUID:

@@ -97,7 +97,7 @@ class Shape:
     n_bins: I32
     is_enum: U8
     edges: list[F64]
-    rules: Rules | None
+    rules: Rules
     hessian_is_weight: bool
     min_count: int
     count_unit: float
@@ -171,9 +171,10 @@ def grow(blocks: Blocks, packed: list[Any], sample: tuple[int, float], shape: Sh
     level = Level(blocks, packed, sample, shape)
     tree = Grown()
     active = [0]
-    histograms: I64 | None = level.build(active)
+    root = level.build(active)
     first = int(shape.features[0]) * BINS
-    tree.add(int(histograms[0, first : first + BINS].sum()))
+    tree.add(int(root[0, first : first + BINS].sum()))
+    histograms: I64 | None = root
     while True:
         splits = level.find(tree, active, histograms)
         chosen = [k for k in range(len(active)) if splits.found[k, FEATURE] >= 0]

@@ -76,9 +76,18 @@ class Forest:
     def first(self, n_trees: int) -> Forest:
         """Return the first `n_trees` trees. Cost: free, arrays are shared."""
         end = int(self.starts[n_trees])
-        nodes = (self.feature, self.left, self.mask, self.threshold, self.value, self.gain, self.cover, self.n_rows)
         return Forest(
-            self.starts[: n_trees + 1], self.depths[:n_trees], self.output[:n_trees], *(each[:end] for each in nodes)
+            starts=self.starts[: n_trees + 1],
+            depths=self.depths[:n_trees],
+            output=self.output[:n_trees],
+            feature=self.feature[:end],
+            left=self.left[:end],
+            mask=self.mask[:end],
+            threshold=self.threshold[:end],
+            value=self.value[:end],
+            gain=self.gain[:end],
+            cover=self.cover[:end],
+            n_rows=self.n_rows[:end],
         )
 
 
