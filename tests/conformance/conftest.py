@@ -1,0 +1,31 @@
+"""The table that frames, tasks and models of the conformance tests work on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hydroscope.ground.limits import ROWS_PER_LEAF
+
+N_ROWS = ROWS_PER_LEAF + 1234
+
+
+@pytest.fixture(scope="session")
+def columns() -> dict[str, Any]:
+    """Two leaves of rows: decimals, noise with gaps, small integers, sparse, row numbers, levels, text."""
+    rng = np.random.default_rng(11)
+    noise = rng.normal(size=N_ROWS)
+    noise[rng.random(N_ROWS) < 0.05] = np.nan
+    k = rng.integers(0, 300, N_ROWS)
+    words = np.array(["amber", "blue", "coral", "denim"])
+    return {
+        "x": np.round(rng.normal(50, 20, N_ROWS), 2),
+        "y": noise,
+        "k": k,
+        "sparse": np.where(rng.random(N_ROWS) < 0.01, rng.integers(1, 100, N_ROWS), 0),
+        "row": np.arange(N_ROWS),
+        "colour": words[rng.integers(0, 4, N_ROWS)],
+        "late": rng.random(N_ROWS) < 1 / (1 + np.exp(-noise.clip(-3, 3) - (k % 7 - 3) / 2)),
+    }
