@@ -103,30 +103,51 @@ def number_edges(values: F64, max_bins: int) -> F64:
 
 @kernel
 def _cut(distinct: F64, counts: I64, max_bins: int, out: F64) -> int:
-    """Write edges between runs of distinct values that are about equally frequent; return how many."""
+    """Write edges between runs of distinct values that are about equally frequent; return how many.
+
+    A value as frequent as a fair share is *heavy* and has a bin of its own; what is fair is
+    then reckoned among the rest, until no more values are heavy.
+    """
     n = len(distinct)
-    n_left = 0
-    for count in counts:
-        n_left += count
+    n_light = counts.sum()
+    light_bins = max_bins
+    heavy = np.zeros(n, np.bool_)
+    again = n > max_bins
+    while again:
+        again = False
+        fair = n_light / max(light_bins, 1)
+        for i in range(n):
+            if not heavy[i] and counts[i] >= fair and light_bins > 1:
+                heavy[i] = True
+                again = True
+                n_light -= counts[i]
+                light_bins -= 1
+    heavy_left = heavy.sum()
     bins_left = max_bins
     n_edges = 0
     held = 0
     for i in range(n - 1):
-        held += counts[i]
-        fair = n_left / bins_left
-        if n - 1 - i > bins_left - 1:
-            # Close the bin when it is full, or when the next value would overfill it by more than it lacks now.
-            full = held >= fair or (held + counts[i + 1] - fair > fair - held and counts[i + 1] >= fair)
+        if heavy[i]:
+            heavy_left -= 1
         else:
+            held += counts[i]
+        fair = n_light / max(light_bins, 1)
+        if n - 1 - i <= bins_left - 1 or heavy[i]:
             full = True
+        elif heavy[i + 1]:
+            full = light_bins > heavy_left or 2 * held >= fair
+        else:
+            full = held >= fair or 2 * held + counts[i + 1] > 2 * fair
         if full and bins_left > 1:
             low, high = distinct[i], distinct[i + 1]
             middle = low + (high - low) / 2
             out[n_edges] = middle if low <= middle < high else low
             n_edges += 1
-            n_left -= held
-            held = 0
             bins_left -= 1
+            n_light -= held
+            held = 0
+            if not heavy[i]:
+                light_bins -= 1
     return n_edges
 
 
