@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.conformance.gaps import GAPS
 
 from hydroscope.engine.local import LocalEngine
 from hydroscope.node import ports
+from tests.conformance.gaps import GAPS
 
 if TYPE_CHECKING:
     from hydroscope.engine.ray import RayEngine
