@@ -5,7 +5,7 @@ from __future__ import annotations
 from hydroscope.codecs.table import RAW_CODECS, Codec
 from hydroscope.ground.limits import DICT_MAX, ROWS_PER_CHUNK
 
-__all__ = ["RAW_BYTES", "dictionary_limit", "narrowest", "step_needed"]
+__all__ = ["RAW_BYTES", "dictionary_limit", "hash_slots", "narrowest", "step_needed"]
 
 RAW_BYTES = {codec: dtype.itemsize for codec, dtype in RAW_CODECS.items()}
 _RAW_MAX = {codec: 2 ** (8 * size) - 2 for codec, size in RAW_BYTES.items()}
@@ -28,3 +28,8 @@ def dictionary_limit(n_rows: int, dense_bytes: int) -> int:
     one_byte = min(DICT_MAX, (dense_bytes - 1 - n_rows) // 8)
     two_bytes = min(ROWS_PER_CHUNK, (dense_bytes - 1 - 2 * n_rows) // 8)
     return max(one_byte, two_bytes if two_bytes > DICT_MAX else 0, 0)
+
+
+def hash_slots(n_distinct: int) -> int:
+    """Return the slots of a hash table for about so many values: a power of two, at most half full."""
+    return 1 << max(8, (2 * n_distinct).bit_length())

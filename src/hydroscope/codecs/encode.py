@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hydroscope.codecs import kernels
-from hydroscope.codecs.choose import RAW_BYTES, dictionary_limit, narrowest, step_needed
+from hydroscope.codecs.choose import RAW_BYTES, dictionary_limit, hash_slots, narrowest, step_needed
 from hydroscope.codecs.chunk import HEADER_BYTES, Chunk
 from hydroscope.codecs.table import MANTISSA_MAX, MAX_DECIMALS, RAW_CODECS, Codec
 from hydroscope.ground.limits import DICT_MAX, INT_MISSING, ROWS_PER_CHUNK
@@ -282,8 +282,14 @@ def _dictionary(plan: _Plan, n_bytes: int) -> Chunk | None:
     limit = dictionary_limit(n_rows, n_bytes)
     if limit < 2 or plan.codec < Codec.INT16:
         return None
+    population = kernels.sketch_words(plan.words, limit, np.zeros(kernels.SKETCH_CELLS, np.uint64))
+    if population < 0:
+        return None
     codes, table = np.empty(n_rows, np.uint16), np.empty(limit, np.int64)
-    n_distinct = kernels.dictionary(plan.words, limit, codes, table)
+    n_distinct, n_slots = -2, hash_slots(population)
+    while n_distinct == -2:
+        n_distinct = kernels.number_words(plan.words, limit, np.zeros(n_slots, np.int32), codes, table)
+        n_slots *= 4
     if n_distinct < 0:
         return None
     codec = Codec.DICT8 if n_distinct <= DICT_MAX else Codec.DICT16

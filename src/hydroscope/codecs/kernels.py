@@ -15,18 +15,20 @@ from hydroscope.ground.jit import inlined, typed_kernel
 from hydroscope.ground.limits import INT_MISSING
 
 __all__ = [
+    "SKETCH_CELLS",
     "canonical_words",
     "common_step",
     "decimal_mantissas",
-    "dictionary",
     "fits_float32",
     "gather",
     "least_bits",
     "look_up",
     "most_decimals",
+    "number_words",
     "pack",
     "pack_small",
     "rescale",
+    "sketch_words",
     "unpack_int",
     "unpack_real",
     "unpack_small",
@@ -38,6 +40,8 @@ Reals = npt.NDArray[np.float64]
 U8 = npt.NDArray[np.uint8]
 U16 = npt.NDArray[np.uint16]
 U32 = npt.NDArray[np.uint32]
+I32 = npt.NDArray[np.int32]
+U64 = npt.NDArray[np.uint64]
 
 _INT_MAX = 2**63 - 1
 _NAN_BITS = 0x7FF8000000000000
@@ -49,6 +53,9 @@ _SHIFT = 1.5 * 2.0**52
 _SHIFT_BITS = 0x4338000000000000
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _SKETCH_BITS = 19
+
+SKETCH_CELLS = 2 ** (_SKETCH_BITS - 6)
+"""64 KB; eight bits for each row of a full chunk, so that few collide."""
 
 
 @typed_kernel("const i8[], i8")
@@ -114,15 +121,14 @@ def common_step(words: Ints, base: int, start: int, enough: int) -> int:
     return step  # type: ignore[return-value]
 
 
-@typed_kernel("const i8[], i8, u2[], i8[]")
-def dictionary(words: Ints, limit: int, codes: U16, table: Ints) -> int:
-    """Number distinct words by first appearance; return how many, or -1 if more than `limit`.
+@typed_kernel("const i8[], i8, u8[]")
+def sketch_words(words: Ints, limit: int, sketch: U64) -> int:
+    """Return a lower bound of the number of distinct words, or -1 once that is over `limit`.
 
-    A sketch goes first: words are hashed to single bits of a bitmap, whose population can
-    only be below the number of distinct words. It rejects columns of many values at 1 ns a
-    row, and with certainty; for others it tells the size of the hash table.
+    Words are hashed to single bits of a bitmap (SKETCH_CELLS zeros). Its population can only
+    be below the number of distinct words, so columns of many values are rejected at 1 ns a
+    row, and with certainty.
     """
-    sketch = np.zeros(1 << (_SKETCH_BITS - 6), dtype=np.uint64)
     population = 0
     for start in range(0, len(words), _BLOCK):
         for i in range(start, min(start + _BLOCK, len(words))):
@@ -133,19 +139,15 @@ def dictionary(words: Ints, limit: int, codes: U16, table: Ints) -> int:
             sketch[cell] |= mask
         if population > limit:
             return -1
-    n_slots = 256
-    while n_slots < 2 * population:
-        n_slots *= 2
-    n_distinct = -2
-    while n_distinct == -2:
-        n_distinct = _number(words, limit, codes, table, np.zeros(n_slots, dtype=np.int32))
-        n_slots *= 4
-    return n_distinct
+    return population
 
 
-@inlined
-def _number(words: Ints, limit: int, codes: U16, table: Ints, slots: npt.NDArray[np.int32]) -> int:
-    """Fill codes and table through a hash table (0: free, otherwise 1 + code); -2 when it is full."""
+@typed_kernel("const i8[], i8, i4[], u2[], i8[]")
+def number_words(words: Ints, limit: int, slots: I32, codes: U16, table: Ints) -> int:
+    """Number distinct words by first appearance and return how many, or -1 if more than `limit`.
+
+    `slots` is the hash table, a power of two of zeros (later 1 + code); -2 if it is too small.
+    """
     last = len(slots) - 1
     n_distinct = 0
     for i in range(len(words)):

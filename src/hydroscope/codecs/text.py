@@ -19,9 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hydroscope.codecs import text_kernels
+from hydroscope.codecs.choose import hash_slots
 from hydroscope.codecs.chunk import HEADER_BYTES, Chunk
 from hydroscope.codecs.decode import decode_int
 from hydroscope.codecs.encode import encode_int
+from hydroscope.codecs.kernels import SKETCH_CELLS
 from hydroscope.codecs.table import Codec
 from hydroscope.ground.limits import INT_MISSING, ROWS_PER_CHUNK
 
@@ -187,7 +189,16 @@ def _dictionary(offsets: Ints, data: U8, valid: Valid, n_missing: int, plain_byt
     n_rows = len(offsets) - 1
     codes, firsts = np.empty(n_rows, np.int64), np.empty(n_rows, np.int64)
     flags = np.empty(0, np.uint8) if valid is None else np.ascontiguousarray(valid).view(np.uint8)
-    n_distinct = text_kernels.number_texts(offsets, data, flags, plain_bytes - HEADER_BYTES, codes, firsts)
+    limit = plain_bytes - HEADER_BYTES
+    hashes = np.empty(n_rows, np.uint64)
+    population = text_kernels.hash_texts(offsets, data, flags, limit, hashes, np.zeros(SKETCH_CELLS, np.uint64))
+    if population < 0:
+        return None
+    n_distinct, n_slots = -2, hash_slots(population)
+    while n_distinct == -2:
+        slots = np.zeros(n_slots, np.int32)
+        n_distinct = text_kernels.number_texts(offsets, data, flags, limit, hashes, slots, codes, firsts)
+        n_slots *= 4
     if n_distinct < 0:
         return None
     firsts = firsts[:n_distinct]

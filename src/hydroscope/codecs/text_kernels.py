@@ -8,14 +8,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from hydroscope.ground.jit import inlined, typed_kernel
+from hydroscope.ground.jit import inlined, load_word, typed_kernel
 from hydroscope.ground.limits import DICT_MAX, INT_MISSING
 
-__all__ = ["copy_texts", "number_texts"]
+__all__ = ["copy_texts", "hash_texts", "number_texts"]
 
 Ints = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 U64 = npt.NDArray[np.uint64]
+I32 = npt.NDArray[np.int32]
 
 _BLOCK = 1024
 _SKETCH_BITS = 19
@@ -24,30 +25,10 @@ _SECOND = np.uint64(0xD6E8FEB86659FD93)
 
 
 @inlined
-def _eight(data: U8, start: int) -> np.uint64:
-    """Return eight bytes as one word.
-
-    Unsigned indices spare the test for negative ones, and then the compiler makes one load
-    of the eight.
-    """
-    at = np.uint64(start)
-    return (
-        np.uint64(data[at])
-        | np.uint64(data[at + np.uint64(1)]) << np.uint64(8)
-        | np.uint64(data[at + np.uint64(2)]) << np.uint64(16)
-        | np.uint64(data[at + np.uint64(3)]) << np.uint64(24)
-        | np.uint64(data[at + np.uint64(4)]) << np.uint64(32)
-        | np.uint64(data[at + np.uint64(5)]) << np.uint64(40)
-        | np.uint64(data[at + np.uint64(6)]) << np.uint64(48)
-        | np.uint64(data[at + np.uint64(7)]) << np.uint64(56)
-    )
-
-
-@inlined
 def _rest(data: U8, at: int, n_bytes: int) -> np.uint64:
     """Return fewer than eight bytes as a word, without a branch on their number."""
     if at + 8 <= len(data):
-        return _eight(data, at) & ((np.uint64(1) << np.uint64(8 * n_bytes)) - np.uint64(1))
+        return load_word(data, at) & ((np.uint64(1) << np.uint64(8 * n_bytes)) - np.uint64(1))
     word = np.uint64(0)
     for j in range(n_bytes):
         word |= np.uint64(data[at + j]) << np.uint64(8 * j)
@@ -60,7 +41,7 @@ def _hash(data: U8, start: int, stop: int) -> np.uint64:
     state = np.uint64(stop - start) * _SECOND
     at = start
     while at + 8 <= stop:
-        state = (state ^ _eight(data, at)) * _GOLDEN
+        state = (state ^ load_word(data, at)) * _GOLDEN
         state ^= state >> np.uint64(29)
         at += 8
     state = (state ^ _rest(data, at, stop - at)) * _GOLDEN
@@ -77,14 +58,14 @@ def _dictionary_bytes(n_rows: int, n_distinct: int, n_bytes: int) -> int:
     return 4 * (n_distinct + 1) + n_bytes + codes
 
 
-@inlined
-def _is_hopeless(offsets: Ints, data: U8, valid: U8, hashes: U64, limit: int) -> tuple[bool, int]:
-    """Hash all strings; tell whether a dictionary would surely take `limit` bytes or more.
+@typed_kernel("const i8[], const u1[], const u1[], i8, u8[], u8[]")
+def hash_texts(offsets: Ints, data: U8, valid: U8, limit: int, hashes: U64, sketch: U64) -> int:
+    """Hash all strings; return a lower bound of the distinct ones, or -1 if a dictionary is hopeless.
 
-    A string whose bit of the sketch was still free differs from all before it, so the
-    number and the bytes of such strings are lower bounds. Returns their number as well.
+    Hopeless: it would surely take `limit` bytes or more. A string whose bit of the sketch
+    (SKETCH_CELLS zeros) was still free differs from all before it, so the number and the
+    bytes of such strings are lower bounds. `valid` is empty when none is missing.
     """
-    sketch = np.zeros(1 << (_SKETCH_BITS - 6), dtype=np.uint64)
     n_rows, population, n_bytes = len(hashes), 0, 0
     for start in range(0, n_rows, _BLOCK):
         for i in range(start, min(start + _BLOCK, n_rows)):
@@ -99,36 +80,29 @@ def _is_hopeless(offsets: Ints, data: U8, valid: U8, hashes: U64, limit: int) ->
                 population += 1
                 n_bytes += offsets[i + 1] - offsets[i]
         if _dictionary_bytes(n_rows, population, n_bytes) >= limit:
-            return True, population
-    return False, population
+            return -1
+    return population
 
 
 @inlined
 def _same(data: U8, a: int, b: int, length: int) -> bool:
     at = 0
-    while at + 8 <= length and _eight(data, a + at) == _eight(data, b + at):
+    while at + 8 <= length and load_word(data, a + at) == load_word(data, b + at):
         at += 8
     return length - at < 8 and _rest(data, a + at, length - at) == _rest(data, b + at, length - at)
 
 
-@typed_kernel("const i8[], const u1[], const u1[], i8, i8[], i8[]")
-def number_texts(offsets: Ints, data: U8, valid: U8, limit: int, codes: Ints, firsts: Ints) -> int:
+@typed_kernel("const i8[], const u1[], const u1[], i8, const u8[], i4[], i8[], i8[]")
+def number_texts(
+    offsets: Ints, data: U8, valid: U8, limit: int, hashes: U64, slots: I32, codes: Ints, firsts: Ints
+) -> int:
     """Number the distinct strings by first appearance; return how many, or -1.
 
-    -1 when a dictionary would take `limit` bytes or more. `codes` gets a code a row,
-    INT_MISSING where `valid` (empty: all are) is 0; `firsts` the row of each code's first
-    appearance.
+    -1 when a dictionary would take `limit` bytes or more; -2 when `slots`, the hash table
+    (a power of two of zeros, later 1 + code), is too small. `codes` gets a code a row,
+    INT_MISSING where missing; `firsts` the row of each code's first appearance.
     """
-    n_rows = len(codes)
-    hashes = np.empty(n_rows, dtype=np.uint64)
-    hopeless, population = _is_hopeless(offsets, data, valid, hashes, limit)
-    if hopeless:
-        return -1
-    n_slots = 256
-    while n_slots < 2 * population + 2:
-        n_slots *= 2
-    slots = np.zeros(n_slots, dtype=np.int32)  # 0: free, otherwise 1 + code
-    last = n_slots - 1
+    n_rows, last = len(codes), len(slots) - 1
     n_distinct, n_bytes = 0, 0
     for i in range(n_rows):
         if len(valid) > 0 and valid[i] == 0:
@@ -151,8 +125,10 @@ def number_texts(offsets: Ints, data: U8, valid: U8, limit: int, codes: Ints, fi
             code = n_distinct
             n_distinct += 1
             n_bytes += length
-            if _dictionary_bytes(n_rows, n_distinct, n_bytes) >= limit or n_distinct > last:
+            if _dictionary_bytes(n_rows, n_distinct, n_bytes) >= limit:
                 return -1
+            if 4 * n_distinct > 3 * last:
+                return -2
             firsts[code] = i
             slots[slot] = n_distinct
         codes[i] = code
