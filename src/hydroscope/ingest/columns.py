@@ -21,7 +21,8 @@ from hydroscope.ground.limits import INT_MISSING
 from hydroscope.ingest import kernels_number as number
 from hydroscope.ingest import kernels_text as texts
 from hydroscope.ingest import kernels_time as time
-from hydroscope.ingest.dialect import F64, I32, I64, U8, Dialect
+from hydroscope.ingest.dialect import F64, I32, I64, U8, U64, Dialect
+from hydroscope.ingest.text import SLACK, padded
 from hydroscope.ingest.plan import ENUM_LEVELS_MAX, ColumnPlan, ColumnReport
 
 __all__ = ["RULES", "Column", "Window", "Words", "make_column"]
@@ -51,8 +52,7 @@ class Words:
     @classmethod
     def of(cls, words: tuple[bytes, ...]) -> Words:
         """Lay out `words`."""
-        data = np.frombuffer(b"".join(words) + b"\0", dtype=np.uint8).copy()
-        return cls(data, np.cumsum([len(word) for word in words], dtype=np.int64))
+        return cls(padded(b"".join(words)), np.cumsum([len(word) for word in words], dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,27 +129,35 @@ class NumberColumn(_Base):
         super().__init__(plan, dialect, n_rows)
         self._mantissa = np.empty(n_rows, dtype=np.int64)
         self._decimals = np.empty(n_rows, dtype=np.uint8)
-        self._hard = np.empty(0, dtype=np.int64)
+        self._long = np.empty((0, 2), dtype=np.int64)
         self._seen = 0
         self._seen_here = 0
         self._whole: list[bool] = []
+        self._around = b" \t" + (bytes([dialect.quote]) if dialect.quote >= 0 else b"")
+        self._na_numbers = np.array([v for v in map(_as_number, plan.na) if v is not None])
 
     def read(self, window: Window, field: int, at: int) -> I64:
         """Read numbers; see `Column.read`."""
         n, out, bad = window.n_rows, self._out, self._bad(window.n_rows)
-        if len(self._hard) < n:
-            self._hard = np.empty(n, dtype=np.int64)
+        if len(self._long) < n:
+            self._long = np.empty((n, 2), dtype=np.int64)
         out[0] = 0
         number.numbers(
             window.text, window.base, window.bounds, n, field, self._quote, self._na.data, self._na.ends,
-            at, self._mantissa, self._decimals, bad, self._hard, out,
+            at, self._mantissa, self._decimals, bad, self._long, out,
         )  # fmt: skip
         bad = bad[: out[1]]
-        for row in self._hard[: out[2]].tolist():
-            value = float(window.field(row, field).strip(b' \t"'))
-            self._mantissa[at + row] = np.float64(value).view(np.int64)
-            self._decimals[at + row] = number.FLOAT_BITS
+        if out[2]:
+            hard = np.empty(out[2], dtype=np.int64)
+            n_hard = number.doubles(self._long, out[2], at, self._mantissa, self._decimals, hard)
+            for row in hard[:n_hard].tolist():
+                value = float(window.field(row, field).strip(self._around))
+                self._mantissa[at + row] = np.float64(value).view(np.int64)
         self._seen_here |= int(out[0])
+        if len(self._na_numbers):  # a word for a missing value may itself be a number, such as -999
+            read = slice(at, at + n)
+            rows = np.flatnonzero(np.isin(to_doubles(self._mantissa[read], self._decimals[read]), self._na_numbers))
+            self.erase(at + rows)
         if self.plan.fixed and self.plan.type == VecType.INT and out[0] & (number.SEEN_REAL | number.SEEN_WIDE):
             bad = self._make_whole(at, n, bad)
         return bad
@@ -185,9 +193,7 @@ class NumberColumn(_Base):
         if whole:
             chunk = encode_int(mantissa)
         elif self._seen_here & doubles or not _fits_decimal(mantissa, decimals):
-            reals = np.empty(n_rows)
-            number.to_reals(mantissa, decimals, reals, reals.view(np.int64))
-            chunk = encode_real(reals)
+            chunk = encode_real(to_doubles(mantissa, decimals))
         else:
             chunk = encode_decimal(mantissa, decimals)
         self._chunks.append(chunk)
@@ -198,6 +204,15 @@ class NumberColumn(_Base):
     def finish(self) -> tuple[ColumnReport, tuple[Chunk, ...]]:
         """Return the chunks and what forms of numbers there were."""
         return ColumnReport(seen=self._seen, whole=tuple(self._whole)), tuple(self._chunks)
+
+
+def _as_number(word: bytes) -> float | None:
+    """Return the number that a word spells, if it spells one and is not NaN."""
+    raw = padded(word)
+    if number.parse_number(raw.ctypes.data, 0, len(word))[0] == number.TEXT:
+        return None
+    value = float(word)
+    return None if np.isnan(value) else value
 
 
 def _fits_decimal(mantissa: I64, decimals: U8) -> bool:
@@ -294,18 +309,20 @@ class StringColumn(_Base):
     def __init__(self, plan: ColumnPlan, dialect: Dialect, n_rows: int) -> None:
         super().__init__(plan, dialect, n_rows)
         self._strip = dialect.strip
+        self._lengths = sum(1 << n for n in {min(len(word), 62) for word in plan.na})
         self._offsets = np.zeros(n_rows + 1, dtype=np.int64)
         self._data = np.empty(1 << 16, dtype=np.uint8)
         self._valid = np.empty(n_rows, dtype=np.uint8)
 
     def read(self, window: Window, field: int, at: int) -> I64:
         """Copy texts; see `Column.read`."""
-        need = int(self._offsets[at]) + window.n_bytes
+        need = int(self._offsets[at]) + window.n_bytes + SLACK
         if need > len(self._data):
             self._data = _grown(self._data, need)
         texts.strings(
             window.text, window.base, window.bounds, window.n_rows, field, self._quote, self._strip,
-            self.plan.quoted_text, self._na.data, self._na.ends, at, self._offsets, self._data, self._valid,
+            self.plan.quoted_text, self._na.data, self._na.ends, self._lengths, at, self._offsets, self._data,
+            self._valid,
         )  # fmt: skip
         return _NO_ROWS
 
@@ -331,9 +348,11 @@ class EnumColumn(_Base):
         super().__init__(plan, dialect, n_rows)
         self._strip = dialect.strip
         n_na = len(plan.na)
-        self._slots = np.zeros(1 << 10, dtype=np.int32)
-        self._ends = np.zeros(1 << 9, dtype=np.int64)
-        self._level_data = np.empty(1 << 12, dtype=np.uint8)
+        room = 1 << max(9, (n_na + 1).bit_length())
+        self._slots = np.zeros(2 * room, dtype=np.int64)
+        self._ends = np.zeros(room, dtype=np.int64)
+        self._level_data = np.empty(max(1 << 12, len(self._na.data) + SLACK), dtype=np.uint8)
+        self._first_words = np.empty(room, dtype=np.uint64)
         self._alias = np.full(n_na + 1, -1, dtype=np.int64)
         self._state = np.zeros(1, dtype=np.int64)
         self._codes = np.empty(n_rows, dtype=np.int64)
@@ -344,8 +363,8 @@ class EnumColumn(_Base):
         )  # the words for a missing value are the first entries
 
     @property
-    def _table(self) -> tuple[I32, I64, U8, I64]:
-        return self._slots, self._ends, self._level_data, self._state
+    def _table(self) -> tuple[I64, I64, U8, U64, I64]:
+        return self._slots, self._ends, self._level_data, self._first_words, self._state
 
     @property
     def overflowed(self) -> bool:
@@ -358,7 +377,7 @@ class EnumColumn(_Base):
         texts.intern(
             window.text, window.base, window.bounds, window.n_rows, field, self._quote, self._strip,
             self.plan.quoted_text, len(self.plan.na), at, self._codes, self._slots, self._ends, self._level_data,
-            self._alias, self._state,
+            self._first_words, self._alias, self._state,
         )  # fmt: skip
         return _NO_ROWS
 
@@ -367,12 +386,13 @@ class EnumColumn(_Base):
         need = n_entries + window.n_rows + 2 * len(self.plan.na) + 2
         if need > len(self._ends):
             self._ends = _grown(self._ends, need)
-        need_bytes = int(self._ends[n_entries]) + 2 * window.n_bytes + 2 * len(self._na.data)
+            self._first_words = _grown(self._first_words, need)
+        need_bytes = int(self._ends[n_entries]) + 2 * window.n_bytes + 2 * len(self._na.data) + SLACK
         if need_bytes > len(self._level_data):
             self._level_data = _grown(self._level_data, need_bytes)
         if 2 * need > len(self._slots):
-            self._slots = np.zeros(1 << (2 * need).bit_length(), dtype=np.int32)
-            texts.rehash(self._slots, self._ends, self._level_data, n_entries)
+            self._slots = np.zeros(1 << (2 * need).bit_length(), dtype=np.int64)
+            texts.rehash(self._slots, self._ends, self._level_data, self._first_words, n_entries)
 
     def erase(self, rows: I64) -> None:
         """Make rows missing."""

@@ -17,6 +17,7 @@ from hydroscope.ingest.columns import EnumColumn, FlagColumn, NumberColumn, Time
 from hydroscope.ingest.dialect import NONE, U8, Dialect
 from hydroscope.ingest.plan import ColumnPlan
 from hydroscope.ingest.sources import Source, head
+from hydroscope.ingest.text import padded
 
 __all__ = ["Sample", "SourceSample", "guess_column", "guess_dialect", "looks_like_header", "sample_source"]
 
@@ -136,16 +137,16 @@ def _blank_after(lines: list[str], sep: str) -> bool:
     return n > 0 and blank >= 0.9 * n
 
 
-def tokenise_all(text: U8, start: int, final: bool, d: Dialect, n_fields: int, keep: bool) -> tuple[Window, int]:
+def tokenise_all(text: U8, start: int, end: int, final: bool, d: Dialect, n_fields: int, keep: bool) -> tuple[Window, int]:
     """Cut a sample into fields; returns its records, and how many were bad."""
-    n_rows = int(np.count_nonzero(text[start:] == d.eol)) + 1
+    n_rows = int(np.count_nonzero(text[start:end] == d.eol)) + 1
     bounds = np.empty((n_rows, n_fields + 1), dtype=np.int32)
     bad = np.empty((n_rows + 1, 4), dtype=np.int64)
     out = np.zeros(3, dtype=np.int64)
     kernels.tokenise(
-        text, start, len(text), final, d.sep, d.quote, d.eol, d.comment, d.strip, d.skip_blank, keep, bounds, bad, out
+        text, start, end, final, d.sep, d.quote, d.eol, d.comment, d.strip, d.skip_blank, keep, bounds, bad, out
     )
-    return Window(text, start, bounds, int(out[1]), len(text) - start), int(out[2])
+    return Window(text, start, bounds, int(out[1]), end - start), int(out[2])
 
 
 def middle_window(block: bytes, d: Dialect, n_fields: int) -> Window | None:
@@ -154,28 +155,28 @@ def middle_window(block: bytes, d: Dialect, n_fields: int) -> Window | None:
     It may begin inside quotes, so both readings are tried and the one with more good
     records wins.
     """
-    text = np.frombuffer(block, dtype=np.uint8).copy()
-    eols = np.flatnonzero(text == d.eol)
+    text = padded(block)
+    eols = np.flatnonzero(text[: len(block)] == d.eol)
     if len(eols) < 2:
         return None
-    window, n_bad = tokenise_all(text, int(eols[0]) + 1, False, d, n_fields, False)
+    window, n_bad = tokenise_all(text, int(eols[0]) + 1, len(block), False, d, n_fields, False)
     if n_bad > window.n_rows and d.quote != NONE:
-        quotes = np.flatnonzero(text == d.quote)
+        quotes = np.flatnonzero(text[: len(block)] == d.quote)
         after = eols[np.searchsorted(eols, quotes[0]) :] if len(quotes) else eols[:0]
         if len(after):
-            window, n_bad = tokenise_all(text, int(after[0]) + 1, False, d, n_fields, False)
+            window, n_bad = tokenise_all(text, int(after[0]) + 1, len(block), False, d, n_fields, False)
     return window if n_bad <= window.n_rows and window.n_rows else None
 
 
 def is_number(text: str) -> bool:
     """Tell whether a header field would be a number or a date, which names are not."""
-    raw = np.frombuffer(text.strip().encode() + b"\0", dtype=np.uint8).copy()
-    kind, _, _ = number.parse_number(raw, 0, len(raw) - 1)
-    if kind != number.TEXT:
+    word = text.strip().encode()
+    raw = padded(word)
+    if number.parse_number(raw.ctypes.data, 0, len(word))[0] != number.TEXT:
         return True
     from hydroscope.ingest.kernels_time import MISSING, parse_time
 
-    return any(parse_time(raw, 0, len(raw) - 1, form)[0] != MISSING for form in range(3))
+    return any(parse_time(raw.ctypes.data, 0, len(word), form)[0] != MISSING for form in range(3))
 
 
 def looks_like_header(first: Sequence[str], below: Sequence[Sequence[str]], na: Sequence[str]) -> bool:
@@ -253,5 +254,5 @@ def guess_form(sample: Sample, k: int, plan: ColumnPlan, d: Dialect, kind: VecTy
 
 def head_window(sample: SourceSample, begin: int, d: Dialect, n_fields: int) -> Window:
     """Cut the beginning of a source, from its first data record, into fields."""
-    text = np.frombuffer(sample.head, dtype=np.uint8).copy()
-    return tokenise_all(text, begin, sample.complete, d, n_fields, False)[0]
+    text = padded(sample.head)
+    return tokenise_all(text, begin, len(sample.head), sample.complete, d, n_fields, False)[0]

@@ -19,6 +19,7 @@ from hydroscope.ground.limits import ROWS_PER_CHUNK
 from hydroscope.ingest import kernels
 from hydroscope.ingest.columns import RULES, Column, EnumColumn, Window, make_column
 from hydroscope.ingest.dialect import I32, I64, U8, Fault
+from hydroscope.ingest.text import SLACK, empty_text
 from hydroscope.ingest.plan import (
     BAD_LINES_SHOWN,
     RECORD_BYTES_MAX,
@@ -56,7 +57,7 @@ class Reader:
             self.origin = 0  # offset in the segment of text[0]
         else:
             self._file = os.open(path, os.O_RDONLY)
-            self.text = np.empty(max(min(window_bytes, segment.end - segment.start), 64), dtype=np.uint8)
+            self.text = empty_text(max(min(window_bytes, segment.end - segment.start), 64))
             self.high = 0
             self.origin = 0
 
@@ -69,18 +70,18 @@ class Reader:
         """Move what was not read to the front, and read more behind it."""
         rest = self.high - self.low
         text = self.text
-        if rest == len(text):
+        if rest == len(text) - SLACK:
             if rest > RECORD_BYTES_MAX:
                 raise DataError(
                     f"line {self.line(self.low)}: a record has more than {RECORD_BYTES_MAX:,} bytes; "
                     "is a quote not closed, or the separator wrong? (sep=..., quote=None)"
                 )
-            self.text = np.empty(2 * rest, dtype=np.uint8)
+            self.text = empty_text(2 * rest)
         self.text[:rest] = text[self.low : self.high]
         self.origin += self.low
         self.low, self.high = 0, rest
         offset = self._segment.start + self.origin + rest
-        want = min(len(self.text) - rest, self._segment.end - offset)
+        want = min(len(self.text) - SLACK - rest, self._segment.end - offset)
         n = os.preadv(self._file, [memoryview(self.text)[rest : rest + want]], offset)
         if n <= 0:
             raise DataError(f"the file became shorter while it was read: nothing at byte {offset:,}; read it again")

@@ -21,6 +21,7 @@ from hydroscope.ingest.header import Headers
 from hydroscope.ingest.leaf import parse_leaf
 from hydroscope.ingest.plan import RECORD_BYTES_MAX, BadLine, LeafReport, Plan, Segment
 from hydroscope.ingest.sources import blocks
+from hydroscope.ingest.text import SLACK, padded
 from hydroscope.node import jobs, ports
 
 __all__ = ["Parse", "parse_files", "parse_streams"]
@@ -193,10 +194,10 @@ class _Cutter:
     def feed(self, block: bytes) -> Iterator[tuple[Segment, ...]]:
         """Take a block; yield the pieces that it completes."""
         d = self._dialect
-        text = np.frombuffer(block, dtype=np.uint8).copy()
+        text = padded(block)
         low = 0
-        while low < len(text):
-            found = scan_text(text[low:], self._state, d)
+        while low < len(block):
+            found = scan_text(text[low:], len(block) - low, self._state, d)
             if found.n_records < self._room:
                 self._parts.append(block[low:])
                 self._room -= found.n_records
@@ -212,8 +213,8 @@ class _Cutter:
                         "close it, or read with quote=None if quotes are ordinary text"
                     )
                 return
-            out = np.empty(5, dtype=np.int64)
-            kernels.scan(text, low, len(text), self._state, d.sep, d.quote, d.eol, d.comment, d.strip, self._room, out)
+            out = np.empty(6, dtype=np.int64)
+            kernels.scan(text, low, len(block), self._state, d.sep, d.quote, d.eol, d.comment, d.strip, self._room, out)
             high = int(out[4])
             self._parts.append(block[low:high])
             self._n_lines += int(out[1])
@@ -221,8 +222,8 @@ class _Cutter:
             self._state, low = int(out[2]), high
 
     def _piece(self) -> tuple[Segment, ...]:
-        text = np.frombuffer(b"".join(self._parts), dtype=np.uint8).copy()
-        piece = Segment(self._source, 0, len(text), self._line, text)
+        text = padded(b"".join(self._parts))
+        piece = Segment(self._source, 0, len(text) - SLACK, self._line, text)
         self._parts, self._room = [], ROWS_PER_CHUNK
         self._line += self._n_lines
         self._n_lines = 0
@@ -235,7 +236,7 @@ class _Cutter:
         (piece,) = self._piece()
         assert piece.text is not None
         if self._state == State.QUOTED:
-            d, out = self._dialect, np.empty(5, dtype=np.int64)
+            d, out = self._dialect, np.empty(6, dtype=np.int64)
             target = max(ROWS_PER_CHUNK, 0)
             kernels.scan(piece.text, 0, piece.end, 0, d.sep, d.quote, d.eol, d.comment, d.strip, -1, out)
             target = int(out[0])
