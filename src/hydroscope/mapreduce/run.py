@@ -25,7 +25,7 @@ from hydroscope.mapreduce.declare import Outcome, outcome_of, parameters_of
 from hydroscope.mapreduce.task import MapReduce
 from hydroscope.node import jobs, ports
 from hydroscope.weave import loop, reference
-from hydroscope.weave.columns import LeafCodecs, survey
+from hydroscope.weave.columns import Book, LeafCodecs, survey
 from hydroscope.weave.failure import MapError, place
 from hydroscope.weave.names import NotWoven
 from hydroscope.weave.notice import InterpretedWarning
@@ -91,14 +91,18 @@ def run_all(task: T, columns: Sequence[Any]) -> T:
     return finished
 
 
-def map_leaves(order: Order, first_rows: tuple[int, ...], *chunks: tuple[Chunk, ...]) -> Any:
+def map_leaves(
+    order: Order, books: tuple[Book, ...], places: tuple[tuple[int, int], ...], *chunks: tuple[Chunk, ...]
+) -> Any:
     """Map a run of leaves and merge their outputs: one item of the engine.
 
     Parameters
     ----------
     order : Order
-    first_rows : tuple of int
-        Row of the frame where each leaf begins.
+    books : tuple of Book
+        For each column, the descriptions of its chunks as far as they are known.
+    places : tuple of (int, int)
+        Number of each leaf, and the row of the frame where it begins.
     *chunks : tuple of Chunk
         The chunks of the first leaf's columns, then those of the second's, ...
 
@@ -108,8 +112,8 @@ def map_leaves(order: Order, first_rows: tuple[int, ...], *chunks: tuple[Chunk, 
     """
     recipe = order.recipe
     n_columns = len(recipe.families)
-    leaves = [chunks[k * n_columns : (k + 1) * n_columns] for k in range(len(first_rows))]
-    states, outs = _map(order, leaves, first_rows)
+    leaves = [chunks[k * n_columns : (k + 1) * n_columns] for k in range(len(places))]
+    states, outs = _map(order, books, leaves, places)
     merged = reduce(partial(merge, order), states)
     if not recipe.returns:
         return merged
@@ -132,22 +136,24 @@ def merge(order: Order, left: State, right: State) -> State:
     return unbind(recipe, actor)
 
 
-def _map(order: Order, leaves: list[Any], first_rows: Sequence[int]) -> tuple[list[State], list[Any]]:
+def _map(
+    order: Order, books: Sequence[Book], leaves: list[Any], places: Sequence[tuple[int, int]]
+) -> tuple[list[State], list[Any]]:
     recipe = order.recipe
     if order.loops is not None:
         try:
-            stacked, outs = loop.run(recipe, order.loops, leaves)
+            stacked, outs = loop.run(recipe, order.loops, leaves, books, [number for number, _ in places])
         except Exception as error:  # a compiled loop cannot say where it was: find the row
-            _interpret(order, leaves, first_rows)
+            _interpret(order, leaves, places)
             raise MapError(recipe.name, f"{type(error).__name__}: {error}") from error
         return [[part[k] for part in stacked] for k in range(len(leaves))], outs
-    return _interpret(order, leaves, first_rows)
+    return _interpret(order, leaves, places)
 
 
-def _interpret(order: Order, leaves: list[Any], first_rows: Sequence[int]) -> tuple[list[State], list[Any]]:
+def _interpret(order: Order, leaves: list[Any], places: Sequence[tuple[int, int]]) -> tuple[list[State], list[Any]]:
     recipe = order.recipe
     states, outs = [], []
-    for leaf, first_row in zip(leaves, first_rows, strict=True):
+    for leaf, (_, first_row) in zip(leaves, places, strict=True):
         begin = [part[0] for part in start(recipe, 1)]
         run = reference.run_chunks if recipe.chunked else reference.run_rows
         state, out = run(recipe, leaf, first_row, begin)
@@ -165,11 +171,12 @@ def _run(order: Order, vecs: Sequence[Vec], layout: Layout) -> tuple[State, list
         return [part[0] for part in start(recipe, 1)], [() for _ in recipe.returns]
     together = REDUCE_FAN_IN if n_leaves >= MANY_LEAVES and not recipe.returns else 1
     shipped = engine.put(order)
+    books = tuple(vec.remembered.setdefault("descriptions", Book()) for vec in vecs)
     items = []
     for first in range(0, n_leaves, together):
         run = range(first, min(first + together, n_leaves))
         handles = [vec.leaves[leaf] for leaf in run for vec in vecs]
-        items.append((shipped, tuple(layout.leaf_rows(leaf)[0] for leaf in run), *handles))
+        items.append((shipped, books, tuple((leaf, layout.leaf_rows(leaf)[0]) for leaf in run), *handles))
     n_returns = 1 + len(recipe.returns)
     mapped: list[Any] = list(engine.map(map_leaves, items, n_returns))
     jobs.check()
@@ -256,10 +263,12 @@ def _loops(recipe: Recipe, vecs: Sequence[Vec]) -> loop.Loops | None:
 
 
 def _survey(vec: Vec) -> list[LeafCodecs]:
-    """Look at all chunks of a column. Cost: about 1 us a chunk; on Ray a round of small tasks."""
-    engine = ports.current()
-    handles: Any = engine.map(survey, [(FAMILIES[vec.type], leaf) for leaf in vec.leaves])
-    surveyed: list[LeafCodecs] = list(engine.get(handles))
+    """Look at all chunks of a column, once. Cost: about 1 us a chunk; on Ray a round of small tasks."""
+    surveyed: list[LeafCodecs] | None = vec.remembered.get("codecs of leaves")
+    if surveyed is None:
+        engine = ports.current()
+        handles: Any = engine.map(survey, [(FAMILIES[vec.type], leaf) for leaf in vec.leaves])
+        surveyed = vec.remembered["codecs of leaves"] = list(engine.get(handles))
     return surveyed
 
 
@@ -270,7 +279,7 @@ def _tell(recipe: Recipe, error: NotWoven) -> None:
     _told.add(code)
     at = place(code.co_filename, error.line or code.co_firstlineno)
     warnings.warn(
-        f"{recipe.name} runs interpreted, about 1 us a row: {error.reason}\n  at {at}",
+        f"{recipe.name} runs interpreted, a few us a row: {error.reason}\n  at {at}",
         InterpretedWarning,
         stacklevel=2,
     )

@@ -197,7 +197,7 @@ class MapReduce:
         Cost: one parallel pass over the compressed columns, as fast as memory where the
         function is that simple; the first call of a new function compiles it (a fraction of
         a second, kept on disk for other processes). A function that cannot be compiled runs
-        interpreted, about 1 us a row, and an `InterpretedWarning` says why.
+        interpreted, a few us a row, and an `InterpretedWarning` says why.
         """
         from hydroscope.mapreduce.run import run_all
         from hydroscope.node import jobs

@@ -1,8 +1,9 @@
 """What kernels over text need and Numba's Python does not offer: unaligned words, and masks of 64 bytes.
 
-Each is a few LLVM instructions, inlined where it is used. None looks at bounds, and indexes
-are never negative. A word is read from 8 bytes and a mask from 64, so text that is read with
-these has SLACK bytes behind its end, of any value.
+Each is a few LLVM instructions, inlined where it is used. They take addresses: an array that is
+passed from one compiled function to another is counted twice (an atomic addition each, and the
+time of a whole short field), a number is not. None looks at bounds. A word is read from 8 bytes
+and a mask from 64, so text that is read with these has SLACK bytes behind its end, of any value.
 """
 
 from __future__ import annotations
@@ -14,7 +15,17 @@ from numba import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-__all__ = ["SLACK", "byte_at", "count_ones", "leading_zeros", "mask_of", "put_word", "trailing_zeros", "word_at"]
+__all__ = [
+    "SLACK",
+    "address_of",
+    "byte_at",
+    "count_ones",
+    "leading_zeros",
+    "mask_of",
+    "put_word",
+    "trailing_zeros",
+    "word_at",
+]
 
 SLACK = 64
 """Bytes that may be read behind the end of a text."""
@@ -23,37 +34,48 @@ _I8, _I64 = ir.IntType(8), ir.IntType(64)
 _BLOCK = ir.VectorType(_I8, 64)
 
 
-def _check(text: Any, *numbers: Any) -> None:
-    if not (isinstance(text, types.Array) and text.ndim == 1 and text.layout == "C" and text.dtype == types.uint8):
-        raise TypingError("text is a contiguous array of uint8")
+def _check(*numbers: Any) -> None:
     if not all(isinstance(number, types.Integer) for number in numbers):
-        raise TypingError("indexes and bytes are integers")
+        raise TypingError("addresses, indexes and bytes are integers")
 
 
-def _address(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-    array = context.make_array(signature.args[0])(context, builder, args[0])
-    index = context.cast(builder, args[1], signature.args[1], types.int64)
-    return builder.gep(array.data, [index], inbounds=True)
+def _pointer(context: Any, builder: Any, signature: Any, args: Any, kind: Any) -> Any:
+    address, index = (context.cast(builder, args[k], signature.args[k], types.int64) for k in (0, 1))
+    base = builder.inttoptr(address, _I8.as_pointer())
+    return builder.bitcast(builder.gep(base, [index], inbounds=True), kind.as_pointer())
+
+
+@intrinsic
+def address_of(typingctx: Any, array: Any) -> Any:
+    """Return where a contiguous array's data begin; the caller keeps the array."""
+    if not (isinstance(array, types.Array) and array.layout == "C"):
+        raise TypingError("the array is contiguous")
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        return builder.ptrtoint(data, _I64)
+
+    return types.int64(array), codegen
 
 
 @intrinsic
 def byte_at(typingctx: Any, text: Any, index: Any) -> Any:
-    """Return text[index] as int64."""
+    """Return byte `index` of the text at address `text`, as int64."""
     _check(text, index)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.zext(builder.load(_address(context, builder, signature, args)), _I64)
+        return builder.zext(builder.load(_pointer(context, builder, signature, args, _I8)), _I64)
 
     return types.int64(text, index), codegen
 
 
 @intrinsic
 def word_at(typingctx: Any, text: Any, index: Any) -> Any:
-    """Return the 8 bytes from text[index] on as uint64, the first one lowest."""
+    """Return the 8 bytes from byte `index` on as uint64, the first one lowest."""
     _check(text, index)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.bitcast(_address(context, builder, signature, args), _I64.as_pointer())
+        place = _pointer(context, builder, signature, args, _I64)
         return builder.load(place, align=1)
 
     return types.uint64(text, index), codegen
@@ -61,11 +83,11 @@ def word_at(typingctx: Any, text: Any, index: Any) -> Any:
 
 @intrinsic
 def put_word(typingctx: Any, text: Any, index: Any, word: Any) -> Any:
-    """Write the 8 bytes of `word` (uint64) from text[index] on."""
+    """Write the 8 bytes of `word` (uint64) from byte `index` on."""
     _check(text, index, word)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.bitcast(_address(context, builder, signature, args), _I64.as_pointer())
+        place = _pointer(context, builder, signature, args, _I64)
         builder.store(context.cast(builder, args[2], signature.args[2], types.uint64), place, align=1)
         return context.get_dummy_value()
 
@@ -74,14 +96,14 @@ def put_word(typingctx: Any, text: Any, index: Any, word: Any) -> Any:
 
 @intrinsic
 def mask_of(typingctx: Any, text: Any, index: Any, byte: Any) -> Any:
-    """Return which of the 64 bytes from text[index] on equal `byte`, as bits of a uint64 (lowest: the first).
+    """Return which of the 64 bytes from byte `index` on equal `byte`, as bits of a uint64 (lowest: the first).
 
     No bit is set when `byte` is not 0..255.
     """
     _check(text, index, byte)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        place = builder.bitcast(_address(context, builder, signature, args), _BLOCK.as_pointer())
+        place = _pointer(context, builder, signature, args, _BLOCK)
         block = builder.load(place, align=1)
         wanted = context.cast(builder, args[2], signature.args[2], types.int64)
         lane = builder.insert_element(

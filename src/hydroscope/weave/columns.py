@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hydroscope.codecs.chunk import Chunk
 from hydroscope.codecs.table import Codec
-from hydroscope.weave.fragments import FUSABLE, SLOT, ColumnFlags
+from hydroscope.weave.fragments import FUSABLE, ROWS, SLOT, ColumnFlags
 from hydroscope.weave.recipe import Family
 
-__all__ = ["LeafCodecs", "common_flags", "describe", "survey"]
+__all__ = ["Book", "LeafCodecs", "address", "common_flags", "describe", "survey"]
+
+Words = npt.NDArray[np.int64]
 
 _POWERS = [int(np.float64(10.0**d).view(np.int64)) for d in range(23)]
 _INVERSES = [int(np.float64(1.0 / 10.0**d).view(np.int64)) for d in range(23)]
 _RAW_LIMIT = {Codec.INT8: 254, Codec.INT16: 65_534, Codec.INT32: 2**32 - 2}
 _EXACT = 2**53
-_NO_INNER = (0,) * (SLOT // 2)
+_NO_INNER = (0,) * 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,48 +67,76 @@ def common_flags(leaves: Sequence[LeafCodecs]) -> ColumnFlags:
     )
 
 
+class Book(dict[int, Words]):
+    """The descriptions of one column's leaves, by number: what `describe` made, kept for the next run.
+
+    They hold addresses, so they are of use in this process only and travel to others as an
+    empty book. Worth it because describing a chunk takes 3 us of the interpreter's lock, a
+    quarter of the time in which a sum over a chunk of bytes is done.
+    """
+
+    def __reduce__(self) -> tuple[type[Book], tuple[()]]:
+        return Book, ()
+
+
 def describe(
-    families: Sequence[Family], leaf: Sequence[Sequence[Chunk]], outs: Sequence[int], words: list[int]
-) -> None:
-    """Append the description of one leaf to `words`, one row a chunk (see `weave.fragments`).
+    families: Sequence[Family], leaf: Sequence[Sequence[Chunk]], books: Sequence[Book], number: int, outs: Sequence[int]
+) -> Words:
+    """Return the description of one leaf, one row a chunk (see `weave.fragments`).
 
     Parameters
     ----------
     leaf : sequence of sequence of Chunk
         For each column, its chunks.
+    books : sequence of Book
+        For each column, what is known already; added to.
+    number : int
+        Of the leaf, in the books.
     outs : sequence of int
         Addresses of the new columns' first rows in this leaf, 8 bytes a row.
-    words : list of int
-        Appended to: rows; SLOT words a column; one address a new column.
+
+    Returns
+    -------
+    ndarray of int64, shape (n_chunks, SLOT * n_columns + n_outs)
     """
-    offset = 0
-    for chunks in zip(*leaf, strict=True):
-        n_rows = chunks[0].n_rows
-        words.append(n_rows)
-        for family, chunk in zip(families, chunks, strict=True):
-            assert chunk.n_rows == n_rows
-            _column(family == "real", chunk, words)
-            inner = chunk.inner
-            if inner is None:
-                words += _NO_INNER
-            else:
-                _column(family == "real", inner, words)
-        words += [out + 8 * offset for out in outs]
-        offset += n_rows
+    parts = []
+    for family, chunks, book in zip(families, leaf, books, strict=True):
+        words = book.get(number)
+        if words is None:
+            words = book[number] = _words(family == "real", chunks)
+        parts.append(words)
+    if len(parts) == 1 and not outs:
+        return parts[0]
+    assert all(np.array_equal(words[:, ROWS], parts[0][:, ROWS]) for words in parts)
+    rows = parts[0][:, ROWS]
+    offsets = 8 * (np.cumsum(rows) - rows)
+    return np.column_stack(parts + [offsets + out for out in outs])
+
+
+def _words(real: bool, chunks: Sequence[Chunk]) -> Words:
+    words: list[int] = []
+    for chunk in chunks:
+        _column(real, chunk, words)
+        if chunk.inner is None:
+            words += _NO_INNER
+        else:
+            _column(real, chunk.inner, words)
+        words.append(chunk.n_rows)
+    return np.array(words, dtype=np.int64).reshape(-1, SLOT)
 
 
 def _column(real: bool, chunk: Chunk, words: list[int]) -> None:
     buffers = chunk.buffers
     n = len(buffers)
-    first = buffers[0].__array_interface__["data"][0] if n else 0
+    first = address(buffers[0]) if n else 0
     if chunk.codec == Codec.SPARSE:
         second = len(buffers[0])
     else:
-        second = buffers[1].__array_interface__["data"][0] if n > 1 else 0
+        second = address(buffers[1]) if n > 1 else 0
     d = chunk.decimals
     words += (first, second, chunk.bias, chunk.step, _POWERS[d], _INVERSES[d], int(chunk.codec), int(real))
 
 
-def address(array: npt.NDArray[np.generic]) -> int:
+def address(array: npt.NDArray[Any]) -> int:
     """Return where an array's data lie."""
     return int(array.__array_interface__["data"][0])

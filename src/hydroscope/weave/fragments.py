@@ -7,7 +7,7 @@ A chunk is described by one row of an int64 array, `SLOT` words a column:
     of data  of table              10.0**decimals    1 / 10.0**decimals          is real
 
 and the same eight words again for the inner chunk of a SPARSE one (A: its rows' address,
-B: how many there are, C: 1 when absent rows are missing).
+B: how many there are, C: 1 when absent rows are missing), and the number of rows.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from dataclasses import dataclass
 from hydroscope.codecs.table import Codec
 from hydroscope.weave.recipe import Family
 
-__all__ = ["FUSABLE", "SLOT", "ColumnFlags", "column_lines", "tile_lines"]
+__all__ = ["FUSABLE", "ROWS", "SLOT", "ColumnFlags", "column_lines", "tile_lines"]
 
-SLOT = 16
+SLOT = 17
 """Words that describe one column of one chunk."""
+
+ROWS = 16
+"""The word that holds the number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,8 @@ _DICT = {
 }
 
 _COMMON: dict[Codec, Fragment] = {
-    Codec.BIT: Fragment("(_hs_load_u8(_hs_A{k}, _hs_i >> 3) >> (_hs_i & 7)) & 1"),
-    Codec.CRUMB: Fragment("(_hs_load_u8(_hs_A{k}, _hs_i >> 2) >> (2 * (_hs_i & 3))) & 3", "_hs_q{k} == 3"),
+    Codec.BIT: Fragment("_hs_load_bit(_hs_A{k}, _hs_i)"),
+    Codec.CRUMB: Fragment("_hs_load_crumb(_hs_A{k}, _hs_i)", "_hs_q{k} == 3"),
     Codec.INT8: Fragment("_hs_load_u8(_hs_A{k}, _hs_i)", "_hs_q{k} == 255", scaled=True),
     Codec.INT16: Fragment("_hs_load_u16(_hs_A{k}, _hs_i)", "_hs_q{k} == 65535", scaled=True),
     Codec.INT32: Fragment("_hs_load_u32(_hs_A{k}, _hs_i)", "_hs_q{k} == 4294967295", scaled=True),
@@ -111,7 +114,7 @@ class ColumnLines:
 def column_lines(k: int, codec: Codec, family: Family, flags: ColumnFlags) -> ColumnLines:
     """Return the text that puts row `_hs_i` of column k into `_hs_v{k}`."""
     fragment = FUSABLE[family][codec]
-    at = 1 + k * SLOT
+    at = k * SLOT
     chunk = [f"_hs_{letter}{k} = _hs_desc[_hs_c, {at + n}]" for n, letter in enumerate("ABCD")]
     row = [f"_hs_q{k} = {fragment.raw.format(k=k)}"]
     if not fragment.scaled:

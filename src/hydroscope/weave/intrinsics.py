@@ -22,6 +22,8 @@ __all__ = [
     "decimal",
     "fused",
     "is_nan",
+    "load_bit",
+    "load_crumb",
     "load_f32",
     "load_f64",
     "load_i64",
@@ -84,6 +86,29 @@ load_u32 = _load(_I32, types.int64, "zext")
 load_i64 = _load(_I64, types.int64)
 load_f32 = _load(_F32, types.float64, "fpext")
 load_f64 = _load(_F64, types.float64)
+
+
+def _load_packed(bits: int) -> Any:
+    """Return the intrinsic that reads the `index`-th group of bits, the first in the lowest bits."""
+    groups = 8 // bits
+
+    @intrinsic
+    def load(typingctx: Any, address: Any, index: Any) -> Any:
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            place, at = args
+            byte = builder.load(_pointer(builder, place, builder.udiv(at, ir.Constant(_I64, groups)), _I8))
+            group = builder.trunc(builder.and_(at, ir.Constant(_I64, groups - 1)), _I32)
+            shift = builder.mul(group, ir.Constant(_I32, bits))
+            raw = builder.lshr(builder.zext(byte, _I32), shift)
+            return builder.zext(builder.and_(raw, ir.Constant(_I32, (1 << bits) - 1)), _I64)
+
+        return types.int64(types.int64, types.int64), codegen
+
+    return load
+
+
+load_bit = _load_packed(1)
+load_crumb = _load_packed(2)
 
 
 def _store(kind: Any, accepted: Any) -> Any:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 from hydroscope.codecs.chunk import Chunk
 from hydroscope.codecs.table import Codec
-from hydroscope.weave.columns import LeafCodecs, address, common_flags, describe
+from hydroscope.weave.columns import Book, LeafCodecs, address, common_flags, describe
 from hydroscope.weave.compiler import LOOP_FLAGS, compile_source
 from hydroscope.weave.fragments import SLOT
 from hydroscope.weave.names import NotWoven
@@ -78,7 +79,7 @@ def plan(recipe: Recipe, columns: Sequence[Sequence[LeafCodecs]]) -> Loops:
     if tiled or not woven:
         woven.append(weave(recipe, made, None, flags))
     arguments = tuple(_argument(name, recipe.inputs[name]) for name in made.body.inputs)
-    arguments += tuple(_argument(name, array) for name, array in made.arrays.items())
+    arguments += tuple(_argument(name, array) for name, array in made.names.arrays.items())
     return Loops(tuple(woven), {codecs: k for k, codecs in enumerate(order)}, arguments, made.file)
 
 
@@ -94,8 +95,18 @@ def try_out(recipe: Recipe, loops: Loops) -> None:
             raise NotWoven(_reason(message), woven.user_line(message)) from error
 
 
-def run(recipe: Recipe, loops: Loops, leaves: Sequence[Leaf]) -> tuple[State, list[list[npt.NDArray[Any]]]]:
+def run(
+    recipe: Recipe, loops: Loops, leaves: Sequence[Leaf], books: Sequence[Book], numbers: Sequence[int]
+) -> tuple[State, list[list[npt.NDArray[Any]]]]:
     """Run the loops over leaves.
+
+    Parameters
+    ----------
+    leaves : sequence of Leaf
+    books : sequence of Book
+        For each column, its chunks' descriptions as far as they are known.
+    numbers : sequence of int
+        Of the leaves, in the books.
 
     Returns
     -------
@@ -105,15 +116,13 @@ def run(recipe: Recipe, loops: Loops, leaves: Sequence[Leaf]) -> tuple[State, li
         For each leaf its new columns, decoded: int64 (INT_MISSING) or float64 (NaN).
     """
     state = start(recipe, len(leaves))
-    words: list[int] = []
-    outs = []
-    first = [0]
-    for leaf in leaves:
-        own = [_empty(kind, sum(chunk.n_rows for chunk in leaf[0])) for kind in recipe.returns]
-        outs.append(own)
-        describe(recipe.families, leaf, [address(out) for out in own], words)
-        first.append(first[-1] + len(leaf[0]))
-    table = np.array(words, dtype=np.int64).reshape(-1, _width(recipe))
+    outs = [[_empty(kind, sum(c.n_rows for c in leaf[0])) for kind in recipe.returns] for leaf in leaves]
+    tables = [
+        describe(recipe.families, leaf, books, number, [address(out) for out in own])
+        for leaf, number, own in zip(leaves, numbers, outs, strict=True)
+    ]
+    table = tables[0] if len(tables) == 1 else np.concatenate(tables)
+    first = [0, *accumulate(len(leaf[0]) for leaf in leaves)]
     if len(loops.woven) == 1:
         _call(recipe, loops, loops.woven[0], table, first, state)
         return state, outs
@@ -165,7 +174,7 @@ def _decoder() -> int:
 
 
 def _width(recipe: Recipe) -> int:
-    return 1 + SLOT * len(recipe.families) + len(recipe.returns)
+    return SLOT * len(recipe.families) + len(recipe.returns)
 
 
 def _empty(kind: str, n_rows: int) -> npt.NDArray[Any]:

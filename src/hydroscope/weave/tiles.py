@@ -17,6 +17,8 @@ from hydroscope.weave.intrinsics import (
     bits_to_f64,
     decimal,
     fused,
+    load_bit,
+    load_crumb,
     load_f32,
     load_i64,
     load_u8,
@@ -125,10 +127,7 @@ def _dense(column, codec, start, count, out):  # type: ignore[no-untyped-def]
 def _bits(a, codec, real, start, count, out):  # type: ignore[no-untyped-def]
     for i in range(count):
         row = start + i
-        if codec == BIT:
-            raw = (load_u8(a, row >> 3) >> (row & 7)) & 1
-        else:
-            raw = (load_u8(a, row >> 2) >> (2 * (row & 3))) & 3
+        raw = load_bit(a, row) if codec == BIT else load_crumb(a, row)
         if codec == CRUMB and raw == 3:
             store_i64(out, i, NAN_BITS if real else INT_MISSING)
         elif real:
