@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import warnings
 from collections.abc import Iterator
@@ -41,6 +42,11 @@ def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HYDROSCOPE_THREADS", "5")
     assert ports.current().n_threads == 5
     assert hs.init(threads=4).engine.n_threads == 4
+    hs.shutdown()
+    monkeypatch.setenv("HYDROSCOPE_THREADS", "many")
+    with pytest.raises(hs.UserError, match="HYDROSCOPE_THREADS='many' must be a whole number"):
+        ports.current()
+    monkeypatch.delenv("HYDROSCOPE_THREADS")
     monkeypatch.setenv("HYDROSCOPE_ENGINE", "locl")
     hs.shutdown()
     with pytest.raises(hs.UserError, match="no engine 'locl' in hydroscope; did you mean 'local'"):
@@ -85,6 +91,20 @@ def test_a_refused_init_leaves_what_was() -> None:
     with pytest.raises(hs.UserError):
         hs.init(threads=0)
     assert ports.current() is session.engine
+
+
+def test_an_engine_that_cannot_start_leaves_what_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = hs.init(threads=2)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(hs.UserError, match="pip install"), pytest.warns(UserWarning, match="replaces"):
+        hs.init("ray")
+    assert ports.current() is session.engine
+    assert hs.init(threads=2) is session
+
+
+def test_the_size_of_a_ray_in_use_cannot_be_asked_for(ray_engine: RayEngine) -> None:
+    with pytest.raises(hs.UserError, match="threads=7: the Ray in use in this process has its own size"):
+        hs.init("ray", threads=7)
 
 
 def test_shutdown_twice_is_harmless() -> None:
@@ -133,14 +153,20 @@ def test_ray_missing_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("address", ["ray://127.0.0.1:9", "127.0.0.1:9"])
-def test_a_silent_address_is_told_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", address)
+def test_a_silent_address_is_told_at_once(address: str) -> None:
     with pytest.raises(hs.EngineError, match=f"no Ray answers at '{address}': .*refused.*; start one with `ray start"):
-        hs.init("ray")
+        connect(address, None, None)
+
+
+def test_a_second_ray_in_one_process_is_refused(ray_engine: RayEngine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        address = f"ray://127.0.0.1:{somebody.getsockname()[1]}"
+        with pytest.raises(hs.UserError, match=r"attached to a Ray already; call ray.shutdown\(\)"):
+            hs.init(address)
 
 
 def test_sizes_of_a_cluster_that_stands_are_refused() -> None:
-    with pytest.raises(hs.UserError, match=r"threads=2: the cluster at 'ray://127.0.0.1:9' has its own size"):
+    with pytest.raises(hs.UserError, match=r"threads=2: the Ray at 'ray://127.0.0.1:9' has its own size"):
         connect("ray://127.0.0.1:9", 2, None)
 
 

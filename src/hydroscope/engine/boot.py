@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -32,7 +33,6 @@ class Session:
     def __init__(self, engine: ports.Engine, asked: tuple[object, ...]) -> None:
         self.engine = engine
         self.asked = asked
-        self._before: Session | None = None
 
     def __repr__(self) -> str:
         return repr(self.engine)
@@ -81,10 +81,11 @@ def init(
     """
     global _chosen
     kind, address = _engine_of(os.environ.get("HYDROSCOPE_ENGINE", "local") if engine is None else engine)
-    n_threads = _threads_of(os.environ.get("HYDROSCOPE_THREADS") if threads is None else threads)
+    n_threads = None if threads is None else _threads_of(threads)
     memory_bytes = None if memory is None else _bytes_of(memory)
+    default_threads = _default_threads()
     _set_progress(progress)
-    asked = (kind, address, n_threads, memory_bytes)
+    asked = (kind, address, n_threads, memory_bytes, default_threads)
     if _chosen is not None and _chosen.asked == asked:
         return _chosen
     if kind == "local" and memory_bytes is not None:
@@ -92,14 +93,9 @@ def init(
             f"memory={memory!r}: the local engine holds its frames in this process and has no store to size; "
             "leave memory out, or use init('ray', memory=...)"
         )
-    replaced = _chosen
-    if replaced is not None:
-        warnings.warn(f"hydroscope.init replaces {replaced!r}", UserWarning, stacklevel=2)
-        shutdown()
-    _chosen = Session(_start(kind, address, n_threads, memory_bytes), asked)
-    before = ports.install(_chosen.engine)
-    if before is not None:
-        before.shutdown()
+    if _chosen is not None:
+        warnings.warn(f"hydroscope.init replaces {_chosen!r}", UserWarning, stacklevel=2)
+    _chosen = Session(_replace(lambda: _start(kind, address, n_threads, memory_bytes), kind), asked)
     return _chosen
 
 
@@ -119,7 +115,7 @@ def shutdown() -> None:
 def boot_default() -> ports.Engine:
     """Start the engine that the environment asks for."""
     kind, address = _engine_of(os.environ.get("HYDROSCOPE_ENGINE", "local"))
-    return _start(kind, address, _threads_of(os.environ.get("HYDROSCOPE_THREADS")), None)
+    return _start(kind, address, None, None)
 
 
 def boot_host() -> ports.Host:
@@ -142,14 +138,40 @@ def n_cores(quota_file: str = "/sys/fs/cgroup/cpu.max") -> int:
     return n if quota == "max" else min(n, max(1, int(quota) // int(period)))
 
 
+def _replace(start: Callable[[], ports.Engine], kind: str) -> ports.Engine:
+    """Start an engine in place of the one in use, which stays when that fails.
+
+    Only of Ray there can be no two at a time: the old one goes first.
+    """
+    before = ports.install(None)
+    if before is not None and before.name == kind == "ray":
+        before.shutdown()
+        before = None
+    try:
+        engine = start()
+    except BaseException:
+        ports.install(before)
+        raise
+    ports.install(engine)
+    if before is not None:
+        before.shutdown()
+    return engine
+
+
 def _start(kind: str, address: str | None, n_threads: int | None, memory_bytes: int | None) -> ports.Engine:
+    here = _default_threads() or n_cores()
     if kind == "local":
         from hydroscope.engine.local import LocalEngine
 
-        return LocalEngine(n_threads or n_cores())
+        return LocalEngine(n_threads or here)
     from hydroscope.engine.ray import connect
 
-    return connect(address, n_threads, memory_bytes)
+    return connect(address, n_threads, memory_bytes, here)
+
+
+def _default_threads() -> int | None:
+    text = os.environ.get("HYDROSCOPE_THREADS")
+    return None if text is None else _threads_of(text, "HYDROSCOPE_THREADS")
 
 
 def _engine_of(text: str) -> tuple[str, str | None]:
@@ -165,14 +187,10 @@ def _engine_of(text: str) -> tuple[str, str | None]:
     raise unknown_name("engine", text, (*ENGINES, "ray://host:port"), "hydroscope")
 
 
-def _threads_of(value: object) -> int | None:
-    if value is None:
-        return None
+def _threads_of(value: object, name: str = "threads") -> int:
     text = str(value)
     if isinstance(value, bool) or re.fullmatch(r"\d{1,9}", text) is None or not 1 <= int(text) <= THREADS_MAX:
-        raise UserError(
-            f"threads={value!r} must be a whole number from 1 to {THREADS_MAX}; leave it out for one a core"
-        )
+        raise UserError(f"{name}={value!r} must be a whole number from 1 to {THREADS_MAX}; leave it out for one a core")
     return int(text)
 
 

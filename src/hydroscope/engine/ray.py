@@ -17,7 +17,7 @@ import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, Never
 
 from hydroscope.engine.local import LocalEngine, item_note
@@ -49,7 +49,7 @@ _LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """How Ray is told to use 127.0.0.1, on Linux too: given as an address, it would be replaced by an outward one."""
 
 
-def connect(address: str | None, n_threads: int | None, memory_bytes: int | None) -> RayEngine:
+def connect(address: str | None, n_threads: int | None, memory_bytes: int | None, n_threads_here: int = 1) -> RayEngine:
     """Attach to a Ray cluster, or start one on this machine.
 
     Parameters
@@ -58,24 +58,27 @@ def connect(address: str | None, n_threads: int | None, memory_bytes: int | None
         "ray://host:port", or None: the one this process is attached to already, else that
         of the environment variable RAY_ADDRESS, else a new one.
     n_threads, memory_bytes : int or None
-        CPUs and size of the object store of a new one; None: as many as there are, what Ray thinks fit.
+        CPUs and size of the object store of a new one; None: `n_threads_here`, what Ray thinks fit.
+    n_threads_here : int
+        Threads of this process, for `parallel`.
     """
-    address = address or os.environ.get("RAY_ADDRESS") or None
     with _environment(_QUIET):
         try:
             import ray
         except ImportError as error:
             raise UserError("the Ray engine needs the package ray: pip install 'hydroscope[ray]'") from error
         if ray.is_initialized() and address is None:
-            return RayEngine(ray, owns=False)
-        if address is not None:
-            _refuse_sizes(address, n_threads, memory_bytes)
-            _refuse_silence(address)
+            _refuse_sizes("in use in this process", n_threads, memory_bytes)
+            return RayEngine(ray, False, n_threads_here)
+        address = address or os.environ.get("RAY_ADDRESS") or None
         try:
-            if address is not None:
-                ray.init(address=address, logging_level=logging.ERROR)
+            if address is None:
+                _start(ray, n_threads or n_threads_here, memory_bytes)
             else:
-                _start(ray, n_threads, memory_bytes)
+                _refuse_sizes(f"at {address!r}", n_threads, memory_bytes)
+                _attach(ray, address)
+        except HydroscopeError:
+            raise
         except Exception as error:
             where = f"at {address!r}" if address else "on this machine"
             step = (
@@ -84,7 +87,7 @@ def connect(address: str | None, n_threads: int | None, memory_bytes: int | None
                 else "use init('local')"
             )
             raise EngineError(f"no Ray could be reached {where}: {_first_line(error)}; {step}") from error
-    return RayEngine(ray, owns=True)
+    return RayEngine(ray, True, n_threads_here)
 
 
 class RayEngine:
@@ -95,11 +98,13 @@ class RayEngine:
     ray : module
     owns : bool
         Whether `shutdown` ends the connection (and the cluster, if it was started by it).
+    n_threads_here : int
+        Threads of this process, for `parallel`.
     """
 
     name = "ray"
 
-    def __init__(self, ray: Any, owns: bool) -> None:
+    def __init__(self, ray: Any, owns: bool, n_threads_here: int) -> None:
         self._ray = ray
         self._owns = owns
         self._closed = False
@@ -107,7 +112,7 @@ class RayEngine:
         os.environ[_UNHANDLED] = "1"
         self.n_threads = max(1, int(ray.cluster_resources().get("CPU", 1)))
         self._max_in_flight = self.n_threads * TASKS_PER_CPU
-        self._here = LocalEngine(os.cpu_count() or 1)
+        self._here = LocalEngine(n_threads_here)
         self._ref_type = type(ray.put(None))  # a driver outside the cluster (ray://) has references of its own type
         self._task = lru_cache(maxsize=256)(self._make_task)
 
@@ -167,7 +172,7 @@ class RayEngine:
         return isinstance(value, self._ref_type)
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._closed or not self._ray.is_initialized():  # Ray itself would start another, empty one
             raise EngineError("this Ray engine was shut down; choose it again with hydroscope.init('ray')")
 
     def _make_task(self, run: Callable[..., Any], function: Callable[..., Any], n_returns: int) -> Any:
@@ -302,22 +307,17 @@ def run_merge(merge: Callable[[Any, Any], Any], n_returns: int, arguments: tuple
     return merge_run(merge, *arguments), None
 
 
+@cache
 def enter_worker() -> None:
-    """Make this process a place for one task at a time: one thread, nothing on the screen. Idempotent."""
+    """Make this process a place for one task at a time: one thread, nothing on the screen. Done once."""
     from hydroscope.engine.display import Display
     from hydroscope.engine.threads import ThreadHost
 
-    if _in_worker:
-        return
     ports.install(LocalEngine(1))
     ports.install_host(ThreadHost(Display(enabled=False)))
-    _in_worker.append(True)
 
 
-_in_worker: list[bool] = []
-
-
-def _start(ray: Any, n_threads: int | None, memory_bytes: int | None) -> None:
+def _start(ray: Any, n_threads: int, memory_bytes: int | None) -> None:
     """Start a small, quiet cluster on this machine that only this machine can reach."""
     from ray._private import ray_constants
 
@@ -335,6 +335,17 @@ def _start(ray: Any, n_threads: int | None, memory_bytes: int | None) -> None:
             )
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = enabled
+
+
+def _attach(ray: Any, address: str) -> None:
+    """Join a cluster that runs: by itself as one of its processes, or through its client port."""
+    _refuse_silence(address)
+    if ray.is_initialized():
+        raise UserError(f"this process is attached to a Ray already; call ray.shutdown() to go to {address!r}")
+    if address.startswith("ray://"):
+        ray.init(address=address, logging_level=logging.ERROR)
+    else:
+        ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
 
 
 def _home(ray: Any, error: BaseException) -> BaseException:
@@ -363,10 +374,10 @@ def _raise_home(ray: Any, error: BaseException, doing: str) -> Never:
     raise home from None
 
 
-def _refuse_sizes(address: str, n_threads: int | None, memory_bytes: int | None) -> None:
+def _refuse_sizes(where: str, n_threads: int | None, memory_bytes: int | None) -> None:
     for name, value in (("threads", n_threads), ("memory", memory_bytes)):
         if value is not None:
-            raise UserError(f"{name}={value}: the cluster at {address!r} has its own size; leave {name} out")
+            raise UserError(f"{name}={value}: the Ray {where} has its own size; leave {name} out")
 
 
 def _refuse_silence(address: str) -> None:
