@@ -52,10 +52,11 @@ class _Form:
         """Return the words as values of their column."""
         if not self.real:
             return words
-        if self.decimals is None:
-            return words.view(np.float64)
-        reals: Reals = np.where(words == INT_MISSING, np.nan, words / float(10**self.decimals))
-        return reals
+        bits = words
+        if self.decimals is not None:
+            bits = np.empty(len(words), np.int64)
+            kernels.decimal_words(words, float(10**self.decimals), bits)
+        return bits.view(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,9 +272,14 @@ def _build(plan: _Plan) -> Chunk:
         buffers: list[Any] = [raw if raw.dtype == no.dtype else no for no in (_NO_U8, _NO_U16, _NO_U32)]
         kernels.pack(words, stats.low, shift, inverse, *buffers)
         return Chunk(codec, n_rows, stats.n_missing, stats.low, plan.step, form.decimals, _frozen(raw))
-    dtype = {Codec.INT64: np.int64, Codec.FLOAT32: np.float32, Codec.FLOAT64: np.float64}[codec]
-    values = words if codec == Codec.INT64 else words.view(np.float64)
-    return Chunk(codec, n_rows, stats.n_missing, buffers=_frozen(values.astype(dtype)))
+    if codec == Codec.INT64:
+        values: Buffer = words.copy()
+    elif codec == Codec.FLOAT32:
+        values = words.view(np.float64).astype(np.float32)
+    else:  # bits were written for this chunk and nobody else has them
+        words.flags.writeable = False
+        values = words.view(np.float64)
+    return Chunk(codec, n_rows, stats.n_missing, buffers=_frozen(values))
 
 
 def _dictionary(plan: _Plan, n_bytes: int) -> Chunk | None:
@@ -293,14 +299,14 @@ def _dictionary(plan: _Plan, n_bytes: int) -> Chunk | None:
     if n_distinct < 0:
         return None
     codec = Codec.DICT8 if n_distinct <= DICT_MAX else Codec.DICT16
-    buffers = _frozen(codes.astype(np.uint8) if codec == Codec.DICT8 else codes, plan.form.table(table[:n_distinct]))
+    buffers = _frozen(
+        codes.astype(np.uint8) if codec == Codec.DICT8 else codes, plan.form.table(table[:n_distinct].copy())
+    )
     chunk = Chunk(codec, n_rows, plan.stats.n_missing, buffers=buffers)
     return chunk if chunk.nbytes - HEADER_BYTES < n_bytes else None
 
 
 def _frozen(*buffers: Buffer) -> tuple[Buffer, ...]:
-    """Make buffers read-only, each the owner of no more memory than it shows."""
-    owned = tuple(buffer if buffer.base is None else buffer.copy() for buffer in buffers)
-    for buffer in owned:
+    for buffer in buffers:
         buffer.flags.writeable = False
-    return owned
+    return buffers

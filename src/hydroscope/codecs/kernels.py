@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hydroscope.codecs.table import MANTISSA_MAX, MAX_DECIMALS
-from hydroscope.ground.jit import inlined, typed_kernel
+from hydroscope.ground.jit import inlined, kernel, typed_kernel
 from hydroscope.ground.limits import INT_MISSING
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "canonical_words",
     "common_step",
     "decimal_mantissas",
+    "decimal_words",
     "fits_float32",
     "gather",
     "least_bits",
@@ -228,6 +229,21 @@ def canonical_words(values: Reals, words: Ints) -> None:
         words[i] = bits[i] if values[i] == values[i] else _NAN_BITS
 
 
+@typed_kernel("const i8[], f8, i8[]")
+def decimal_words(mantissas: Ints, power: float, words: Ints) -> None:
+    """Write the bits of mantissa / power, those of NaN where missing; |mantissa| <= 2**51.
+
+    The conversion of `decimal_mantissas`, backwards.
+    """
+    reals = words.view(np.float64)
+    for start in range(0, len(mantissas), _BLOCK):
+        stop = min(start + _BLOCK, len(mantissas))
+        for i in range(start, stop):
+            words[i] = mantissas[i] + _SHIFT_BITS
+        for i in range(start, stop):
+            reals[i] = np.nan if mantissas[i] == INT_MISSING else (reals[i] - _SHIFT) / power
+
+
 @typed_kernel("const f8[]")
 def fits_float32(values: Reals) -> bool:
     """Tell whether float32 holds every value exactly (NaN counts as held)."""
@@ -241,13 +257,13 @@ def fits_float32(values: Reals) -> bool:
     return True
 
 
-@inlined
+@kernel
 def _is_decimal(value: float, power: float) -> bool:
     mantissa = np.rint(value * power)
     return bool((mantissa / power == value) & (abs(mantissa) <= _MANTISSA_MAX))
 
 
-@inlined
+@kernel
 def _more_decimals(value: float, decimals: int) -> int:
     """Return the fewest decimals, from `decimals` up, that give the value, or -1."""
     if value != value:
@@ -328,10 +344,7 @@ def rescale(mantissas: Ints, decimals: U8, most: int, out: Ints) -> bool:
         largest = 0
         for i in range(start, stop):  # the absolute value of INT_MISSING is INT_MISSING
             largest = max(largest, abs(mantissas[i]))
-        fewest = 255
-        for i in range(start, stop):
-            fewest = min(fewest, 255 if mantissas[i] == INT_MISSING else int(decimals[i]))
-        if np.float64(largest) * _POWERS[max(most - fewest, 0)] > _MANTISSA_MAX:
+        if np.float64(largest) * _POWERS[most] > _MANTISSA_MAX:  # then look at each
             for i in range(start, stop):
                 missing = mantissas[i] == INT_MISSING
                 if not missing and abs(np.float64(mantissas[i])) * _POWERS[most - decimals[i]] > _MANTISSA_MAX:

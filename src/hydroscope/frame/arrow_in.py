@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from hydroscope.codecs.chunk import Chunk
 from hydroscope.frame.access import Array, Text, Values, Words, encode_leaf
+from hydroscope.frame.arrow_out import arrow_type
 from hydroscope.frame.layout import Layout
 from hydroscope.frame.vec import Vec, VecType
 from hydroscope.ground.errors import DataError
@@ -46,6 +47,8 @@ def vec_from_arrow(name: str, array: Any, layout: Layout, wanted: VecType | None
 
     try:
         array = _plain(name, array)
+        if wanted is not None and pa.types.is_null(array.type):
+            array = pa.chunked_array([pa.nulls(len(array), arrow_type(wanted))])
         type = _natural_type(name, array.type)
         if wanted is not None and wanted is not type:
             array, type = _convert(array, type, wanted), wanted

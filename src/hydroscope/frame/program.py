@@ -116,7 +116,7 @@ OPERATIONS: dict[str, Operation] = {
     "ceil_r": Operation("r", "r", "np.ceil(a)"),
     "trunc_r": Operation("r", "r", "np.trunc(a)"),
     "rint_r": Operation("r", "r", "np.rint(a)"),
-    "sign_r": Operation("r", "r", "np.sign(a)"),
+    "sign_r": Operation("r", "r", "1.0 if a > 0.0 else (-1.0 if a < 0.0 else (0.0 if a == 0.0 else np.nan))"),
     "min_r": Operation("rr", "r", "(a if a < b else b) if a == a and b == b else np.nan"),
     "max_r": Operation("rr", "r", "(a if a > b else b) if a == a and b == b else np.nan"),
     **_compare("eq", "=="),

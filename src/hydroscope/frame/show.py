@@ -83,7 +83,7 @@ def column_text(column: Column) -> str:
     node, n_rows = column.node, len(column)
     head = f"Column {column.name!r} ({column.type}, {n_rows:,} rows"
     if node.op != "vec":
-        return f"{head}; an expression, computed when needed)"
+        return f"{head}, an expression, computed when needed)"
     part = Frame.from_vecs({column.name: node.vecs[0]})[:ROWS_SHOWN]
     _, grid = _grid(part.vecs, part.layout, ROWS_SHOWN)
     shown = ", ".join(row[0] for row in grid) + (", ..." if n_rows > len(grid) else "")
