@@ -115,7 +115,14 @@ def _hydroscope(train: Table, held: Table) -> Peer:
 
     def fit() -> Any:
         model = hs.GBMClassifier(
-            n_estimators=TREES, max_depth=DEPTH, learning_rate=RATE, min_rows=MIN_ROWS, random_state=1
+            n_estimators=TREES,
+            max_depth=DEPTH,
+            learning_rate=RATE,
+            min_rows=MIN_ROWS,
+            max_bins=255,
+            l2=0.0,
+            scoring_interval=TREES,
+            random_state=1,
         )
         return model.fit(frame, "target")
 

@@ -46,7 +46,7 @@ def ray_engine() -> Iterator[RayEngine]:
     """The Ray engine of the whole run, started when first asked for."""
     from hydroscope.engine.ray import connect
 
-    engine = connect(None, 2, RAY_STORE_BYTES)
+    engine = connect(None, 2, RAY_STORE_BYTES, 2)
     yield engine
     engine.shutdown()
 
