@@ -111,7 +111,8 @@ def _named(data: Table) -> dict[str, Any]:
 def _hydroscope(train: Table, held: Table) -> Peer:
     import hydroscope as hs
 
-    frame, valid = (hs.Frame(_named(part)) for part in (train, held))
+    types = dict.fromkeys(train.levels, "enum")
+    frame, valid = (hs.Frame(_named(part), types=types) for part in (train, held))
 
     def fit() -> Any:
         model = hs.GBMClassifier(
