@@ -33,8 +33,8 @@ LATE_MINUTES = 15
 SEED = 2013
 LEFT_OUT = (
     "Features are what the schedule says weeks before. Departure delay is left out, for it is known only at the gate; "
-    "so is the day of the month, for with rows split at random the model would recognise stormy days from other flights "
-    "of the same day, which no forecast could. With them the figures would look far better and mean less."
+    "so is the day of the month, for with rows split at random the model would recognise stormy days from other "
+    "flights of the same day, which no forecast could. With them the figures would look far better and mean less."
 )
 
 
