@@ -112,6 +112,11 @@ class _GBM(Estimator):
         return gains / total if total > 0 else np.zeros(len(model.bins))
 
     @property
+    def target_(self) -> str:
+        """Name of the column that was learnt; "y" when values were given."""
+        return self._fitted_attribute("target_").target
+
+    @property
     def n_estimators_(self) -> int:
         """Rounds kept: fewer than `n_estimators` after early stopping."""
         return self._fitted_attribute("n_estimators_").n_rounds

@@ -10,13 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from hydroscope.frame.frame import Frame
+from hydroscope.frame.vec import VecType
 from hydroscope.ground import rng
 from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.models.base import Fed, feed, feed_training
 from hydroscope.models.boosting import Boosted, Features, Rows, Setting, boost
 from hydroscope.models.gbm_model import GBMModel, aligned
 from hydroscope.models.table import Table, bin_edges, cut_rows, words_of
-from hydroscope.models.target import Classes, Target, class_codes, classes_of, column_target, numbers, row_weights
+from hydroscope.models.target import (
+    Classes,
+    Target,
+    class_codes,
+    classes_of,
+    column_target,
+    label_name,
+    numbers,
+    row_weights,
+)
 from hydroscope.models.tree.binning import FeatureBins
 from hydroscope.models.tree.grower import Blocks
 from hydroscope.node import jobs, ports
@@ -155,12 +165,16 @@ def _class_factors(asked: Any, classes: Classes, codes: F64, given: F64, missing
         sums = np.bincount(codes.astype(np.int64), each, n)
         factors: F64 = each.sum() / (n * np.maximum(sums, 1e-300))
         return factors
-    labels = classes.labels.tolist()
-    unknown = [label for label in asked if label not in labels and str(label) not in classes.names]
+    by_name = {label_name(label): float(weight) for label, weight in asked.items()}
+    if classes.type is VecType.BOOL:  # 0 and 1 are False and True
+        by_name |= {label_name(bool(label)): float(asked[label]) for label in asked if label in (0, 1)}
+        unknown = [label for label in asked if label not in (0, 1) and label not in classes.names]
+    else:
+        unknown = [label for label in asked if label_name(label) not in classes.names]
     if unknown:
-        raise UserError(f"class_weight names {unknown[0]!r}, which is no class; the classes are {labels[:8]}")
-    by_name = {str(label): float(weight) for label, weight in asked.items()}
-    return np.array([by_name.get(str(label), 1.0) for label in labels])
+        shown = classes.labels.tolist()[:8]
+        raise UserError(f"class_weight names {unknown[0]!r}, which is no class; the classes are {shown}")
+    return np.array([by_name.get(name, 1.0) for name in classes.names])
 
 
 def _rows(

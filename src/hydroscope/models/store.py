@@ -12,20 +12,22 @@ before values are used, indices before a kernel follows them.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
 import os
 from collections.abc import Mapping
+from importlib.metadata import version
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from hydroscope.frame.files import new_file
 from hydroscope.frame.vec import VecType
-from hydroscope.ground.errors import CorruptError, DataError, UserError
+from hydroscope.ground.errors import CorruptError, DataError
 from hydroscope.models.boosting import Record
 from hydroscope.models.gbm import GBMClassifier, GBMRegressor
 from hydroscope.models.gbm_model import GBMModel
@@ -101,33 +103,40 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def save_model(model: GBMModel, path: str | PathLike[str], overwrite: bool = False) -> None:
     """Write a model: to a file beside `path` first, which then takes its name.
 
+    Parameters
+    ----------
+    model : GBMModel
+    path : path-like
+    overwrite : bool
+        Whether a file of that name may be replaced.
+
     Raises
     ------
     UserError
-        The file exists already and `overwrite` is false.
-    OSError
-        The disk says no; nothing is left behind.
+        The file exists already and `overwrite` is false, or the disk says no; the text has the
+        path, and nothing is left behind.
+
+    Notes
+    -----
+    Cost: writes the file once and waits until it is on the disk.
     """
-    place = os.fspath(path)
-    if os.path.exists(place) and not overwrite:
-        raise UserError(f"{place!r} exists already; choose another name or give overwrite=True")
     data = _encode(model)
-    unfinished = f"{place}.{os.getpid()}.unfinished"
-    try:
-        with open(unfinished, "wb") as file:
-            for part in data:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, place)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(unfinished)
-        raise
+    with new_file(Path(path), overwrite) as file:
+        for part in data:
+            file.write(part)
 
 
 def load_model(path: str | PathLike[str]) -> GBMClassifier | GBMRegressor:
     """Read a model that `save` wrote; its predictions are the same to the last bit.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    GBMClassifier or GBMRegressor
+        Fitted, with the parameters it was trained with.
 
     Raises
     ------
@@ -154,8 +163,6 @@ def load_model(path: str | PathLike[str]) -> GBMClassifier | GBMRegressor:
 
 
 def _encode(model: GBMModel) -> list[bytes]:
-    from hydroscope import __version__
-
     arrays: dict[str, npt.NDArray[Any]] = {"base": model.base}
     for name in _FOREST:
         arrays[f"forest.{name}"] = getattr(model.forest, name)
@@ -173,7 +180,7 @@ def _encode(model: GBMModel) -> list[bytes]:
         table.append(Tensor(name, code, list(array.shape), offset, hashlib.sha256(raw).hexdigest()))
         buffers.append(raw)
         offset += len(raw)
-    header = msgspec.json.encode(_header(model, table, f"hydroscope {__version__}"))
+    header = msgspec.json.encode(_header(model, table, f"hydroscope {version('hydroscope')}"))
     prefix = MAGIC + len(header).to_bytes(8, "little") + hashlib.sha256(header).digest()
     return [prefix, header, *buffers]
 
@@ -227,10 +234,10 @@ def _read_header(file: Any, size: int, place: str) -> Header:
             f"model {place!r} is damaged: the header's checksum does not match; copy it again or train again"
         )
     try:
-        version = msgspec.json.decode(raw)["version"]
-        if version != VERSION:
+        written = msgspec.json.decode(raw)["version"]
+        if written != VERSION:
             raise CorruptError(
-                f"model {place!r} has format version {version!r}, this hydroscope reads version {VERSION}; "
+                f"model {place!r} has format version {written!r}, this hydroscope reads version {VERSION}; "
                 "read it with the version of hydroscope that wrote it"
             )
         return msgspec.json.decode(raw, type=Header)

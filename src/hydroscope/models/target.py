@@ -16,7 +16,17 @@ from hydroscope.frame.vec import Vec, VecType
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.limits import INT_MISSING
 
-__all__ = ["CLASSES_MAX", "Classes", "Target", "class_codes", "classes_of", "column_target", "numbers", "row_weights"]
+__all__ = [
+    "CLASSES_MAX",
+    "Classes",
+    "Target",
+    "class_codes",
+    "classes_of",
+    "column_target",
+    "label_name",
+    "numbers",
+    "row_weights",
+]
 
 F64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -69,7 +79,7 @@ class Classes:
     @property
     def names(self) -> tuple[str, ...]:
         """The labels as text: names of columns of probabilities. A whole number has no point."""
-        return tuple(_named(label) for label in self.labels.tolist())
+        return tuple(label_name(label) for label in self.labels.tolist())
 
 
 def column_target(name: str, values: object) -> Target:
@@ -151,6 +161,7 @@ def classes_of(target: Target) -> Classes:
             )
     else:
         labels = _unique(target, present)
+        labels = labels.astype(np.bool_) if target.type is VecType.BOOL else labels
     if len(labels) < 2:
         shown = labels[0].item() if hasattr(labels[0], "item") else labels[0]
         raise UserError(
@@ -167,26 +178,38 @@ def classes_of(target: Target) -> Classes:
 def class_codes(target: Target, classes: Classes) -> tuple[F64, Bools]:
     """Return the index of each row's class (0 where there is none), and which rows have none.
 
-    Rows whose class is not among `classes` have none.
+    Rows whose class is not among `classes` have none. Where one of the two is text, labels
+    are the same when their names are.
     """
     missing = target.missing.copy()
     values = target.values
+    index = {name: i for i, name in enumerate(classes.names)}
     if target.domain is not None:
-        index = {str(label): i for i, label in enumerate(classes.names)}
         table = np.array([index.get(level, -1) for level in target.domain], np.int64)
         codes = np.full(len(values), -1, np.int64)
         codes[~missing] = table[values[~missing]]
-    elif classes.labels.dtype.kind in "OU" and values.dtype.kind in "biuf":
-        names = np.array([_named(each) for each in values.tolist()])
-        codes = _positions(classes.labels.astype(str), names)
-    elif values.dtype.kind in "OUST":
+    elif values.dtype.kind in "OUST" or classes.labels.dtype.kind in "OU":
+        present = values[~missing]
+        as_text = present.astype(str) if values.dtype.kind in "OUST" else present
+        distinct, place = np.unique(as_text, return_inverse=True)
+        table = np.array([index.get(label_name(label), -1) for label in distinct.tolist()], np.int64)
         codes = np.full(len(values), -1, np.int64)
-        codes[~missing] = _positions(np.array(classes.names), values[~missing].astype(str))
+        codes[~missing] = table[place]
     else:
         codes = _positions(classes.labels, values)
     missing |= codes < 0
     codes[missing] = 0
     return codes.astype(np.float64), missing
+
+
+def label_name(label: object) -> str:
+    """Return a label as text: bools in small letters, whole numbers without a point."""
+    label = label.item() if isinstance(label, np.generic) else label
+    if isinstance(label, bool):
+        return str(label).lower()
+    if isinstance(label, float) and label.is_integer():
+        return str(int(label))
+    return str(label)
 
 
 def row_weights(values: object, n_rows: int) -> F64:
@@ -278,14 +301,6 @@ def _positions(labels: npt.NDArray[Any], values: npt.NDArray[Any]) -> npt.NDArra
     at = np.minimum(np.searchsorted(labels, values), len(labels) - 1)
     found: npt.NDArray[np.int64] = np.where(labels[at] == values, at, -1).astype(np.int64)
     return found
-
-
-def _named(label: object) -> str:
-    if isinstance(label, bool):
-        return str(label)
-    if isinstance(label, float) and label.is_integer():
-        return str(int(label))
-    return str(label)
 
 
 def _refuse_empty(target: Target) -> None:

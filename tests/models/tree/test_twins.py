@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -64,7 +66,7 @@ def test_histograms_of_several_nodes_and_of_counts(threads, monkeypatch):
     words, bins, gradient, hessian = make_rows(4)
     order = np.random.default_rng(5).permutation(len(gradient)).astype(np.int32)
     cuts = [0, 150, 150, 310, 400]
-    rows = np.concatenate([np.sort(order[a:b]) for a, b in zip(cuts[:-1], cuts[1:], strict=True)])
+    rows = np.concatenate([np.sort(order[a:b]) for a, b in itertools.pairwise(cuts)])
     ranges = np.array([[7, 0, 150], [8, 150, 150], [3, 150, 310], [4, 310, 400]], np.int64)
     nodes, groups = np.array([4, 8, 7], np.int64), np.arange(len(words))
     found = tasks.node_histogram(words, packed_of(gradient, hessian), rows, ranges, nodes, groups, threads)
@@ -199,10 +201,18 @@ def random_forest(seed, n_trees, n_features, depth):
         tables[np.array(feature) < 0] = 1
         trees.append(
             predictor.Forest(
-                np.array([0, n]), np.array([deepest], np.int32), np.array([k % 2], np.int32),
-                np.array(feature, np.int32), np.array(left, np.int32), predictor.pack_table(tables),
-                np.full(n, np.nan), draw.normal(size=n), np.zeros(n), np.zeros(n), np.zeros(n, np.int64),
-            )  # fmt: skip
+                np.array([0, n]),
+                np.array([deepest], np.int32),
+                np.array([k % 2], np.int32),
+                np.array(feature, np.int32),
+                np.array(left, np.int32),
+                predictor.pack_table(tables),
+                np.full(n, np.nan),
+                draw.normal(size=n),
+                np.zeros(n),
+                np.zeros(n),
+                np.zeros(n, np.int64),
+            )
         )
     return predictor.join(trees)
 

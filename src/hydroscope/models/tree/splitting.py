@@ -107,6 +107,14 @@ def _gain(left: int, total: int, rules: Rules) -> float:
 
 
 @kernel
+def _own_score(total: int, rules: Rules) -> float:
+    """Return the score of a node that is not split."""
+    g = (total >> rules.shift) * rules.g_unit
+    h = (total & ((1 << rules.shift) - 1)) * rules.h_unit + rules.l2
+    return g * g / h if h > 0.0 else 0.0
+
+
+@kernel
 def _scan_number(
     cells: I64, counts: I64, n_bins: int, total: int, n_total: int, rules: Rules, best: float, found: I64
 ) -> float:
@@ -260,10 +268,7 @@ def find(
     keys = np.empty(BINS, np.float64)
     levels = np.empty(BINS, np.int64)
     spare = np.empty(BINS, np.int64)
-    mask = (1 << rules.shift) - 1
-    g = (total >> rules.shift) * rules.g_unit
-    h = (total & mask) * rules.h_unit + rules.l2
-    own = g * g / h if h > 0.0 else 0.0
+    own = _own_score(total, rules)
     best = own + rules.min_gain
     found[FEATURE] = -1
     trial = np.empty(4, np.int64)
