@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-UTC = datetime.timezone.utc
+UTC = datetime.UTC
 TYPES = ("int", "real", "bool", "enum", "time", "string", "uuid")
 INT_MAX = 2**63 - 1
 

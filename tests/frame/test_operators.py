@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.frame.tables import INT_MAX, VALUES, column
 
 from hydroscope.frame import expression, fuse, reference
 from hydroscope.frame.column import Column
@@ -22,9 +21,17 @@ from hydroscope.frame.frame import Frame
 from hydroscope.frame.program import LIBRARY, OPERATIONS, Input, Program, Step
 from hydroscope.ground.errors import DataError, UserError
 from hydroscope.ground.limits import INT_MISSING
+from tests.frame.tables import INT_MAX, VALUES, column
 
-COMPARISONS = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-UTC = datetime.timezone.utc
+COMPARISONS = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+UTC = datetime.UTC
 
 
 def col(values: list[Any], type: str | None = None) -> Column:
@@ -214,7 +221,10 @@ def test_times_with_datetimes_dates_texts_and_spans() -> None:
     assert (x - x).type == "int"
     later = x + datetime.timedelta(days=1)
     assert later.type == "time"
-    assert later.to_list()[:2] == [datetime.datetime(2020, 1, 2, tzinfo=UTC), datetime.datetime(2020, 1, 3, 12, tzinfo=UTC)]
+    assert later.to_list()[:2] == [
+        datetime.datetime(2020, 1, 2, tzinfo=UTC),
+        datetime.datetime(2020, 1, 3, 12, tzinfo=UTC),
+    ]
     with pytest.raises(UserError, match="time - time"):
         _ = x * 2
     with pytest.raises(UserError, match="whole number of milliseconds"):
@@ -338,22 +348,33 @@ def test_the_fused_loop_agrees_with_the_interpretation(op: str, program: Program
         np.testing.assert_array_equal(found[here].view(np.int64), expected[here].view(np.int64))
 
 
-def test_the_fused_loop_finds_overflows_where_the_interpretation_does() -> None:
-    edges = np.array([0, 1, -1, 2, 3, 2**31, 2**32, 3037000499, 3037000500, INT_MAX, -INT_MAX, INT_MAX // 2, INT_MISSING])
-    for op, function in (("add_i", operator.add), ("sub_i", operator.sub), ("mul_i", operator.mul)):
-        program = next(each for name, each, _ in _programs() if name == op)
-        for a in edges:
-            for b in edges:
-                arrays = [np.array([a]), np.array([b])]
-                gone = INT_MISSING in (a, b)
-                exact = function(int(a), int(b))
-                if gone or abs(exact) <= INT_MAX:
-                    expected = INT_MISSING if gone else exact
-                    assert fuse.run(program, arrays, 1)[0] == reference.run(program, arrays, 1)[0] == expected
-                else:
-                    for run in (fuse.run, reference.run):
-                        with pytest.raises(DataError, match="row 0"):
-                            run(program, arrays, 1)
+INT_EDGES = [0, 1, -1, 2, 3, 2**31, 2**32, 3037000499, 3037000500, INT_MAX, -INT_MAX, INT_MAX // 2, INT_MISSING]
+
+
+@st.composite
+def pairs_near_the_limit(draw: st.DrawFn) -> tuple[int, int]:
+    """Draw factors whose product is just below, at or beyond 2**63."""
+    a = draw(st.integers(1, 2**40))
+    b = 2**63 // a + draw(st.integers(-2, 2))
+    signs = draw(st.tuples(st.sampled_from([-1, 1]), st.sampled_from([-1, 1])))
+    return signs[0] * a, max(-INT_MAX, min(INT_MAX, signs[1] * b))
+
+
+@pytest.mark.parametrize("op", ["add_i", "sub_i", "mul_i"])
+@given(pairs=st.lists(st.one_of(st.tuples(*[st.sampled_from(INT_EDGES)] * 2), pairs_near_the_limit()), min_size=1))
+def test_the_fused_loop_and_the_interpretation_find_every_overflow(op: str, pairs: list[tuple[int, int]]) -> None:
+    function = {"add_i": operator.add, "sub_i": operator.sub, "mul_i": operator.mul}[op]
+    program = next(each for name, each, _ in _programs() if name == op)
+    exact = [None if INT_MISSING in pair else function(*pair) for pair in pairs]
+    wrong = [row for row, each in enumerate(exact) if each is not None and abs(each) > INT_MAX]
+    for run in (fuse.run, reference.run):
+        if wrong:
+            with pytest.raises(DataError, match=f"row {wrong[0]}: "):
+                run(program, [np.array(each) for each in zip(*pairs, strict=True)], len(pairs))
+        fits = [row for row in range(len(pairs)) if row not in wrong]
+        arrays = [np.array([pairs[row][k] for row in fits], np.int64) for k in (0, 1)]
+        found = run(program, arrays, len(fits)).tolist()
+        assert found == [INT_MISSING if exact[row] is None else exact[row] for row in fits]
 
 
 def test_large_columns_run_fused_with_calls_between_and_agree_with_numpy() -> None:

@@ -15,9 +15,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
-from tests.frame.tables import TYPES, assert_same, tables
 
 from hydroscope.frame.frame import Frame
+from tests.frame.tables import TYPES, assert_same, tables
 
 AS_THEY_ARE = {name: name for name in TYPES}
 tmp = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

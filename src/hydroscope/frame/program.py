@@ -88,15 +88,17 @@ def _compare(name: str, sign: str) -> dict[str, Operation]:
 OPERATIONS: dict[str, Operation] = {
     "real": Operation("i", "r", "float(a)"),
     "int": Operation("i", "i", "a"),
-    "add_i": Operation("ii", "i", "a + b", overflow="((a ^ r) & (b ^ r)) < 0"),
-    "sub_i": Operation("ii", "i", "a - b", overflow="((a ^ b) & (a ^ r)) < 0"),
+    # Unsigned, because compiled signed arithmetic is assumed not to overflow, and a test whether it
+    # did is then compiled to False (seen: 3037000500 * 3037000500).
+    "add_i": Operation("ii", "i", "np.int64(np.uint64(a) + np.uint64(b))", overflow="((a ^ r) & (b ^ r)) < 0"),
+    "sub_i": Operation("ii", "i", "np.int64(np.uint64(a) - np.uint64(b))", overflow="((a ^ b) & (a ^ r)) < 0"),
     "mul_i": Operation(
         "ii",
         "i",
-        "a * b",
-        # Far from the limit the product of floats decides; near it, a division does.
-        overflow="abs(float(a) * float(b)) > 9.2e18 "
-        "and (abs(float(a) * float(b)) > 9.3e18 or r // b != a or r % b != 0)",
+        "np.int64(np.uint64(a) * np.uint64(b))",
+        # Far from the limit the product of floats decides; near it, the sign: what passes 2**63 by
+        # less than 2**63 wraps to the other one.
+        overflow="abs(float(a) * float(b)) > 9.2e18 and (abs(float(a) * float(b)) > 9.3e18 or (a ^ b ^ r) < 0)",
     ),
     "floordiv_i": Operation("ii", "i", "MISSING if ma or mb or b == 0 else a // b", own=True),
     "mod_i": Operation("ii", "i", "MISSING if ma or mb or b == 0 else a % b", own=True),
