@@ -22,8 +22,8 @@ from hydroscope.ingest import kernels_number as number
 from hydroscope.ingest import kernels_text as texts
 from hydroscope.ingest import kernels_time as time
 from hydroscope.ingest.dialect import F64, I32, I64, U8, U64, Dialect
-from hydroscope.ingest.text import SLACK, padded
 from hydroscope.ingest.plan import ENUM_LEVELS_MAX, ColumnPlan, ColumnReport
+from hydroscope.ingest.text import SLACK, padded
 
 __all__ = ["RULES", "Column", "Window", "Words", "make_column"]
 

@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-
 from hydroscope.frame.frame import Frame
 from hydroscope.frame.vec import VecType
 from hydroscope.ground.errors import DataError, UserError, unknown_name
@@ -86,7 +85,7 @@ def read_delimited(path: PathLike | Sequence[PathLike], options: Options) -> Fra
         n_rows=sum(sum(report.chunk_rows) for report in parse.reports),
         seconds=time.perf_counter() - begun,
         n_bad_lines=sum(report.n_bad for report in parse.reports) + len(parse.cut_off),
-        bad_lines=tuple([*(line for report in parse.reports for line in report.bad_lines), *parse.cut_off]),
+        bad_lines=(*(line for report in parse.reports for line in report.bad_lines), *parse.cut_off),
         widened=widened,
         notes=tuple(notes + assemble.time_notes(plan, parse)),
     )
@@ -122,7 +121,7 @@ def _samples(sources: list[Source]) -> tuple[list[guess.SourceSample], list[str]
 def _words(na_strings: NaStrings, column: str | None) -> tuple[str, ...]:
     """Return the words for a missing value in a column (None: in columns not named)."""
     if isinstance(na_strings, Mapping):
-        na_strings = na_strings.get(column) if column is not None else None  # type: ignore[arg-type]
+        na_strings = na_strings.get(column) if column is not None else None
     if na_strings is None:
         return DEFAULT_NA
     if isinstance(na_strings, str):
@@ -190,7 +189,7 @@ def _types(types: Types, names: list[str], owner: str) -> dict[str, VecType]:
         if kind is None:
             continue
         if kind not in list(VecType):
-            raise unknown_name("type", kind, list(VecType), f"types={{{name!r}: {kind!r}}}")
+            raise unknown_name("type", kind, map(str, VecType), f"types={{{name!r}: {kind!r}}}")
         found[name] = VecType(kind)
     return found
 

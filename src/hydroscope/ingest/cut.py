@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def scan_range(path: str, start: int, end: int, begin: int, d: Dialect, block_by
 
 def _read_at(file: int, buffer: U8, n_bytes: int, offset: int) -> int:
     n = 0
-    view = memoryview(buffer)
+    view = buffer.data
     while n < n_bytes:
         more = os.preadv(file, [view[n:n_bytes]], offset + n)
         if more == 0:
@@ -158,4 +159,4 @@ def cut(
     finally:
         os.close(file)
     places.append((end, 0))
-    return [Segment(source, a, b, at) for (a, at), (b, _) in zip(places[:-1], places[1:], strict=True) if b > a]
+    return [Segment(source, a, b, at) for (a, at), (b, _) in pairwise(places) if b > a]

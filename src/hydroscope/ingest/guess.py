@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -99,7 +100,7 @@ def _first_lines(text: bytes, complete: bool, eol: int, comment: str | None) -> 
 
 def _counts(lines: Sequence[str], sep: str, quote: str | None) -> list[int]:
     """Return the number of fields of each record."""
-    quoting = csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if quote is None else csv.QUOTE_MINIMAL
     before = csv.field_size_limit(1 << 30)
     try:
         rows = csv.reader((line + "\n" for line in lines), delimiter=sep, quotechar=quote or '"', quoting=quoting)
@@ -137,7 +138,9 @@ def _blank_after(lines: list[str], sep: str) -> bool:
     return n > 0 and blank >= 0.9 * n
 
 
-def tokenise_all(text: U8, start: int, end: int, final: bool, d: Dialect, n_fields: int, keep: bool) -> tuple[Window, int]:
+def tokenise_all(
+    text: U8, start: int, end: int, final: bool, d: Dialect, n_fields: int, keep: bool
+) -> tuple[Window, int]:
     """Cut a sample into fields; returns its records, and how many were bad."""
     n_rows = int(np.count_nonzero(text[start:end] == d.eol)) + 1
     bounds = np.empty((n_rows, n_fields + 1), dtype=np.int32)

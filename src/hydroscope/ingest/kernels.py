@@ -23,10 +23,10 @@ from hydroscope.weave.bytes import address_of, byte_at, count_ones, mask_of, tra
 
 __all__ = ["scan", "tokenise"]
 
-RECORD, FIELD, PLAIN, QUOTED, SEEN, COMMENT = 0, 1, 2, 3, 4, 5
+RECORD, FIELD, PLAIN, QUOTED, SEEN, COMMENT = 0, 1, 2, 3, 4, 5  # the first two: a field may begin
 RAGGED, STRAY, OPEN = 1, 2, 3
 SPACE, TAB, CR = 32, 9, 13
-ONE = np.uint64(1)
+ONE, NO_MARKS = np.uint64(1), np.uint64(0)
 
 
 @kernel
@@ -36,24 +36,28 @@ def _begins_field(text: int, at: int, start: int, state: int, sep: int, eol: int
     while strip and i >= start and (byte_at(text, i) == SPACE or byte_at(text, i) == TAB) and byte_at(text, i) != sep:
         i -= 1
     if i < start:
-        return state == RECORD or state == FIELD
+        return state <= FIELD
     return byte_at(text, i) == sep or byte_at(text, i) == eol
 
 
 @kernel
+def _line_marks(text: int, base: int, end: int, quote: int, eol: int, comment: int) -> tuple[np.uint64, np.uint64]:
+    """Return the line ends, and the quotes and comment characters, of text[base:base + 64] below `end`, as bits."""
+    ends, others = mask_of(text, base, eol), mask_of(text, base, quote)
+    if comment >= 0:  # a comment is a record's first byte: each line is looked at
+        others |= mask_of(text, base, comment)
+    if end - base < 64:
+        kept = (ONE << np.uint64(end - base)) - ONE
+        ends &= kept
+        others &= kept
+    return ends, others
+
+
+@kernel
 def scan(
-    text: U8,
-    start: int,
-    end: int,
-    state: int,
-    sep: int,
-    quote: int,
-    eol: int,
-    comment: int,
-    strip: bool,
-    target: int,
-    out: I64,
-) -> None:
+    text: U8, start: int, end: int, state: int, sep: int, quote: int, eol: int, comment: int, strip: bool,
+    target: int, out: I64,
+) -> None:  # fmt: skip
     """Count the line ends outside quotes in text[start:end], beginning in `state`.
 
     Stops just past the `target`-th of them (target < 0: never). Every such line end counts,
@@ -61,37 +65,29 @@ def scan(
 
     IN text uint8[end + SLACK]. OUT: out[0] line ends outside quotes, out[1] all line ends,
     out[2] state at the end, out[3] position of the last quote that opened a field (-1:
-    none), out[4] where it stopped, out[5] 1 if there is any quote. Cost: O(end - start); 20 GB/s where there are no quotes.
+    none), out[4] where it stopped, out[5] 1 if there is any quote. Cost: O(end - start);
+    20 GB/s where there are no quotes.
     """
     here = address_of(text)
     records, lines, opened, quoted = 0, 0, -1, 0
-    first = start
     inside, commented = state == QUOTED, state == COMMENT
     closed = -1  # position behind a quote that may have closed a field
     if state == SEEN and start < end:
         inside = byte_at(here, start) == quote
-        first = start + 1 if inside else start
+    first = start + 1 if state == SEEN and inside else start
     base = first
     while base < end and records != target:
-        ends, quotes = mask_of(here, base, eol), mask_of(here, base, quote)
-        if comment >= 0:  # a comment is a record's first byte: each line is looked at
-            quotes |= mask_of(here, base, comment)
-        if end - base < 64:
-            kept = (ONE << np.uint64(end - base)) - ONE
-            ends &= kept
-            quotes &= kept
+        ends, others = _line_marks(here, base, end, quote, eol, comment)
         n_ends = count_ones(ends)
-        if quotes == np.uint64(0) and (inside or target < 0 or records + n_ends < target):
-            if not inside:
-                records += n_ends
-                if n_ends > 0:
-                    commented = False
+        if others == NO_MARKS and (inside or target < 0 or records + n_ends < target):
+            records += 0 if inside else n_ends
             lines += n_ends
+            commented = commented and n_ends == 0
             base += 64
             continue
         quoted = 1
-        marks = ends | quotes
-        while marks != np.uint64(0):
+        marks = ends | others
+        while marks != NO_MARKS:
             at = base + trailing_zeros(marks)
             marks &= marks - ONE
             c = byte_at(here, at)
@@ -105,48 +101,36 @@ def scan(
                         break
             elif commented:
                 continue
-            elif c == comment and not inside:
-                if byte_at(here, at - 1) == eol if at > start else state == RECORD:
-                    commented = True
             elif c != quote:
-                continue
+                commented = not inside and (byte_at(here, at - 1) == eol if at > start else state == RECORD)
             elif inside:
                 if at + 1 < end and byte_at(here, at + 1) == quote:  # two quotes: neither ends the field
-                    if marks != np.uint64(0):
-                        marks &= marks - ONE
-                    else:
-                        base += 1  # the second one is the first byte of the next block
+                    base += 1 if marks == NO_MARKS else 0  # the second one may be the next block's first byte
+                    marks &= marks - ONE
                 else:
-                    inside = False
-                    closed = at + 1
+                    inside, closed = False, at + 1
             elif _begins_field(here, at, first, state if first == start else PLAIN, sep, eol, strip):
-                inside = True
-                opened = at
-        if records == target:
-            break
-        base += 64
+                inside, opened = True, at
+        base += 64 if records != target else 0
     stop = min(base, end) if records == target else end
-    out[0] = records
-    out[1] = lines
-    out[3] = opened
-    out[4] = stop
-    out[5] = quoted
-    if inside:
-        out[2] = QUOTED
-    elif commented:
-        out[2] = COMMENT
-    elif closed == stop:
-        out[2] = SEEN
-    elif stop == start:
-        out[2] = state
-    elif stop == first:
-        out[2] = PLAIN
-    elif byte_at(here, stop - 1) == eol:
-        out[2] = RECORD
-    elif _begins_field(here, stop, first, state if first == start else PLAIN, sep, eol, strip):
-        out[2] = FIELD
-    else:
-        out[2] = PLAIN
+    out[0], out[1], out[3], out[4], out[5] = records, lines, opened, stop, quoted
+    last = QUOTED if inside else COMMENT if commented else SEEN if closed == stop else PLAIN
+    out[2] = _last_state(here, start, first, stop, state, sep, eol, strip) if last == PLAIN else last
+
+
+@kernel
+def _last_state(text: int, start: int, first: int, stop: int, state: int, sep: int, eol: int, strip: bool) -> int:
+    """Return the state behind text[start:stop], which ends outside quotes and comments.
+
+    It began in `state`; from `first` on it is known to be outside a pair of quotes.
+    """
+    if stop == start:
+        return state
+    if stop == first:
+        return PLAIN
+    if byte_at(text, stop - 1) == eol:
+        return RECORD
+    return FIELD if _begins_field(text, stop, first, state if first == start else PLAIN, sep, eol, strip) else PLAIN
 
 
 @kernel
@@ -163,7 +147,7 @@ def _next(
     text: int, base: int, marks: np.uint64, end: int, sep: int, quote: int, eol: int
 ) -> tuple[int, int, np.uint64]:
     """Return the position of the next mark (`end`: none), and the masks without it."""
-    while marks == np.uint64(0):
+    while marks == NO_MARKS:
         base += 64
         if base >= end:
             return end, base, marks
@@ -173,9 +157,7 @@ def _next(
 
 
 @kernel
-def _no_record(
-    text: int, start: int, end: int, final: bool, sep: int, eol: int, comment: int, skip_blank: bool
-) -> int:
+def _no_record(text: int, start: int, end: int, final: bool, sep: int, eol: int, comment: int, skip_blank: bool) -> int:
     """Return the end of a comment or blank line (-1: it is neither; -2: `end` cuts it off)."""
     i = start
     if byte_at(text, i) == comment:
@@ -197,10 +179,14 @@ def _no_record(
 
 @kernel
 def _past_quotes(
-    text: int, at: int, base: int, marks: np.uint64, end: int, sep: int, quote: int, eol: int, strip: bool
+    text: int, begun: int, at: int, base: int, marks: np.uint64, end: int, sep: int, quote: int, eol: int, strip: bool
 ) -> tuple[int, int, np.uint64, int]:
-    """Walk from the quote that opens a field to the mark that ends the field; returns its fault, too."""
-    fault = 0
+    """Walk from a quote in the field that began at `begun` to the mark that ends the field; returns its fault, too."""
+    while strip and begun < at and (byte_at(text, begun) == SPACE or byte_at(text, begun) == TAB):
+        begun += 1
+    if begun < at:  # not its first byte: a character like others
+        at, base, marks = _past_plain_quotes(text, at, base, marks, end, sep, quote, eol)
+        return at, base, marks, 0
     while True:
         at, base, marks = _next(text, base, marks, end, sep, quote, eol)
         while at < end and byte_at(text, at) != quote:
@@ -217,32 +203,29 @@ def _past_quotes(
             break
         after += 1
     at, base, marks = _next(text, base, marks, end, sep, quote, eol)
-    if after < end and byte_at(text, after) == CR and eol != CR and (after + 1 == end or byte_at(text, after + 1) == eol):
-        after += 1
-    if after != at or (at < end and byte_at(text, at) == quote):
-        fault = STRAY
-        while at < end and byte_at(text, at) == quote:
-            at, base, marks = _next(text, base, marks, end, sep, quote, eol)
-    return at, base, marks, fault
+    if eol != CR and after < end and byte_at(text, after) == CR:
+        after += 1 if after + 1 == end or byte_at(text, after + 1) == eol else 0
+    if after == at and (at == end or byte_at(text, at) != quote):
+        return at, base, marks, 0
+    at, base, marks = _past_plain_quotes(text, at, base, marks, end, sep, quote, eol)
+    return at, base, marks, STRAY
+
+
+@kernel
+def _past_plain_quotes(
+    text: int, at: int, base: int, marks: np.uint64, end: int, sep: int, quote: int, eol: int
+) -> tuple[int, int, np.uint64]:
+    """Walk from mark `at` to the first mark that is no quote."""
+    while at < end and byte_at(text, at) == quote:
+        at, base, marks = _next(text, base, marks, end, sep, quote, eol)
+    return at, base, marks
 
 
 @kernel
 def tokenise(
-    text: U8,
-    start: int,
-    end: int,
-    final: bool,
-    sep: int,
-    quote: int,
-    eol: int,
-    comment: int,
-    strip: bool,
-    skip_blank: bool,
-    keep: bool,
-    bounds: I32,
-    bad: I64,
-    out: I64,
-) -> None:
+    text: U8, start: int, end: int, final: bool, sep: int, quote: int, eol: int, comment: int, strip: bool,
+    skip_blank: bool, keep: bool, bounds: I32, bad: I64, out: I64,
+) -> None:  # fmt: skip
     """Find the fields of the records in text[start:end], which begins with a record.
 
     Stops when `bounds` or `bad` is full, at `end`, or (final = False) before a record that
@@ -278,14 +261,8 @@ def tokenise(
             at, base, marks = _next(here, base, marks, end, sep, quote, eol)
             c = byte_at(here, at) if at < end else eol
             if c == quote:
-                while strip and begun < at and (byte_at(here, begun) == SPACE or byte_at(here, begun) == TAB):
-                    begun += 1
-                if begun == at:
-                    at, base, marks, wrong = _past_quotes(here, at, base, marks, end, sep, quote, eol, strip)
-                    fault = max(fault, wrong)
-                else:
-                    while at < end and byte_at(here, at) == quote:
-                        at, base, marks = _next(here, base, marks, end, sep, quote, eol)
+                at, base, marks, wrong = _past_quotes(here, begun, at, base, marks, end, sep, quote, eol, strip)
+                fault = max(fault, wrong)
                 c = byte_at(here, at) if at < end else eol
             if c == eol:
                 break
@@ -302,17 +279,11 @@ def tokenise(
         if fault == 0 and field != n_columns:
             fault = RAGGED
         if fault != 0:
-            bad[n_bad, 0] = position
-            bad[n_bad, 1] = field
-            bad[n_bad, 2] = fault
-            bad[n_bad, 3] = row
+            bad[n_bad, 0], bad[n_bad, 1], bad[n_bad, 2], bad[n_bad, 3] = position, field, fault, row
             n_bad += 1
-            if keep:
-                first = field if fault == RAGGED else 0
-                for k in range(first, n_columns):  # an end before its start marks a missing field
-                    bounds[row, k + 1] = bounds[row, k] if fault == RAGGED else bounds[row, 0] - 1
+            first = field if fault == RAGGED else 0
+            for k in range(first, n_columns if keep else 0):  # an end before its start marks a missing field
+                bounds[row, k + 1] = bounds[row, k] if fault == RAGGED else bounds[row, 0] - 1
         row += 1 if fault == 0 or keep else 0
         position = min(at + 1, end)
-    out[0] = position
-    out[1] = row
-    out[2] = n_bad
+    out[0], out[1], out[2] = position, row, n_bad

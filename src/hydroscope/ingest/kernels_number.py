@@ -109,17 +109,16 @@ def double_bits(mantissa: np.uint64, power: int) -> int:
             return 0
         m >>= np.uint64(1 - exponent)
         m = (m + (m & W1)) >> W1
-        return np.int64(m)  # a carry into bit 52 makes it the least normal number, as it should
-    if low <= W1 and power >= -4 and power <= 23 and m & W3 == W1:
-        if m << np.uint64(upper + 9) == high:  # exactly half way: round to even
-            m &= ~W1
+        return int(np.int64(m))  # a carry into bit 52 makes it the least normal number, as it should
+    if low <= W1 and power >= -4 and power <= 23 and m & W3 == W1 and m << np.uint64(upper + 9) == high:
+        m &= ~W1  # exactly half way: round to even
     m = (m + (m & W1)) >> W1
     if m >= CARRIED:
         m = HIDDEN
         exponent += 1
     if exponent >= 0x7FF:
         return INFINITY_BITS
-    return np.int64((m & FRACTION) | (np.uint64(exponent) << np.uint64(52)))
+    return int(np.int64((m & FRACTION) | (np.uint64(exponent) << np.uint64(52))))
 
 
 @kernel
@@ -161,7 +160,7 @@ def _short(text: int, start: int, end: int) -> tuple[bool, int, int, int]:
     Returns whether it is one (False: ask `parse_number`), mantissa, decimals, and whether
     there is a point.
     """
-    negative = np.int64(byte_at(text, start) == MINUS)
+    negative = int(byte_at(text, start) == MINUS)
     start += negative
     n = end - start
     if n < 1 or n > 8:
@@ -170,7 +169,7 @@ def _short(text: int, start: int, end: int) -> tuple[bool, int, int, int]:
     dots = word ^ DOTS
     dots = (dots - ONES) & ~dots & TOPS
     dots &= ALL_BITS >> np.uint64(64 - 8 * n)
-    point = np.int64(dots != W0)
+    point = int(dots != W0)
     decimals = 0
     if point:  # close the gap that the point leaves
         place = trailing_zeros(dots) - 7  # its lowest bit
@@ -182,8 +181,8 @@ def _short(text: int, start: int, end: int) -> tuple[bool, int, int, int]:
         return False, 0, 0, 0
     word <<= np.uint64(64 - 8 * n)
     word |= (THREES >> np.uint64(8 * n - 8)) >> W8
-    value = np.int64(_eight(word))
-    good = _not_digits(word) == W0 and not (negative == 1 and point == 1 and value == 0)
+    value = int(np.int64(_eight(word)))
+    good = bool(_not_digits(word) == W0) and not (negative == 1 and point == 1 and value == 0)
     return good, -value if negative else value, decimals, point
 
 
@@ -280,7 +279,8 @@ def parse_number(text: int, start: int, end: int) -> tuple[int, int, int]:
     if i != end:
         return TEXT, 0, 0
     if integer and power == 0 and mantissa <= INT_MAX:
-        return INTEGER, -np.int64(mantissa) if negative else np.int64(mantissa), 0
+        value = int(np.int64(mantissa))
+        return INTEGER, -value if negative else value, 0
     return _decimal(mantissa, power, negative, integer, cut)
 
 
@@ -297,9 +297,10 @@ def _decimal(mantissa: np.uint64, power: int, negative: bool, whole: bool, cut: 
             mantissa *= np.uint64(TENS[power])
             power = 0
         if mantissa <= EXACT and power <= 0 and power >= -MAX_DECIMALS:
-            return DECIMAL, -np.int64(mantissa) if negative else np.int64(mantissa), -power
+            value = int(np.int64(mantissa))
+            return DECIMAL, -value if negative else value, -power
     flags = (NEGATIVE if negative else 0) | (CUT if cut else 0) | (WHOLE if whole else 0)
-    return LONG, np.int64(mantissa), 8 * power + flags
+    return LONG, int(np.int64(mantissa)), 8 * power + flags
 
 
 @kernel

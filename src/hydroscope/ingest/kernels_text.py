@@ -69,7 +69,7 @@ def _same(text: int, start: int, data: int, begin: int, n: int) -> bool:
         if word_at(text, start + i) != word_at(data, begin + i):
             return False
         i += 8
-    return _first_word(text, start + i, start + n) == _first_word(data, begin + i, begin + n)
+    return bool(_first_word(text, start + i, start + n) == _first_word(data, begin + i, begin + n))
 
 
 @kernel
@@ -148,7 +148,7 @@ def _find(text: int, start: int, end: int, table: tuple[int, int, int, int, int,
     n = end - start
     word = _first_word(text, start, end)
     slot = _slot(text, start, end, word) & mask
-    entry = load_i64(slots, slot) - 1
+    entry: int = load_i64(slots, slot) - 1
     while entry >= 0:
         if word_at(words, 8 * entry) == word:
             begin = load_i64(ends, entry)
@@ -177,7 +177,7 @@ def _slot(text: int, start: int, end: int, word: np.uint64) -> int:
     while i < end:
         mixed = (mixed ^ (mixed >> W32) ^ _first_word(text, i, end)) * STIR
         i += 8
-    return np.int64((mixed ^ (mixed >> W32)) >> np.uint64(20))
+    return int(np.int64((mixed ^ (mixed >> W32)) >> np.uint64(20)))
 
 
 @kernel
@@ -252,7 +252,8 @@ def _alias(code: int, table: tuple[int, int, int, int, int, int], alias: int) ->
         put_word(words, 8 * entry, word_at(words, 8 * code))
         store_i64(state, 0, entry + 1)
         store_i64(alias, code, entry)
-    return load_i64(alias, code)
+    level: int = load_i64(alias, code)
+    return level
 
 
 @kernel

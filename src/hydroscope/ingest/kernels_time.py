@@ -166,7 +166,7 @@ def parse_time(text: int, start: int, end: int, form: int) -> tuple[int, int]:
 @kernel
 def _pair(word: np.uint64, at: int) -> int:
     """Return the number that bytes `at` and at + 1 of a word of digits (0..9) spell."""
-    low = np.int64(word >> np.uint64(8 * at))
+    low = int(np.int64(word >> np.uint64(8 * at)))
     return 10 * (low & 15) + ((low >> 8) & 15)
 
 
@@ -223,7 +223,8 @@ def times(
                 value, cut = parse_time(here, start, end, form)
                 if cut == 1:
                     seen = CUT_BELOW_MS
-                if value == MISSING and end > start and not is_missing(here, start, end, na_here, na_ends_here, len(na_ends)):
+                missing = value == MISSING and end > start
+                if missing and not is_missing(here, start, end, na_here, na_ends_here, len(na_ends)):
                     bad[n_bad] = row
                     n_bad += 1
         values[at + row] = value
@@ -236,10 +237,10 @@ def _same(text: int, start: int, end: int, word: int, n: int) -> bool:
     """Compare with a lower-case word of `n` bytes, ignoring case."""
     if end - start != n:
         return False
-    for j in range(n):
-        if (byte_at(text, start + j) | 32) != (byte_at(word, j) | 32):
-            return False
-    return True
+    j = 0
+    while j < n and (byte_at(text, start + j) | 32) == (byte_at(word, j) | 32):
+        j += 1
+    return j == n
 
 
 @kernel
@@ -275,7 +276,8 @@ def flags(
                     value = k & 1
                     break
                 begin = word_ends[k]
-            if value == MISSING and end > start and not is_missing(here, start, end, na_here, na_ends_here, len(na_ends)):
+            missing = value == MISSING and end > start
+            if missing and not is_missing(here, start, end, na_here, na_ends_here, len(na_ends)):
                 bad[n_bad] = row
                 n_bad += 1
         values[at + row] = value

@@ -19,7 +19,6 @@ from hydroscope.ground.limits import ROWS_PER_CHUNK
 from hydroscope.ingest import kernels
 from hydroscope.ingest.columns import RULES, Column, EnumColumn, Window, make_column
 from hydroscope.ingest.dialect import I32, I64, U8, Fault
-from hydroscope.ingest.text import SLACK, empty_text
 from hydroscope.ingest.plan import (
     BAD_LINES_SHOWN,
     RECORD_BYTES_MAX,
@@ -29,6 +28,7 @@ from hydroscope.ingest.plan import (
     Plan,
     Segment,
 )
+from hydroscope.ingest.text import SLACK, empty_text
 
 __all__ = ["Reader", "parse_leaf"]
 
@@ -82,7 +82,7 @@ class Reader:
         self.low, self.high = 0, rest
         offset = self._segment.start + self.origin + rest
         want = min(len(self.text) - SLACK - rest, self._segment.end - offset)
-        n = os.preadv(self._file, [memoryview(self.text)[rest : rest + want]], offset)
+        n = os.preadv(self._file, [self.text.data[rest : rest + want]], offset)
         if n <= 0:
             raise DataError(f"the file became shorter while it was read: nothing at byte {offset:,}; read it again")
         self.high += n
@@ -145,16 +145,19 @@ def parse_leaf(
         n_bytes += segment.end - segment.start
     if leaf.at:
         _seal(leaf)
-    reports: list[ColumnReport] = []
-    chunks: list[tuple[Chunk, ...]] = []
-    for column, contrary in zip(leaf.columns, leaf.contrary, strict=True):
-        report, done = (ColumnReport(contrary=contrary), ()) if contrary is not None else column.finish()
-        reports.append(report)
-        chunks.append(done)
+    found: list[tuple[ColumnReport, tuple[Chunk, ...]]] = [
+        column.finish() if contrary is None else (ColumnReport(contrary=contrary), ())
+        for column, contrary in zip(leaf.columns, leaf.contrary, strict=True)
+    ]
     report = LeafReport(
-        tuple(leaf.chunk_rows), tuple(reports), tuple(leaf.bad_lines), leaf.n_bad, tuple(leaf.dropped), n_bytes
+        chunk_rows=tuple(leaf.chunk_rows),
+        columns=tuple(column for column, _ in found),
+        bad_lines=tuple(leaf.bad_lines),
+        n_bad=leaf.n_bad,
+        dropped=tuple(leaf.dropped),
+        n_bytes=n_bytes,
     )
-    return report, *chunks
+    return report, *(chunks for _, chunks in found)
 
 
 def _parse_segment(leaf: _Leaf, reader: Reader, segment: Segment) -> None:

@@ -203,14 +203,11 @@ class _Cutter:
                 self._room -= found.n_records
                 self._n_lines += found.n_lines
                 self._state = found.end
-                if (
-                    found.n_records == 0
-                    and sum(map(len, self._parts)) > RECORD_BYTES_MAX
-                    and self._state == State.QUOTED
-                ):
+                held = sum(map(len, self._parts))
+                if found.n_records == 0 and held > RECORD_BYTES_MAX and self._state == State.QUOTED:
                     raise DataError(
-                        f"{self._name}: after line {self._line} a quote is not closed within {RECORD_BYTES_MAX:,} bytes; "
-                        "close it, or read with quote=None if quotes are ordinary text"
+                        f"{self._name}: after line {self._line} a quote is not closed within {RECORD_BYTES_MAX:,} "
+                        "bytes; close it, or read with quote=None if quotes are ordinary text"
                     )
                 return
             out = np.empty(6, dtype=np.int64)

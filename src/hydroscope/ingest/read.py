@@ -80,7 +80,25 @@ def read_csv(
 def read(path: PathLike | Sequence[PathLike], **options: Any) -> Frame:
     """Read files into a Frame, by content: delimited text (compressed or not) or Parquet.
 
-    Options are those of `read_csv`; Parquet takes `columns` only. Cost: O(bytes).
+    Parameters
+    ----------
+    path : str, Path or list of them
+        Files and globs, all of one kind and with the same columns.
+    **options
+        Those of `read_csv` for text; Parquet files know their types and take `columns` only.
+
+    Returns
+    -------
+    Frame
+
+    Raises
+    ------
+    DataError
+        When a file is neither, with what it is instead, or breaks the rules of its kind.
+
+    Notes
+    -----
+    Cost: O(bytes), in parallel.
     """
     from hydroscope.ingest.parquet import read_parquet
 
@@ -90,8 +108,8 @@ def read(path: PathLike | Sequence[PathLike], **options: Any) -> Frame:
     for each, other in kinds.items():
         if other not in ("csv", "parquet"):
             raise DataError(
-                f"{each!r} is {other}, which cannot be read; supported are delimited text (csv, tsv, also gz, zip, bz2, "
-                "zst, xz) and Parquet. Text with an unusual beginning: use read_csv"
+                f"{each!r} is {other}, which cannot be read; supported are delimited text (csv, tsv, also gz, "
+                "zip, bz2, zst, xz) and Parquet. Text with an unusual beginning: use read_csv"
             )
         if other != kind:
             raise DataError(f"{paths[0]!r} is {kind} and {each!r} is {other}; read them one by one")

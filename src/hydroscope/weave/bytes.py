@@ -8,8 +8,11 @@ and a mask from 64, so text that is read with these has SLACK bytes behind its e
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 from llvmlite import ir
 from numba import types
 from numba.core.errors import TypingError
@@ -45,9 +48,7 @@ def _pointer(context: Any, builder: Any, signature: Any, args: Any, kind: Any) -
     return builder.bitcast(builder.gep(base, [index], inbounds=True), kind.as_pointer())
 
 
-@intrinsic
-def address_of(typingctx: Any, array: Any) -> Any:
-    """Return where a contiguous array's data begin; the caller keeps the array."""
+def _address_of(typingctx: Any, array: Any) -> Any:
     if not (isinstance(array, types.Array) and array.layout == "C"):
         raise TypingError("the array is contiguous")
 
@@ -58,9 +59,11 @@ def address_of(typingctx: Any, array: Any) -> Any:
     return types.int64(array), codegen
 
 
-@intrinsic
-def byte_at(typingctx: Any, text: Any, index: Any) -> Any:
-    """Return byte `index` of the text at address `text`, as int64."""
+address_of = cast("Callable[[npt.NDArray[Any]], int]", intrinsic(_address_of))
+"""Return where a contiguous array's data begin; the caller keeps the array."""
+
+
+def _byte_at(typingctx: Any, text: Any, index: Any) -> Any:
     _check(text, index)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -69,9 +72,11 @@ def byte_at(typingctx: Any, text: Any, index: Any) -> Any:
     return types.int64(text, index), codegen
 
 
-@intrinsic
-def word_at(typingctx: Any, text: Any, index: Any) -> Any:
-    """Return the 8 bytes from byte `index` on as uint64, the first one lowest."""
+byte_at = cast("Callable[[int, int], int]", intrinsic(_byte_at))
+"""Return byte `index` of the text at address `text`, as int64."""
+
+
+def _word_at(typingctx: Any, text: Any, index: Any) -> Any:
     _check(text, index)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -81,9 +86,11 @@ def word_at(typingctx: Any, text: Any, index: Any) -> Any:
     return types.uint64(text, index), codegen
 
 
-@intrinsic
-def put_word(typingctx: Any, text: Any, index: Any, word: Any) -> Any:
-    """Write the 8 bytes of `word` (uint64) from byte `index` on."""
+word_at = cast("Callable[[int, int], np.uint64]", intrinsic(_word_at))
+"""Return the 8 bytes from byte `index` on as uint64, the first one lowest."""
+
+
+def _put_word(typingctx: Any, text: Any, index: Any, word: Any) -> Any:
     _check(text, index, word)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -94,12 +101,11 @@ def put_word(typingctx: Any, text: Any, index: Any, word: Any) -> Any:
     return types.void(text, index, word), codegen
 
 
-@intrinsic
-def mask_of(typingctx: Any, text: Any, index: Any, byte: Any) -> Any:
-    """Return which of the 64 bytes from byte `index` on equal `byte`, as bits of a uint64 (lowest: the first).
+put_word = cast("Callable[[int, int, np.uint64], None]", intrinsic(_put_word))
+"""Write the 8 bytes of `word` (uint64) from byte `index` on."""
 
-    No bit is set when `byte` is not 0..255.
-    """
+
+def _mask_of(typingctx: Any, text: Any, index: Any, byte: Any) -> Any:
     _check(text, index, byte)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -118,10 +124,16 @@ def mask_of(typingctx: Any, text: Any, index: Any, byte: Any) -> Any:
     return types.uint64(text, index, byte), codegen
 
 
-def _unary(name: str, *flags: Any) -> Any:
+mask_of = cast("Callable[[int, int, int], np.uint64]", intrinsic(_mask_of))
+"""Return which of the 64 bytes from byte `index` on equal `byte`, as bits of a uint64 (lowest: the first).
+
+No bit is set when `byte` is not 0..255.
+"""
+
+
+def _unary(name: str, *flags: Any) -> Callable[[np.uint64], int]:
     """Return the intrinsic for an LLVM function of one word."""
 
-    @intrinsic
     def function(typingctx: Any, word: Any) -> Any:
         if not isinstance(word, types.Integer):
             raise TypingError("the word is an integer")
@@ -134,7 +146,7 @@ def _unary(name: str, *flags: Any) -> Any:
 
         return types.int64(word), codegen
 
-    return function
+    return cast("Callable[[np.uint64], int]", intrinsic(function))
 
 
 trailing_zeros = _unary("llvm.cttz", ir.Constant(ir.IntType(1), 1))
