@@ -155,8 +155,8 @@ def _write_out(k: int, op: str, args: list[int]) -> list[str]:
         return [
             f"r{k} = {code}",
             f"m{k} = {gone}",
-            f"if not m{k} and (r{k} == MISSING or ({own_names(row.overflow)})):",
-            "    bad = 1",
+            # No branch: the loop stays vector code.
+            f"bad |= (not m{k}) & ((r{k} == MISSING) | ({own_names(row.overflow)}))",
             f"v{k} = MISSING if m{k} else r{k}",
         ]
     return [f"m{k} = {gone}", f"v{k} = MISSING if m{k} else {code}"]
