@@ -102,7 +102,7 @@ def refuse_int_missing(name: str, row: int) -> None:
     """Raise the error for an int that cannot be held."""
     raise DataError(
         f"column {name!r}, row {row}: {INT_MISSING} cannot be held, because it stands for missing values; "
-        "integers range from -(2**63 - 1) to 2**63 - 1; use None for a missing value, or types={name: 'real'}"
+        f"integers range from -(2**63 - 1) to 2**63 - 1; use None for a missing value, or types={{{name!r}: 'real'}}"
     )
 
 
@@ -242,7 +242,8 @@ def _levels(array: Any) -> tuple[Any, tuple[str, ...], npt.NDArray[np.int64]]:
     """Return the array with one dictionary, the sorted domain, and the code of each dictionary entry."""
     import pyarrow as pa
 
-    array = array.unify_dictionaries()
+    # The chunks' levels together may be more than their own index type counts.
+    array = array.cast(pa.dictionary(pa.int64(), array.type.value_type)).unify_dictionaries()
     entries = array.chunk(0).dictionary.to_pylist() if array.num_chunks else []
     domain = tuple(sorted({each for each in entries if each is not None}))
     code = {level: i for i, level in enumerate(domain)}

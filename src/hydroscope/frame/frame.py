@@ -32,7 +32,8 @@ class Frame:
     ----------
     data : dict, ndarray, pandas, polars or Arrow table, or anything with __arrow_c_stream__
         Of a dict, each value is a sequence, an array, or a column of another frame. None and NaN
-        are missing. Texts become "string", Arrow dictionaries and categoricals "enum".
+        are missing. Texts become "string", Arrow dictionaries and categoricals "enum". The index
+        of a pandas table is left out (`reset_index()` makes it a column).
     columns : list of str, optional
         Names instead of the data's own (arrays: instead of C1, C2, ...).
     types : dict of str to str, optional
@@ -381,6 +382,10 @@ class Frame:
         Cost: one parallel pass; the memory of the array.
         """
         return exits.numpy_table(self._vecs, self._layout)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        values = self.to_numpy()
+        return values if dtype is None else values.astype(dtype)
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Return lists of Python values by column, None where missing. Cost: one pass, much memory."""

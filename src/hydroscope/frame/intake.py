@@ -7,7 +7,7 @@ array of numbers, or a pyarrow ChunkedArray (all the rest goes through Arrow).
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,9 @@ def type_named(name: object, column: str) -> VecType:
     try:
         return VecType(str(name))
     except ValueError:
-        raise unknown_name("column type", name, list(VecType), f"types for column {column!r}") from None
+        raise unknown_name(
+            "column type", name, [str(each) for each in VecType], f"types of column {column!r}"
+        ) from None
 
 
 def _wanted_types(types: Mapping[str, str], names: list[str]) -> dict[str, VecType]:
@@ -87,17 +89,22 @@ def _columns(data: object) -> list[tuple[str, Any]]:
     if isinstance(data, list) and data and all(isinstance(row, Mapping) for row in data):
         names = list(dict.fromkeys(name for row in data for name in row))
         return [(name, _values(str(name), [row.get(name) for row in data])) for name in names]
-    raise UserError(f"a Frame cannot be made of {type(data).__name__}; it takes {_KINDS}")
+    hint = "; call its collect() first" if callable(getattr(data, "collect", None)) else ""
+    raise UserError(f"a Frame cannot be made of {type(data).__name__}; it takes {_KINDS}{hint}")
 
 
 def _arrow_columns(data: Any) -> list[tuple[str, Any]]:
     import pyarrow as pa
 
     if not isinstance(data, pa.Table | pa.RecordBatch):
-        reader = pa.RecordBatchReader.from_stream(data)
-        if not isinstance(reader.schema, pa.Schema):  # pragma: no cover - pyarrow checks it
-            raise DataError("the Arrow stream holds no table")
-        data = reader.read_all()
+        kind = type(data).__name__
+        try:
+            data = pa.RecordBatchReader.from_stream(data).read_all()
+        except pa.ArrowInvalid as error:
+            reason = str(error).splitlines()[0].rstrip(".")
+            if "non-struct" in reason:
+                raise UserError(f"a {kind} is one column, not a table; name it: Frame({{'x': values}})") from None
+            raise DataError(f"the {kind} cannot be read through Arrow: {reason}; convert that column before") from None
     return [(name, data.column(i)) for i, name in enumerate(data.schema.names)]
 
 
@@ -141,7 +148,7 @@ def _values(name: str, values: Any) -> Any:
         return _arrow_column(values)
     if hasattr(values, "__arrow_array__") or type(values).__module__.startswith("pandas."):
         return _to_arrow(name, values)
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+    if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
         raise DataError(f"column {name!r} is {values!r}; a column is a list or an array with one value a row")
     return _from_sequence(name, list(values))
 
