@@ -266,7 +266,9 @@ class Frame:
     def _vec(self, name: str) -> Vec:
         vec = self._vecs.get(name)
         if vec is None:
-            raise unknown_name("column", name, self._vecs, f"frame of {self.n_columns} columns")
+            raise unknown_name(
+                "column", name, self._vecs, f"frame of {self.n_columns} column{'s' * (self.n_columns != 1)}"
+            )
         return vec
 
     # -- rows ------------------------------------------------------------------------
