@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from hydroscope.ingest.dialect import NONE, Dialect
 from hydroscope.ingest.header import Headers, read_headers
 from hydroscope.ingest.origin import Origin, ParseReport
 from hydroscope.ingest.pieces import Parse, parse_files, parse_streams
-from hydroscope.ingest.plan import DEFAULT_NA, POLICIES, ColumnPlan, Plan
+from hydroscope.ingest.plan import DEFAULT_NA, POLICIES, USUAL_SIZES, ColumnPlan, Plan, Sizes
 from hydroscope.ingest.sources import PathLike, Source, expand, open_sources
 from hydroscope.node import jobs
 
@@ -38,6 +39,7 @@ class Options:
     comment: str | None = None
     encoding: str = "utf-8"
     skip_blank_lines: bool | None = None
+    sizes: Sizes = USUAL_SIZES
 
     def __post_init__(self) -> None:
         if self.on_bad_lines not in POLICIES:
@@ -63,8 +65,14 @@ def _hint(name: str) -> str:
 
 def read_delimited(path: PathLike | Sequence[PathLike], options: Options) -> Frame:
     """Read files of delimited text that have the same columns into one Frame."""
-    begun = time.perf_counter()
     paths = expand(path)
+    shown = os.path.basename(paths[0]) + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
+    with jobs.running(f"reading {shown}"):
+        return _read(paths, options)
+
+
+def _read(paths: list[str], options: Options) -> Frame:
+    begun = time.perf_counter()
     sources = open_sources(paths, options.encoding)
     samples, notes = _samples(sources)
     first = samples[0]
@@ -90,7 +98,7 @@ def read_delimited(path: PathLike | Sequence[PathLike], options: Options) -> Fra
         notes=tuple(notes + assemble.time_notes(plan, parse)),
     )
     frame = Frame.from_vecs(vecs)
-    origin = Origin(plan, parse.segments, parse.reports, report)
+    origin = Origin(plan, headers, parse.segments, parse.reports, report)
     frame._source = origin
     return frame
 
@@ -166,7 +174,7 @@ def _make_plan(
         columns.append(column)
     plan = Plan(
         dialect, tuple(columns), tuple(s.source for s in samples), fields, (headers.n_fields,) * len(samples),
-        options.on_bad_lines,
+        options.on_bad_lines, options.sizes,
     )  # fmt: skip
     return plan, sample
 

@@ -21,10 +21,7 @@ from hydroscope.ingest.plan import Segment
 from hydroscope.ingest.text import empty_text
 from hydroscope.node import ports
 
-__all__ = ["SCAN_BLOCK_BYTES", "Block", "Chain", "chain_blocks", "cut", "scan_range", "scan_text"]
-
-SCAN_BLOCK_BYTES = 1 << 20
-"""Bytes of text that are scanned as one."""
+__all__ = ["Block", "Chain", "chain_blocks", "cut", "scan_range", "scan_text"]
 
 BLOCKS_PER_TASK = 32
 SMALL_BYTES = 1 << 23
@@ -121,7 +118,7 @@ def chain_blocks(path: str, begin: int, end: int, d: Dialect, blocks: list[Block
     return Chain(tuple(true), tuple(records), tuple(lines))
 
 
-def scan_source(path: str, begin: int, end: int, d: Dialect, block_bytes: int = SCAN_BLOCK_BYTES) -> Chain:
+def scan_source(path: str, begin: int, end: int, d: Dialect, block_bytes: int) -> Chain:
     """Scan a whole source, in parallel when it is large."""
     step = block_bytes * BLOCKS_PER_TASK
     items = [(path, a, min(a + step, end), begin, d, block_bytes) for a in range(begin, end, step)]
@@ -136,7 +133,7 @@ def scan_source(path: str, begin: int, end: int, d: Dialect, block_bytes: int = 
 
 def cut(
     source: int, path: str, begin: int, end: int, line: int, d: Dialect, chain: Chain, counts: list[int],
-    block_bytes: int = SCAN_BLOCK_BYTES,
+    block_bytes: int,
 ) -> list[Segment]:  # fmt: skip
     """Cut a source behind the given numbers of records; the last piece takes the rest.
 

@@ -183,11 +183,19 @@ def is_number(text: str) -> bool:
 
 
 def looks_like_header(first: Sequence[str], below: Sequence[Sequence[str]], na: Sequence[str]) -> bool:
-    """Tell whether a first record holds names: texts, all different, that do not recur below them."""
+    """Tell whether a first record holds names.
+
+    A number is no name, and a text above a column of numbers is one. Without either the names
+    must all differ, and not recur below them.
+    """
     names = [name.strip() for name in first]
-    if any(is_number(name) for name in names) or len(set(names)) < len(names):
+    if any(is_number(name) for name in names):
         return False
-    if sum(name in na for name in names) > (1 if below else 0):
+    for k, name in enumerate(names):
+        values = [row[k] for row in below if k < len(row) and row[k].strip() not in na]
+        if name not in na and values and all(is_number(value) for value in values):
+            return True
+    if len(set(names)) < len(names) or sum(name in na for name in names) > (1 if below else 0):
         return False
     recurring = sum(any(row[k] == first[k] for row in below if k < len(row)) for k in range(len(first)))
     return 2 * recurring < len(first) or not below

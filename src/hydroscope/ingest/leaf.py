@@ -15,7 +15,6 @@ import numpy as np
 from hydroscope.codecs.chunk import Chunk
 from hydroscope.frame.vec import VecType
 from hydroscope.ground.errors import DataError
-from hydroscope.ground.limits import ROWS_PER_CHUNK
 from hydroscope.ingest import kernels
 from hydroscope.ingest.columns import RULES, Column, EnumColumn, Window, make_column
 from hydroscope.ingest.dialect import I32, I64, U8, Fault
@@ -32,9 +31,6 @@ from hydroscope.ingest.text import SLACK, empty_text
 
 __all__ = ["Reader", "parse_leaf"]
 
-WINDOW_BYTES = 1 << 18
-"""Bytes of text cut and read at a time: with its bounds it stays in a core's second cache."""
-
 CELLS_PER_WINDOW = 1 << 16
 """Bounds of a window (4 bytes each)."""
 
@@ -45,7 +41,7 @@ BAD_PER_WINDOW = 256
 class Reader:
     """The text of one segment, a window at a time. Owns the window's buffer."""
 
-    def __init__(self, path: str, segment: Segment, eol: int = 10, window_bytes: int = WINDOW_BYTES) -> None:
+    def __init__(self, path: str, segment: Segment, eol: int, window_bytes: int) -> None:
         self.low = 0  # first byte of the window that was not read yet, as index into `text`
         self._line_at = (0, segment.line)  # where lines were last counted: offset in the segment, line
         self._segment = segment
@@ -57,7 +53,7 @@ class Reader:
             self.origin = 0  # offset in the segment of text[0]
         else:
             self._file = os.open(path, os.O_RDONLY)
-            self.text = empty_text(max(min(window_bytes, segment.end - segment.start), 64))
+            self.text = empty_text(max(min(window_bytes, segment.end - segment.start), 1))
             self.high = 0
             self.origin = 0
 
@@ -116,7 +112,6 @@ class _Leaf:
     plan: Plan
     columns: list[Column]
     contrary: list[BadLine | None]
-    rows_per_chunk: int
     at: int = 0  # rows in the present chunk
     n_rows: int = 0  # rows in all, dropped ones included
     chunk_rows: list[int] = field(default_factory=list)
@@ -125,19 +120,18 @@ class _Leaf:
     dropped: list[int] = field(default_factory=list)
 
 
-def parse_leaf(
-    plan: Plan, segments: tuple[Segment, ...], rows_per_chunk: int = ROWS_PER_CHUNK, window_bytes: int = WINDOW_BYTES
-) -> tuple[LeafReport | tuple[Chunk, ...], ...]:
+def parse_leaf(plan: Plan, segments: tuple[Segment, ...]) -> tuple[LeafReport | tuple[Chunk, ...], ...]:
     """Parse whole records: the report, then for each column its chunks.
 
     Errors: DataError for the first bad line when the policy is "error".
     Cost: O(bytes), memory for one chunk of decoded columns.
     """
-    columns = [make_column(each, plan.dialect, rows_per_chunk) for each in plan.columns]
-    leaf = _Leaf(plan, columns, [None] * len(columns), rows_per_chunk)
+    sizes = plan.sizes
+    columns = [make_column(each, plan.dialect, sizes.chunk_rows) for each in plan.columns]
+    leaf = _Leaf(plan, columns, [None] * len(columns))
     n_bytes = 0
     for segment in segments:
-        reader = Reader(plan.sources[segment.source].path, segment, plan.dialect.eol, window_bytes)
+        reader = Reader(plan.sources[segment.source].path, segment, plan.dialect.eol, sizes.window_bytes)
         try:
             _parse_segment(leaf, reader, segment)
         finally:
@@ -164,13 +158,13 @@ def _parse_segment(leaf: _Leaf, reader: Reader, segment: Segment) -> None:
     plan = leaf.plan
     d = plan.dialect
     n_fields = plan.n_fields[segment.source]
-    rows = max(min(CELLS_PER_WINDOW // (n_fields + 1), leaf.rows_per_chunk), 1)
+    rows = max(min(CELLS_PER_WINDOW // (n_fields + 1), plan.sizes.chunk_rows), 1)
     bounds = np.empty((rows, n_fields + 1), dtype=np.int32)
     bad = np.empty((BAD_PER_WINDOW, 4), dtype=np.int64)
     out = np.zeros(3, dtype=np.int64)
     keep = plan.policy == "null"
     while True:
-        room = min(rows, leaf.rows_per_chunk - leaf.at)
+        room = min(rows, plan.sizes.chunk_rows - leaf.at)
         low, final = reader.low, reader.final
         kernels.tokenise(
             reader.text, low, reader.high, final, d.sep, d.quote, d.eol, d.comment, d.strip, d.skip_blank, keep,
@@ -183,7 +177,7 @@ def _parse_segment(leaf: _Leaf, reader: Reader, segment: Segment) -> None:
             window = Window(reader.text, low, bounds, n_rows, position - low)
             _read_window(leaf, reader, segment, window)
         reader.low = position
-        if leaf.at == leaf.rows_per_chunk:
+        if leaf.at == plan.sizes.chunk_rows:
             _seal(leaf)
         if position == low:
             if final:

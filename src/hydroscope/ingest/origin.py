@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import bisect
+import os
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
-from hydroscope.ground.errors import UserError
+from hydroscope.ground.errors import DataError, UserError
 from hydroscope.ingest import kernels
+from hydroscope.ingest.header import Headers
 from hydroscope.ingest.leaf import Reader
+from hydroscope.ingest.pieces import stream_pieces
 from hydroscope.ingest.plan import BadLine, LeafReport, Plan, Segment
 
 __all__ = ["Origin", "ParseReport"]
@@ -54,39 +58,62 @@ class Origin:
     """Finds the line of the file that a row was read from."""
 
     def __init__(
-        self, plan: Plan, pieces: tuple[tuple[Segment, ...], ...], reports: tuple[LeafReport, ...], report: ParseReport
+        self,
+        plan: Plan,
+        headers: Headers,
+        pieces: tuple[tuple[Segment, ...], ...],
+        reports: tuple[LeafReport, ...],
+        report: ParseReport,
     ) -> None:
         self.report = report
         self._plan = plan
+        self._headers = headers
         self._pieces = pieces
         self._dropped = [each.dropped for each in reports]
-        self._ends = np.cumsum([sum(each.chunk_rows) for each in reports]).tolist()
+        self._ends = np.cumsum([sum(each.chunk_rows) for each in reports], dtype=np.int64).tolist()
 
     def locate(self, row: int) -> str:
-        """Return "file:line" of a row. Cost: one leaf's text is cut into fields again."""
-        if not 0 <= row < (self._ends[-1] if self._ends else 0):
-            raise UserError(f"no row {row}; rows go from 0 to {self._ends[-1] - 1 if self._ends else -1}")
+        """Return "file:line" of a row; only the file's name when that is gone or has changed.
+
+        Cost: one leaf's text is cut into fields again; a compressed file is decompressed up to there.
+        """
+        n_rows = self._ends[-1] if self._ends else 0
+        if not 0 <= row < n_rows:
+            raise UserError(f"no row {row}; rows go from 0 to {n_rows - 1}")
         k = bisect.bisect_right(self._ends, row)
         wanted = row - (self._ends[k - 1] if k else 0)
         for dropped in self._dropped[k]:
             wanted += dropped <= wanted
-        for segment in self._pieces[k]:
-            source = self._plan.sources[segment.source]
-            if source.streamed:
-                return f"{source.name}:{segment.line}+"
-            reader = Reader(source.path, segment, self._plan.dialect.eol)
-            try:
-                found = self._line(reader, segment, wanted)
-            finally:
-                reader.close()
-            if found > 0:
-                return f"{source.name}:{found}"
-            wanted += found
-        return self._plan.sources[self._pieces[k][0].source].name
+        names = [self._plan.sources[segment.source].name for segment in self._pieces[k]]
+        try:
+            for segment, name in zip(self._segments(k), names, strict=True):
+                line, n_rows = self._line(segment, wanted)
+                if line:
+                    return f"{name}:{line}"
+                wanted -= n_rows
+        except (OSError, DataError):
+            pass
+        return names[0]
 
-    def _line(self, reader: Reader, segment: Segment, wanted: int) -> int:
-        """Return the line of record `wanted`, or minus the number of records."""
-        d, n_fields, seen = self._plan.dialect, self._plan.n_fields[segment.source], 0
+    def _segments(self, k: int) -> tuple[Segment, ...]:
+        """Return a piece again: where it lies in its files, or its text where that had to be decompressed."""
+        if not any(source.streamed for source in self._plan.sources):
+            return self._pieces[k]
+        return next(islice(stream_pieces(self._plan, self._headers, []), k, None))
+
+    def _line(self, segment: Segment, wanted: int) -> tuple[int, int]:
+        """Return the line of a segment's row `wanted`; if it has no such row, 0 and how many it has."""
+        source = self._plan.sources[segment.source]
+        if segment.text is None and os.path.getsize(source.path) != source.size_bytes:
+            raise DataError(f"{source.name} has changed since it was read")
+        reader = Reader(source.path, segment, self._plan.dialect.eol, self._plan.sizes.window_bytes)
+        try:
+            return self._search(reader, self._plan.n_fields[segment.source], wanted)
+        finally:
+            reader.close()
+
+    def _search(self, reader: Reader, n_fields: int, wanted: int) -> tuple[int, int]:
+        d, seen = self._plan.dialect, 0
         bounds = np.empty((max(65_536 // (n_fields + 1), 1), n_fields + 1), dtype=np.int32)
         bad, out = np.empty((256, 4), dtype=np.int64), np.zeros(3, dtype=np.int64)
         while True:
@@ -95,11 +122,11 @@ class Origin:
                 reader.text, low, reader.high, final, d.sep, d.quote, d.eol, d.comment, d.strip, d.skip_blank,
                 self._plan.policy == "null", bounds, bad, out,
             )  # fmt: skip
-            if wanted < seen + out[1]:
-                return reader.line(low + int(bounds[wanted - seen, 0]))
-            seen += int(out[1])
-            reader.low = int(out[0])
-            if out[0] == low:
+            reader.low, n_rows, _ = out.tolist()
+            if wanted < seen + n_rows:
+                return reader.line(low + int(bounds[wanted - seen, 0])), seen
+            seen += n_rows
+            if reader.low == low:
                 if final:
-                    return -seen
+                    return 0, seen
                 reader.fill()

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 
 from hydroscope.ground.errors import DataError
-from hydroscope.ground.limits import ROWS_PER_CHUNK, ROWS_PER_LEAF
+from hydroscope.ground.limits import CHUNKS_PER_LEAF
 from hydroscope.ingest import kernels
 from hydroscope.ingest.cut import Chain, cut, scan_source, scan_text
 from hydroscope.ingest.dialect import Dialect, State
 from hydroscope.ingest.header import Headers
 from hydroscope.ingest.leaf import parse_leaf
 from hydroscope.ingest.plan import RECORD_BYTES_MAX, BadLine, LeafReport, Plan, Segment
-from hydroscope.ingest.sources import blocks
+from hydroscope.ingest.sources import Source, blocks
 from hydroscope.ingest.text import SLACK, padded
 from hydroscope.node import jobs, ports
 
-__all__ = ["Parse", "parse_files", "parse_streams"]
+__all__ = ["Parse", "parse_files", "parse_streams", "stream_pieces"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,9 @@ def parse_files(plan: Plan, headers: Headers) -> Parse:
         chains, ends, cut_off = _scan(plan, headers)
     total = sum(chain.records[-1] + 1 for chain in chains)
     # A few large pieces would leave threads idle at the end; chunks are put together afterwards.
-    rows = ROWS_PER_LEAF if total >= 4 * engine.n_threads * ROWS_PER_LEAF else ROWS_PER_CHUNK
+    chunk_rows = plan.sizes.chunk_rows
+    leaf_rows = chunk_rows * CHUNKS_PER_LEAF
+    rows = leaf_rows if total >= 4 * engine.n_threads * leaf_rows else chunk_rows
     pieces = _pieces(plan, headers, chains, ends, rows)
     with jobs.share(0.1, 1.0):
         shared = engine.put(plan)
@@ -78,7 +80,7 @@ def _scan(plan: Plan, headers: Headers) -> tuple[list[Chain], list[int], tuple[B
     cut_off: list[BadLine] = []
     for k, source in enumerate(plan.sources):
         begin, end = headers.begins[k], source.size_bytes
-        chain = scan_source(source.path, begin, end, plan.dialect)
+        chain = scan_source(source.path, begin, end, plan.dialect, plan.sizes.scan_bytes)
         if chain.blocks and chain.blocks[-1].end == State.QUOTED:
             end, bad = _open_quote(plan, k, begin, end, headers.lines[k], chain)
             cut_off.append(bad)
@@ -93,7 +95,8 @@ def _open_quote(plan: Plan, k: int, begin: int, end: int, line: int, chain: Chai
     if chain.records[-1] == 0:
         start, at = begin, line
     else:
-        last = cut(k, source.path, begin, end, line, plan.dialect, chain, [chain.records[-1]])[-1]
+        counts = [chain.records[-1]]
+        last = cut(k, source.path, begin, end, line, plan.dialect, chain, counts, plan.sizes.scan_bytes)[-1]
         start, at = last.start, last.line
     bad = unclosed(source.name, at, end - start)
     if plan.policy == "error":
@@ -114,7 +117,10 @@ def _pieces(plan: Plan, headers: Headers, chains: list[Chain], ends: list[int], 
     for k, source in enumerate(plan.sources):
         total = chains[k].records[-1]
         counts = list(range(room, total, rows))
-        segments = cut(k, source.path, headers.begins[k], ends[k], headers.lines[k], plan.dialect, chains[k], counts)
+        segments = cut(
+            k, source.path, headers.begins[k], ends[k], headers.lines[k], plan.dialect, chains[k], counts,
+            plan.sizes.scan_bytes,
+        )  # fmt: skip
         for segment in segments[:-1]:
             pieces.append((*current, segment))
             current = []
@@ -132,7 +138,7 @@ def parse_streams(plan: Plan, headers: Headers) -> Parse:
     """Parse compressed files: decompress a batch of pieces while the one before is parsed."""
     engine = ports.current()
     cut_off: list[BadLine] = []
-    pieces = _stream_pieces(plan, headers, cut_off)
+    pieces = stream_pieces(plan, headers, cut_off)
     n_batch = max(engine.n_threads, 1)
     reports: list[LeafReport] = []
     handles: list[tuple[ports.Handle, ...]] = []
@@ -162,31 +168,38 @@ def _take(pieces: Iterator[tuple[Segment, ...]], n: int) -> list[tuple[Segment, 
     return taken
 
 
-def _stream_pieces(plan: Plan, headers: Headers, cut_off: list[BadLine]) -> Iterator[tuple[Segment, ...]]:
+def stream_pieces(plan: Plan, headers: Headers, cut_off: list[BadLine]) -> Iterator[tuple[Segment, ...]]:
     """Yield pieces of a chunk's rows each, their text in memory."""
+    total = max(sum(source.size_bytes for source in plan.sources), 1)
+    before = 0  # bytes as stored, of the files that are done
     for k, source in enumerate(plan.sources):
-        cutter = _Cutter(k, plan.dialect, headers.lines[k], source.name)
+        cutter = _Cutter(k, plan.dialect, headers.lines[k], source.name, plan.sizes.chunk_rows)
         skip = headers.begins[k]
-        for block in blocks(source):
+
+        def told(position: int, before: int = before, source: Source = source) -> None:
+            jobs.report((before + min(position, source.size_bytes)) / total)
+
+        for block in blocks(source, plan.sizes.block_bytes, told):
             if skip >= len(block):
                 skip -= len(block)
                 continue
             yield from cutter.feed(block[skip:])
             skip = 0
         yield from cutter.rest(plan.policy, cut_off)
+        before += source.size_bytes
 
 
 class _Cutter:
-    """Cuts a stream of blocks behind every `ROWS_PER_CHUNK` records. Owns the text not yet handed over."""
+    """Cuts a stream of blocks behind every `rows` records. Owns the text not yet handed over."""
 
-    def __init__(self, source: int, dialect: Dialect, line: int, name: str) -> None:
+    def __init__(self, source: int, dialect: Dialect, line: int, name: str, rows: int) -> None:
         self._source = source
         self._dialect = dialect
         self._line = line
         self._name = name
         self._parts: list[bytes] = []
         self._state = int(State.RECORD)
-        self._room = ROWS_PER_CHUNK
+        self._rows = self._room = rows
         self._n_lines = 0  # in the parts
         self._n_records = 0
         self._offset = 0  # of the first part in the stream's data
@@ -221,7 +234,7 @@ class _Cutter:
     def _piece(self) -> tuple[Segment, ...]:
         text = padded(b"".join(self._parts))
         piece = Segment(self._source, 0, len(text) - SLACK, self._line, text)
-        self._parts, self._room = [], ROWS_PER_CHUNK
+        self._parts, self._room = [], self._rows
         self._line += self._n_lines
         self._n_lines = 0
         return (piece,)
@@ -234,7 +247,6 @@ class _Cutter:
         assert piece.text is not None
         if self._state == State.QUOTED:
             d, out = self._dialect, np.empty(6, dtype=np.int64)
-            target = max(ROWS_PER_CHUNK, 0)
             kernels.scan(piece.text, 0, piece.end, 0, d.sep, d.quote, d.eol, d.comment, d.strip, -1, out)
             target = int(out[0])
             kernels.scan(piece.text, 0, piece.end, 0, d.sep, d.quote, d.eol, d.comment, d.strip, target, out)

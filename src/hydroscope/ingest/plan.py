@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hydroscope.frame.vec import VecType
+from hydroscope.ground.limits import ROWS_PER_CHUNK
 from hydroscope.ingest.dialect import U8, Dialect
 from hydroscope.ingest.sources import Source
 
@@ -13,12 +14,14 @@ __all__ = [
     "ENUM_LEVELS_MAX",
     "POLICIES",
     "RECORD_BYTES_MAX",
+    "USUAL_SIZES",
     "BadLine",
     "ColumnPlan",
     "ColumnReport",
     "LeafReport",
     "Plan",
     "Segment",
+    "Sizes",
 ]
 
 DEFAULT_NA = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?", "-")
@@ -34,6 +37,31 @@ RECORD_BYTES_MAX = 1 << 28
 
 BAD_LINES_SHOWN = 100
 """Bad lines of one leaf, and of a report, that are described; all are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is done at a time. No result depends on it: tests read a file a few bytes at a time.
+
+    Attributes
+    ----------
+    chunk_rows : int
+        Rows of a chunk. Part of a frame's layout, so fixed but in tests.
+    window_bytes : int
+        Bytes of text cut and read at a time: with its bounds it stays in a core's second cache.
+    scan_bytes : int
+        Bytes of text that are scanned as one.
+    block_bytes : int
+        Bytes of decompressed text handed over at a time.
+    """
+
+    chunk_rows: int = ROWS_PER_CHUNK
+    window_bytes: int = 1 << 18
+    scan_bytes: int = 1 << 20
+    block_bytes: int = 1 << 22
+
+
+USUAL_SIZES = Sizes()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +109,7 @@ class Plan:
     fields: tuple[tuple[int, ...], ...]
     n_fields: tuple[int, ...]
     policy: str = "error"
+    sizes: Sizes = USUAL_SIZES
 
 
 @dataclass(frozen=True, slots=True)

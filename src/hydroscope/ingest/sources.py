@@ -14,7 +14,7 @@ import lzma
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +22,9 @@ from typing import IO, Any
 
 from hydroscope.ground.errors import DataError, UserError
 
-__all__ = ["BLOCK_BYTES", "PathLike", "Source", "blocks", "expand", "head", "open_sources"]
+__all__ = ["PathLike", "Source", "blocks", "expand", "head", "open_sources"]
 
 PathLike = str | os.PathLike[str]
-
-BLOCK_BYTES = 1 << 22
-"""Bytes of decompressed text handed over at a time."""
 
 _MAGIC = (
     (b"\x1f\x8b", "gz"),
@@ -160,35 +157,43 @@ def _entries(path: str, encoding: str) -> Iterator[Source]:
 
 
 @contextmanager
-def _opened(source: Source) -> Iterator[IO[bytes] | Any]:
+def _unpacked(source: Source, stored: IO[bytes]) -> Iterator[IO[bytes] | Any]:
+    """Decompress what is read from `stored`."""
     if source.packing == "zip":
-        with zipfile.ZipFile(source.path) as archive, archive.open(source.entry) as file:
+        with zipfile.ZipFile(stored) as archive, archive.open(source.entry) as file:
             yield file
     elif source.packing == "zst":
         import pyarrow as pa
 
-        with pa.input_stream(source.path, compression="zstd") as file:
+        with pa.input_stream(stored, compression="zstd") as file:
             yield file
+    elif not source.packing:
+        yield stored
     else:
-        opener: Any = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open, "": open}[source.packing]
-        with opener(source.path, "rb") as file:
+        opener: Any = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}[source.packing]
+        with opener(stored, "rb") as file:
             yield file
 
 
-def blocks(source: Source, size_bytes: int = BLOCK_BYTES) -> Iterator[bytes]:
-    """Yield the text from its beginning, decompressed and as UTF-8, about `size_bytes` at a time."""
+def blocks(source: Source, size_bytes: int, told: Callable[[int], None] | None = None) -> Iterator[bytes]:
+    """Yield the text from its beginning, decompressed and as UTF-8, about `size_bytes` at a time.
+
+    `told` is called before each with the position in the file as it is stored.
+    """
     decoder = None
     if source.encoding != "utf-8":
         decoder = codecs.getincrementaldecoder(source.encoding)()
     done = 0
     try:
-        with _opened(source) as file:
+        with open(source.path, "rb") as stored, _unpacked(source, stored) as file:
             while True:
                 block = bytes(file.read(size_bytes))
                 last = not block
                 done += len(block)
                 if decoder is not None:
                     block = decoder.decode(block, final=last).encode("utf-8")
+                if told is not None:
+                    told(stored.tell())
                 if block:
                     yield block
                 if last:
