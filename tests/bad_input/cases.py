@@ -64,11 +64,11 @@ GZIP = gzip.compress(good_rows(2_000).encode())
 BROKEN = [
     _broken("empty file", "", "broken.csv"),
     _broken("blank lines only", "\n\n\n", "broken.csv"),
-    _broken("a line with too many fields", "a,b\n1,2\n3,4,5\n", "broken.csv:3"),
+    _broken("a line with too many fields", "a,b\n1,2\n3,4,5\n", "broken.csv:3", "--on-bad-lines skip"),
     _broken("a line with too few fields", "a,b,c\n1,2,3\n4\n", "broken.csv:3"),
     _broken("a quote that never ends", 'a,b\n1,"two\n3,4\n', "broken.csv:2"),
     _broken("text after a closing quote", 'a,b\n1,"two" three\n', "broken.csv:2"),
-    _broken("not UTF-8", b"a,b\n1,caf\xe9\n", "broken.csv"),
+    _broken("not UTF-8", b"a,b\n1,caf\xe9\n", "broken.csv", "--encoding latin-1"),
     _broken("UTF-16 without a mark", "a,b\n1,2\n".encode("utf-16-le"), "broken.csv"),
     _broken("a NUL byte in a number", b"a,b\n1,2\0\n", "broken.csv:2", options="--types b=int"),
     Case(
@@ -79,7 +79,14 @@ BROKEN = [
         ("good-broken.csv", b"a,b\n1,2\n"),
     ),
     _broken("bytes that are no text", bytes(range(256)) * 8, "broken.csv"),
-    _broken("a value against the given type", "a\n1\ntwo\n", "broken.csv:3", "'two'", options="--types a=int"),
+    _broken(
+        "a value against the given type",
+        "a\n1\ntwo\n",
+        "broken.csv:3",
+        "'two'",
+        "--types a=string",
+        options="--types a=int",
+    ),
     _broken("an integer beyond 64 bits", "a\n99999999999999999999\n", "99999999999999999999", options="--types a=int"),
     _broken(
         "the integer that stands for missing",
@@ -110,11 +117,11 @@ NAMES = [
 ]  # fmt: skip
 
 PARAMETERS = [
-    Case("parameters", "no trees", "train {}/good.csv --target late --n-estimators 0 -o {}/m.hs", ("n_estimators", "0")),
-    Case("parameters", "a depth below 1", "train {}/good.csv --target late --max-depth -3 -o {}/m.hs", ("max_depth", "-3")),
-    Case("parameters", "a learning rate of nan", "train {}/good.csv --target late --learning-rate nan -o {}/m.hs", ("learning_rate", "nan")),
-    Case("parameters", "a word for a number", "train {}/good.csv --target late --learning-rate fast -o {}/m.hs", ("learning_rate", "fast")),
-    Case("parameters", "a sample above 1", "train {}/good.csv --target late --subsample 1.5 -o {}/m.hs", ("subsample", "1.5")),
+    Case("parameters", "no trees", "train {}/good.csv --target late --n-estimators 0 -o {}/m.hs", ("--n-estimators 0",)),
+    Case("parameters", "a depth below 1", "train {}/good.csv --target late --max-depth -3 -o {}/m.hs", ("--max-depth -3",)),
+    Case("parameters", "a learning rate of nan", "train {}/good.csv --target late --learning-rate nan -o {}/m.hs", ("--learning-rate nan",)),
+    Case("parameters", "a word for a number", "train {}/good.csv --target late --learning-rate fast -o {}/m.hs", ("--learning-rate fast",)),
+    Case("parameters", "a sample above 1", "train {}/good.csv --target late --subsample 1.5 -o {}/m.hs", ("--subsample 1.5",)),
     Case("parameters", "numbers asked of words", "train {}/good.csv --target kind --task regress -o {}/m.hs", ("'kind'",)),
     Case("parameters", "a target with one class", "train {}/one_class.csv --target late -o {}/m.hs", ("late",)),
     Case("parameters", "the target among the features", "train {}/good.csv --target late --features late,age -o {}/m.hs", ("'late'",)),
@@ -125,7 +132,7 @@ FILES = [
     Case("files", "no such file", "describe {}/nothing.csv", ("nothing.csv",)),
     Case("files", "a pattern that fits nothing", "describe {}/nothing-*.csv", ("nothing-*.csv",)),
     Case("files", "a folder", "describe {}", ("directory",)),
-    Case("files", "a file that may not be read", "describe {}/secret.csv", ("secret.csv",)),
+    Case("files", "a file that may not be read", "describe {}/secret.csv", ("secret.csv", "permissions")),
     Case("files", "a path through a file", "describe {}/good.csv/inner.csv", ("good.csv/inner.csv",)),
     Case("files", "an output of unknown kind", "predict {}/late.hs {}/good.csv -o {}/out.xyz", (".xyz", ".csv", ".parquet")),
     Case("files", "an output that exists", "predict {}/late.hs {}/good.csv -o {}/good.csv", ("good.csv", "overwrite")),
@@ -133,6 +140,7 @@ FILES = [
     Case("files", "a model that exists", "train {}/good.csv --target late -o {}/late.hs", ("late.hs", "overwrite")),
     Case("files", "a full disk, CSV", "predict {}/late.hs {}/many.csv -o {}/full/out.csv", ("full/out.csv",)),
     Case("files", "a full disk, Parquet", "predict {}/late.hs {}/many.csv --keep id -o {}/full/out.parquet", ("full/out.parquet",)),
+    Case("files", "a full disk, report", "report {}/late.hs {}/good.csv -o {}/full/r.html --overwrite", ("full/r.html",)),
     Case("files", "a full disk, model", "train {}/good.csv --target late -o {}/full/m.hs --overwrite", ("full/m.hs",)),
 ]  # fmt: skip
 

@@ -15,8 +15,15 @@ def scene(tmp_path_factory):
     return Scene(tmp_path_factory.mktemp("bad"))
 
 
+@pytest.fixture(scope="module")
+def loaded(scene):
+    """A frame that was there before anything went wrong, and what it holds."""
+    frame = hs.read_csv(scene.folder / "good.csv")
+    return frame, frame.to_dict()
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.group}: {case.name}")
-def test_what_is_said(case, scene):
+def test_what_is_said(case, scene, loaded):
     before = {path: path.read_bytes() for path in scene.folder.glob("*.*") if path.is_file()}
     if case.file is not None:
         before[scene.folder / case.file[0]] = case.file[1]
@@ -28,6 +35,9 @@ def test_what_is_said(case, scene):
         assert words in said
     after = {path: path.read_bytes() for path in scene.folder.glob("*.*") if path.is_file()}
     assert after == before  # nothing overwritten, no half-written file left behind
+    frame, held = loaded
+    assert frame.to_dict() == held
+    assert float(frame["age"].mean()) == pytest.approx(np.mean(held["age"]), abs=1e-12)
 
 
 def test_a_failed_call_loses_no_loaded_data(scene, tmp_path):

@@ -19,8 +19,10 @@ from hydroscope.cli import demo, describe
 from hydroscope.cli.main import one_line, run
 from hydroscope.cli.parser import COMMANDS, build
 from hydroscope.cli.screen import Screen
+from hydroscope.cli.words import as_options
 from hydroscope.models.spec import GBM
 from tests.bad_input.cases import good_rows
+from tests.cli.test_screen import Terminal, without_colour
 from tests.house.source import ROOT
 
 
@@ -66,6 +68,27 @@ def test_describe_takes_reading_options(folder, tmp_path):
     assert "2 rows x 2 columns" in text
     assert any(line.split()[:3] == ["C1", "real", "0"] for line in text.splitlines())
     assert any(line.split()[:3] == ["C3", "int", "1"] for line in text.splitlines())
+
+
+def test_describe_takes_quotes_and_encodings(tmp_path):
+    path = tmp_path / "odd.csv"
+    path.write_bytes("name,n\n'caf\xe9, bar',1\n'x',2\n".encode("latin-1"))
+    text = said_by(["describe", str(path), "--quote", "'", "--encoding", "latin-1"])
+    assert "2 rows x 2 columns" in text
+    assert "café, bar" in text
+    (tmp_path / "inches.csv").write_text('size,n\n3",1\n4",2\n')
+    assert '3", 4"' in said_by(["describe", str(tmp_path / "inches.csv"), "--quote", "none"])
+
+
+@pytest.mark.parametrize("n_columns", [60, 80, 100, 250])
+def test_describe_fits_the_terminal(folder, monkeypatch, n_columns):
+    monkeypatch.setenv("COLUMNS", str(n_columns))
+    out = Terminal()
+    assert run(["describe", str(folder / "rows.csv")], Screen(quiet=True, out=out)) == 0
+    text = without_colour(out.getvalue())
+    assert max(map(len, text.splitlines())) <= n_columns
+    for word in ("column", "missing", "median", "ratio", "3 levels: a, b, c"):
+        assert word in text
 
 
 def test_train_reports_on_held_out_rows_and_saves(folder, tmp_path):
@@ -126,6 +149,7 @@ def test_report_writes_a_page(folder, tmp_path, name):
     page = output.read_text()
     assert page.startswith("<!doctype html>")
     assert "Importance" in page
+    assert ("No feature was of use" in page) == (name == "kind")  # which is drawn from nothing
     assert str(output) in text
     assert run(["report", str(folder / f"{name}.hs"), str(folder / "more.csv"), "-o", str(output)]) == 2
     assert output.read_text() == page
@@ -192,6 +216,7 @@ def test_version_and_misuse(capsys):
         (hs.CancelledError("no more"), 130, "stopped"),
         (hs.UserError("one\ntwo"), 2, "error: one; two"),
         (FileNotFoundError(2, "No such file or directory", "x.csv"), 2, "error: x.csv: No such file or directory"),
+        (PermissionError(13, "Permission denied", "x.csv"), 2, "check its permissions"),
         (MemoryError("8 GB"), 2, "error: out of memory (8 GB)"),
         (hs.InternalError("impossible"), 1, "fault of hydroscope"),
         (ZeroDivisionError("1/0"), 1, "Please report it"),
@@ -204,6 +229,26 @@ def test_exit_codes(raised, code, said, monkeypatch, capsys):
     monkeypatch.setattr(describe, "run", fail)
     assert run(["describe", "x.csv"]) == code
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("choose on_bad_lines='skip' or 'null'", "choose --on-bad-lines skip or null"),
+        ("on_bad_lines is 'no'; it must be", "--on-bad-lines is 'no'; it must be"),
+        ("give types={'a b': 'string'}, add the text to na_strings", "give --types 'a b=string', add the text to --na"),
+        ("for instance encoding='latin-1'", "for instance --encoding latin-1"),
+        ("read with quote=None if", "read with --quote none if"),
+        ("or give columns= and header=", "or give --columns and --header"),
+        ("(types={...: 'enum'}), or leave it out with x=[...]", "(--types NAME=enum), or leave it out with --ignore"),
+        ("learning_rate='fast': must be", "--learning-rate fast: must be"),
+        ("n_estimators=0: must be", "--n-estimators 0: must be"),
+        ("no column 'types' in a.csv", "no column 'types' in a.csv"),
+        ("column 'columns' holds 'x=1'", "column 'columns' holds 'x=1'"),
+    ],
+)
+def test_advice_names_options(said, shown):
+    assert as_options(said) == shown
 
 
 def test_one_line():

@@ -23,8 +23,12 @@ def options_of(asked: argparse.Namespace) -> dict[str, Any]:
         "types": asked.types,
         "na_strings": asked.na,
         "on_bad_lines": asked.on_bad_lines,
+        "encoding": asked.encoding,
     }
-    return {name: value for name, value in given.items() if value is not None}
+    found = {name: value for name, value in given.items() if value is not None}
+    if asked.quote is not None:
+        found["quote"] = None if asked.quote == "none" else asked.quote
+    return found
 
 
 def load(path: str, screen: Screen, options: dict[str, Any]) -> hs.Frame:

@@ -7,6 +7,7 @@ before the command line was understood.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -62,7 +63,9 @@ def run(arguments: Sequence[str], screen: Screen | None = None) -> int:
     except InternalError as error:
         return _fault(error)
     except HydroscopeError as error:
-        _complain(f"error: {one_line(str(error))}")
+        from hydroscope.cli.words import as_options
+
+        _complain(f"error: {as_options(one_line(str(error)))}")
         return REFUSED
     except OSError as error:
         _complain(f"error: {_of_system(error)}")
@@ -85,8 +88,10 @@ def _start_engine(engine: str | None, threads: int | None, quiet: bool) -> None:
 
 
 def _of_system(error: OSError) -> str:
-    """Return what the operating system refused, with the file's name."""
+    """Return what the operating system refused, with the file's name and a next step where one is known."""
     said = error.strerror or str(error)
+    advice = {errno.EACCES: "; check its permissions, or ask its owner", errno.EMFILE: "; raise ulimit -n"}
+    said += advice.get(error.errno or 0, "")
     return f"{error.filename}: {said}" if error.filename else said
 
 

@@ -67,6 +67,8 @@ def _reading(command: argparse.ArgumentParser) -> None:
     group.add_argument("--columns", type=_names, metavar="A,B,...", help="read these columns only")
     group.add_argument("--types", type=_types, metavar="A=TYPE,...", help="types: int real bool enum time string uuid")
     group.add_argument("--na", type=_names, metavar="WORD,...", help="what stands for a missing value")
+    group.add_argument("--quote", metavar="CHAR", help='what encloses texts (default: "; none: nothing does)')
+    group.add_argument("--encoding", metavar="NAME", help="of the text, for instance latin-1 (default: utf-8)")
     group.add_argument(
         "--on-bad-lines", choices=("error", "skip", "null"), help="lines with too many fields or bad values"
     )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-__all__ = ["Screen", "plain_table", "size"]
+__all__ = ["Screen", "plain_table", "size", "width_of"]
+
+SHORTEST = 8
+"""Characters that a text keeps at least when a table is made to fit a terminal."""
 
 
 def size(n_bytes: float) -> str:
@@ -35,6 +39,34 @@ def plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Seq
         padded = (c.ljust(w) if at_left else c.rjust(w) for c, w, at_left in zip(row, widths, is_left, strict=True))
         lines.append("  ".join(padded).rstrip())
     return "\n".join(lines)
+
+
+def width_of(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Return the characters that a table takes side by side, with the margins of a terminal's table."""
+    return sum(_widths(columns, rows)) + 2 * len(columns)
+
+
+def shortened(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int, left: Sequence[str]
+) -> tuple[list[str], list[list[str]]]:
+    """Return the table with texts (columns named in `left`) cut, the widest first, until it fits."""
+    widths = _widths(columns, rows)
+    texts = [i for i, name in enumerate(columns) if name in left]
+    while (excess := sum(widths) + 2 * len(columns) - width) > 0 and texts:
+        widest = max(texts, key=lambda i: widths[i])
+        if widths[widest] <= SHORTEST:
+            break
+        next_width = max((widths[i] for i in texts if widths[i] < widths[widest]), default=SHORTEST)
+        widths[widest] = max(widths[widest] - excess, min(next_width, widths[widest] - 1), SHORTEST)
+    return _cut(columns, widths), [_cut(row, widths) for row in rows]
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(len(row[i]) for row in (columns, *rows)) for i in range(len(columns))]
+
+
+def _cut(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [cell if len(cell) <= width else f"{cell[: width - 1]}…" for cell, width in zip(row, widths, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -76,7 +108,10 @@ class Screen:
     def table(
         self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", left: Sequence[str] = ()
     ) -> None:
-        """Write a table of texts; columns named in `left` are aligned left, the others right."""
+        """Write a table of texts; columns named in `left` are aligned left, the others right.
+
+        In a terminal that is too narrow for it, the texts of left columns are cut.
+        """
         if not self._is_terminal():
             if title:
                 self.result(title)
@@ -87,13 +122,24 @@ class Screen:
         from rich.table import Table
 
         table = Table(
-            title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+            title=title or None,
+            title_justify="left",
+            title_style="bold",
+            box=box.SIMPLE_HEAD,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
         )
-        for name in columns:
-            table.add_column(_literal(name), justify="left" if name in left else "right", overflow="fold")
-        for row in rows:
+        shown, cells = shortened(columns, rows, self.width or 80, left)
+        for name, short in zip(columns, shown, strict=True):
+            table.add_column(_literal(short), justify="left" if name in left else "right", overflow="fold")
+        for row in cells:
             table.add_row(*(_literal(cell) for cell in row))
         Console(file=self._out()).print(table)
+
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal; None where there is none, and lines may have any length."""
+        return shutil.get_terminal_size().columns if self._is_terminal() else None
 
     def _out(self) -> TextIO:
         return self.out or sys.stdout

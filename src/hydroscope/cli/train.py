@@ -89,7 +89,10 @@ def importances(model: Any) -> list[tuple[str, float]]:
 def show_importance(model: Any, screen: Screen) -> None:
     """Print the features that mattered most."""
     ranked = importances(model)
-    rows = [[name, f"{share:.1%}", "#" * round(40 * share / max(ranked[0][1], 1e-300))] for name, share in ranked]
+    if not ranked or ranked[0][1] <= 0:
+        screen.result("no feature was of use: no split lowers the loss, so every row is predicted alike")
+        return
+    rows = [[name, f"{share:.1%}", "#" * round(40 * share / ranked[0][1])] for name, share in ranked]
     title = "Importance (share of the gain of all splits)"
     screen.table(["feature", "share", ""], rows[:FEATURES_SHOWN], title=title, left=("feature", ""))
 

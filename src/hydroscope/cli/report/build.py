@@ -182,6 +182,9 @@ def _training(subject: Subject, figures: dict[str, plots.Figure]) -> list[str]:
         figures["importance"] = plots.importance(*zip(*subject.importance, strict=True))
         note = "How much of the loss the splits on each feature took away while training."
         parts.append(section("Importance", note, figure("importance", "features by importance")))
+    else:
+        note = "No feature was of use: no tree found a split that lowers the loss, so every row is predicted alike."
+        parts.append(section("Importance", note))
     curves = [
         (column, name)
         for column, name in (("training", "training rows"), ("validation", "validation rows"))

@@ -30,8 +30,8 @@ MAIN, SECOND, FAINT = "#2f6fde", "#e07b39", "#9aa4b2"
 
 def _figure(data: Sequence[Mapping[str, Any]], x_title: str, y_title: str, **layout: Any) -> Figure:
     axis = {"zeroline": False, "automargin": True, "fixedrange": False}
-    x_axis = {**axis, "title": {"text": x_title}, **layout.pop("xaxis", {})}
-    y_axis = {**axis, "title": {"text": y_title}, **layout.pop("yaxis", {})}
+    x_axis = {**axis, "title": {"text": x_title, "standoff": 12}, **layout.pop("xaxis", {})}
+    y_axis = {**axis, "title": {"text": y_title, "standoff": 12}, **layout.pop("yaxis", {})}
     common = {
         "margin": {"l": 56, "r": 16, "t": 16, "b": 48},
         "paper_bgcolor": "rgba(0,0,0,0)",
@@ -59,6 +59,7 @@ def roc(metrics: BinaryMetrics) -> Figure:
     chosen = metrics.confusion().counts
     fpr, tpr = chosen[0, 1] / chosen[0].sum(), chosen[1, 1] / chosen[1].sum()
     chance = _line("chance", [0, 1], [0, 1], FAINT, line={"dash": "dot", "width": 1.5}, hoverinfo="skip")
+    chance["showlegend"] = False
     model = _line(
         f"model, AUC {metrics.auc:.4f}",
         curve["fpr"],
@@ -72,7 +73,7 @@ def roc(metrics: BinaryMetrics) -> Figure:
     point = {
         "type": "scatter",
         "mode": "markers",
-        "name": f"largest F1, threshold {metrics.max_f1_threshold:.3f}",
+        "name": f"largest F1, at {metrics.max_f1_threshold:.3f}",
         "x": [float(fpr)],
         "y": [float(tpr)],
         "marker": {"size": 11, "color": SECOND},
