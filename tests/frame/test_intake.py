@@ -151,6 +151,8 @@ def test_pandas_columns_of_every_kind() -> None:
     ]  # fmt: skip
     assert all(values[1] is None for values in frame.to_dict().values())
     assert frame["level"].levels == ("a", "b")
+    loose = Frame({name: table[name].array for name in table})
+    assert (loose.types, loose.to_dict()) == (frame.types, frame.to_dict())
 
 
 def test_polars_columns_of_every_kind() -> None:

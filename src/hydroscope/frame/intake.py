@@ -146,7 +146,7 @@ def _values(name: str, values: Any) -> Any:
         return _to_arrow(name, values.astype(object) if values.dtype.kind == "T" else values)
     if hasattr(values, "__arrow_c_stream__") or hasattr(values, "__arrow_c_array__"):
         return _arrow_column(values)
-    if hasattr(values, "__arrow_array__") or type(values).__module__.startswith("pandas."):
+    if hasattr(values, "__arrow_array__") or type(values).__module__.split(".")[0] == "pandas":
         return _to_arrow(name, values)
     if isinstance(values, str | bytes | Mapping | Set) or not isinstance(values, Iterable):
         raise DataError(f"column {name!r} is {values!r}; a column is a list or an array with one value a row")
