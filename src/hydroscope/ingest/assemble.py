@@ -13,6 +13,7 @@ from hydroscope.ground.limits import CHUNKS_PER_LEAF, INT_MISSING
 from hydroscope.ingest import kernels_number as number
 from hydroscope.ingest.dialect import I64
 from hydroscope.ingest.kernels_time import CUT_BELOW_MS
+from hydroscope.ingest.origin import Origin, ReadLayout
 from hydroscope.ingest.pieces import Parse
 from hydroscope.ingest.plan import ENUM_LEVELS_MAX, ColumnPlan, ColumnReport, Plan
 from hydroscope.node import ports
@@ -48,10 +49,13 @@ def can_recode(column: ColumnPlan, reports: list[ColumnReport]) -> bool:
     return column.type == VecType.REAL and all(r.contrary is None for r in reports)
 
 
-def make_vecs(plan: Plan, parse: Parse) -> dict[str, Vec]:
-    """Return the columns. Cost: free but for columns whose pieces disagree about domain or type."""
+def make_vecs(plan: Plan, parse: Parse, origin: Origin) -> dict[str, Vec]:
+    """Return the columns, which know where they came from.
+
+    Cost: free but for columns whose pieces disagree about domain or type.
+    """
     rows = [n for report in parse.reports for n in report.chunk_rows]
-    layout = Layout(np.concatenate(([0], np.cumsum(rows))).astype(np.int64))
+    layout = ReadLayout(np.concatenate(([0], np.cumsum(rows))).astype(np.int64), origin)
     vecs: dict[str, Vec] = {}
     for k, column in enumerate(plan.columns):
         handles = [piece[k] for piece in parse.handles]

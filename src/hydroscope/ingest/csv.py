@@ -86,8 +86,9 @@ def _read(paths: list[str], options: Options) -> Frame:
     plan, sample = _make_plan(samples, dialect, headers, options)
     parse = _parse(plan, headers)
     plan, parse, widened = _widen(plan, parse, sample, headers)
-    vecs = assemble.make_vecs(plan, parse)
-    report = ParseReport(
+    origin = Origin(plan, headers, parse.segments, parse.reports)
+    frame = Frame.from_vecs(assemble.make_vecs(plan, parse, origin))
+    origin.report = ParseReport(
         files=tuple(source.name for source in plan.sources),
         n_bytes=sum(report.n_bytes for report in parse.reports),
         n_rows=sum(sum(report.chunk_rows) for report in parse.reports),
@@ -97,9 +98,6 @@ def _read(paths: list[str], options: Options) -> Frame:
         widened=widened,
         notes=tuple(notes + assemble.time_notes(plan, parse)),
     )
-    frame = Frame.from_vecs(vecs)
-    origin = Origin(plan, headers, parse.segments, parse.reports, report)
-    frame._source = origin
     return frame
 
 

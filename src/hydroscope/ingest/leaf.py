@@ -281,8 +281,13 @@ def _line(leaf: _Leaf, reader: Reader, segment: Segment, window: Window, row: in
 
 
 def _shown(window: Window, row: int, source_field: int) -> str:
+    """Return a field in quotes as it stands in the file, its beginning if it is long."""
     text = window.field(row, source_field)
-    return repr(text[:60].decode("utf-8", "backslashreplace")) + ("..." if len(text) > 60 else "")
+    try:
+        shown = repr(text.decode()[:60])
+    except UnicodeDecodeError:
+        shown = repr(text[:60])[1:]
+    return shown + ("..." if len(text) > 60 else "")
 
 
 def _report_values(leaf: _Leaf, reader: Reader, segment: Segment, window: Window, bad: dict[int, I64]) -> None:

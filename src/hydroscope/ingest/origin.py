@@ -9,6 +9,7 @@ from itertools import islice
 
 import numpy as np
 
+from hydroscope.frame.layout import Layout
 from hydroscope.ground.errors import DataError, UserError
 from hydroscope.ingest import kernels
 from hydroscope.ingest.header import Headers
@@ -16,7 +17,7 @@ from hydroscope.ingest.leaf import Reader
 from hydroscope.ingest.pieces import stream_pieces
 from hydroscope.ingest.plan import BadLine, LeafReport, Plan, Segment
 
-__all__ = ["Origin", "ParseReport"]
+__all__ = ["Origin", "ParseReport", "ReadLayout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,15 @@ class ParseReport:
 
 
 class Origin:
-    """Finds the line of the file that a row was read from."""
+    """Finds the line of the file that a row was read from.
+
+    Attributes
+    ----------
+    report : ParseReport or None
+        None until the reading has ended.
+    """
+
+    report: ParseReport | None = None
 
     def __init__(
         self,
@@ -63,9 +72,7 @@ class Origin:
         headers: Headers,
         pieces: tuple[tuple[Segment, ...], ...],
         reports: tuple[LeafReport, ...],
-        report: ParseReport,
     ) -> None:
-        self.report = report
         self._plan = plan
         self._headers = headers
         self._pieces = pieces
@@ -130,3 +137,10 @@ class Origin:
                 if final:
                     return 0, seen
                 reader.fill()
+
+
+@dataclass(frozen=True)
+class ReadLayout(Layout):
+    """The layout of a frame that was read from text; columns that are selected from it share it."""
+
+    origin: Origin
