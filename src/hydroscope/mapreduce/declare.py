@@ -13,6 +13,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -90,6 +91,7 @@ def declare(owner: type, reserved: frozenset[str]) -> Declaration:
     return Declaration(inputs, outputs, constants)
 
 
+@lru_cache(maxsize=256)
 def outcome_of(owner: str, function: Callable[..., Any]) -> Outcome:
     """Return what the annotation after `->` promises."""
     hint = getattr(function, "__annotations__", {}).get("return")
@@ -108,6 +110,7 @@ def outcome_of(owner: str, function: Callable[..., Any]) -> Outcome:
     return Outcome(tuple(_KINDS[name] for name in names))
 
 
+@lru_cache(maxsize=256)
 def parameters_of(function: Callable[..., Any]) -> tuple[tuple[str, ...], bool]:
     """Return the names of the row's parameters, and whether `*row` takes any number more."""
     parameters = list(inspect.signature(function).parameters.values())[1:]

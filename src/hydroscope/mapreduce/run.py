@@ -25,11 +25,11 @@ from hydroscope.mapreduce.declare import Outcome, outcome_of, parameters_of
 from hydroscope.mapreduce.task import MapReduce
 from hydroscope.node import jobs, ports
 from hydroscope.weave import loop, reference
-from hydroscope.weave.columns import Book, LeafCodecs, survey
+from hydroscope.weave.columns import Survey, survey
 from hydroscope.weave.failure import MapError, place
 from hydroscope.weave.names import NotWoven
 from hydroscope.weave.notice import InterpretedWarning
-from hydroscope.weave.recipe import Family, Kind, Recipe, State, bind, merge_sums, start, unbind
+from hydroscope.weave.recipe import Family, Kind, Recipe, State, bind, merge_stacked, merge_sums, start, unbind
 
 __all__ = ["map_leaves", "run_all"]
 
@@ -46,9 +46,9 @@ FAMILIES: dict[VecType, Family] = {
 }
 _NEW_TYPES: dict[Kind, VecType] = {"int": VecType.INT, "float": VecType.REAL, "bool": VecType.BOOL}
 
-MANY_LEAVES = 8 * REDUCE_FAN_IN
-"""From here on one item of the engine does a whole run of leaves that are merged anyway (the
-first level of the tree): the merges are the same, the hand-overs an eighth."""
+ITEMS_AT_LEAST = 8
+"""An engine's item is a run of leaves as long as there are this many items: every hand-over
+costs as much as a sum over some ten thousand rows."""
 
 _told: set[object] = set()
 
@@ -91,18 +91,14 @@ def run_all(task: T, columns: Sequence[Any]) -> T:
     return finished
 
 
-def map_leaves(
-    order: Order, books: tuple[Book, ...], places: tuple[tuple[int, int], ...], *chunks: tuple[Chunk, ...]
-) -> Any:
+def map_leaves(order: Order, number: int, first_row: int, *chunks: tuple[Chunk, ...]) -> Any:
     """Map a run of leaves and merge their outputs: one item of the engine.
 
     Parameters
     ----------
     order : Order
-    books : tuple of Book
-        For each column, the descriptions of its chunks as far as they are known.
-    places : tuple of (int, int)
-        Number of each leaf, and the row of the frame where it begins.
+    number, first_row : int
+        Number of the first leaf, and the row of the frame where it begins.
     *chunks : tuple of Chunk
         The chunks of the first leaf's columns, then those of the second's, ...
 
@@ -112,9 +108,12 @@ def map_leaves(
     """
     recipe = order.recipe
     n_columns = len(recipe.families)
-    leaves = [chunks[k * n_columns : (k + 1) * n_columns] for k in range(len(places))]
-    states, outs = _map(order, books, leaves, places)
-    merged = reduce(partial(merge, order), states)
+    leaves = [chunks[k : k + n_columns] for k in range(0, len(chunks), n_columns)]
+    stacked, outs = _map(order, leaves, number, first_row)
+    if not order.reduces:
+        merged = merge_stacked(recipe, stacked)
+    else:
+        merged = reduce(partial(merge, order), ([part[k] for part in stacked] for k in range(len(leaves))))
     if not recipe.returns:
         return merged
     assert len(leaves) == 1
@@ -136,30 +135,27 @@ def merge(order: Order, left: State, right: State) -> State:
     return unbind(recipe, actor)
 
 
-def _map(
-    order: Order, books: Sequence[Book], leaves: list[Any], places: Sequence[tuple[int, int]]
-) -> tuple[list[State], list[Any]]:
+def _map(order: Order, leaves: list[Any], number: int, first_row: int) -> tuple[State, list[Any]]:
     recipe = order.recipe
     if order.loops is not None:
         try:
-            stacked, outs = loop.run(recipe, order.loops, leaves, books, [number for number, _ in places])
+            return loop.run(recipe, order.loops, leaves, number)
         except Exception as error:  # a compiled loop cannot say where it was: find the row
-            _interpret(order, leaves, places)
+            _interpret(recipe, leaves, first_row)
             raise MapError(recipe.name, f"{type(error).__name__}: {error}") from error
-        return [[part[k] for part in stacked] for k in range(len(leaves))], outs
-    return _interpret(order, leaves, places)
+    return _interpret(recipe, leaves, first_row)
 
 
-def _interpret(order: Order, leaves: list[Any], places: Sequence[tuple[int, int]]) -> tuple[list[State], list[Any]]:
-    recipe = order.recipe
+def _interpret(recipe: Recipe, leaves: list[Any], first_row: int) -> tuple[State, list[Any]]:
     states, outs = [], []
-    for leaf, (_, first_row) in zip(leaves, places, strict=True):
+    for leaf in leaves:
         begin = [part[0] for part in start(recipe, 1)]
         run = reference.run_chunks if recipe.chunked else reference.run_rows
         state, out = run(recipe, leaf, first_row, begin)
         states.append(state)
         outs.append(out)
-    return states, outs
+        first_row += sum(chunk.n_rows for chunk in leaf[0])
+    return [np.stack(parts) for parts in zip(*states, strict=True)], outs
 
 
 def _run(order: Order, vecs: Sequence[Vec], layout: Layout) -> tuple[State, list[tuple[Any, ...]]]:
@@ -169,20 +165,30 @@ def _run(order: Order, vecs: Sequence[Vec], layout: Layout) -> tuple[State, list
     n_leaves = len(layout.leaves)
     if n_leaves == 0:
         return [part[0] for part in start(recipe, 1)], [() for _ in recipe.returns]
-    together = REDUCE_FAN_IN if n_leaves >= MANY_LEAVES and not recipe.returns else 1
+    together = 1 if recipe.returns else _together(n_leaves)
     shipped = engine.put(order)
-    books = tuple(vec.remembered.setdefault("descriptions", Book()) for vec in vecs)
     items = []
     for first in range(0, n_leaves, together):
         run = range(first, min(first + together, n_leaves))
         handles = [vec.leaves[leaf] for leaf in run for vec in vecs]
-        items.append((shipped, books, tuple((leaf, layout.leaf_rows(leaf)[0]) for leaf in run), *handles))
+        items.append((shipped, first, layout.leaf_rows(first)[0], *handles))
     n_returns = 1 + len(recipe.returns)
     mapped: list[Any] = list(engine.map(map_leaves, items, n_returns))
     jobs.check()
     states = [each[0] for each in mapped] if recipe.returns else mapped
     state = engine.reduce(partial(merge, order), states)
     return state, [tuple(each[1 + k] for each in mapped) for k in range(len(recipe.returns))]
+
+
+def _together(n_leaves: int) -> int:
+    """Return how many leaves make one item: 8 items at least, and no more than the tree merges in one go.
+
+    It depends on the number of leaves alone, for it shapes the order in which they are merged.
+    """
+    together = 1
+    while together < REDUCE_FAN_IN and 2 * together * ITEMS_AT_LEAST <= n_leaves:
+        together *= 2
+    return together
 
 
 def _function(owner: type[MapReduce]) -> tuple[Any, bool]:
@@ -253,22 +259,23 @@ def _types(outcome: Outcome) -> tuple[VecType, ...]:
 def _loops(recipe: Recipe, vecs: Sequence[Vec]) -> loop.Loops | None:
     """Return compiled loops; None, after saying so once, when the function cannot be compiled."""
     try:
-        surveyed = [_survey(vec) if FAMILIES[vec.type] in ("int", "real") else [] for vec in vecs]
-        loops = loop.plan(recipe, surveyed)
-        loop.try_out(recipe, loops)
+        return loop.prepare(recipe, [_survey(vec) for vec in vecs])
     except NotWoven as error:
         _tell(recipe, error)
         return None
-    return loops
 
 
-def _survey(vec: Vec) -> list[LeafCodecs]:
+def _survey(vec: Vec) -> Survey:
     """Look at all chunks of a column, once. Cost: about 1 us a chunk; on Ray a round of small tasks."""
-    surveyed: list[LeafCodecs] | None = vec.remembered.get("codecs of leaves")
+    family = FAMILIES[vec.type]
+    surveyed: Survey | None = vec.remembered.get("codecs of leaves")
     if surveyed is None:
-        engine = ports.current()
-        handles: Any = engine.map(survey, [(FAMILIES[vec.type], leaf) for leaf in vec.leaves])
-        surveyed = vec.remembered["codecs of leaves"] = list(engine.get(handles))
+        leaves = ()
+        if family in ("int", "real"):  # no loop is woven over others
+            engine = ports.current()
+            handles: Any = engine.map(survey, [(family, leaf) for leaf in vec.leaves])
+            leaves = tuple(engine.get(handles))
+        surveyed = vec.remembered["codecs of leaves"] = Survey(leaves)
     return surveyed
 
 

@@ -17,13 +17,19 @@ from dataclasses import dataclass
 from hydroscope.codecs.table import Codec
 from hydroscope.weave.recipe import Family
 
-__all__ = ["FUSABLE", "ROWS", "SLOT", "ColumnFlags", "column_lines", "tile_lines"]
+__all__ = ["FUSABLE", "ROWS", "SLOT", "TILE_BYTES", "TILE_ROWS", "ColumnFlags", "column_lines", "tile_lines"]
 
 SLOT = 17
 """Words that describe one column of one chunk."""
 
 ROWS = 16
 """The word that holds the number of rows."""
+
+TILE_ROWS = 1024
+"""Rows decoded at a time: 8 KB a column, so that a few columns stay in the L1 cache."""
+
+TILE_BYTES = 2 * TILE_ROWS * 8
+"""A column's place among the tiles: as much again lies behind it for what the decoder is at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +145,9 @@ def _missing(k: int, fragment: Fragment, family: Family) -> str:
     return text.format(k=k)
 
 
-def tile_lines(k: int, family: Family, flags: ColumnFlags, tile_rows: int) -> ColumnLines:
+def tile_lines(k: int, family: Family, flags: ColumnFlags) -> ColumnLines:
     """Return the text that reads row `_hs_j` of column k from its decoded tile."""
-    chunk = (f"_hs_T{k} = _hs_scratch + {k * tile_rows * 8}",)
+    chunk = (f"_hs_T{k} = _hs_scratch + {k * TILE_BYTES}",)
     load = "_hs_load_i64" if family == "int" else "_hs_load_f64"
     row = (f"_hs_v{k} = {load}(_hs_T{k}, _hs_j)",)
     return ColumnLines(chunk, row, _IS_MISSING[family].format(k=k) if flags.missing else "")

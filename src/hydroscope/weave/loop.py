@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,14 @@ import numpy.typing as npt
 
 from hydroscope.codecs.chunk import Chunk
 from hydroscope.codecs.table import Codec
-from hydroscope.weave.columns import Book, LeafCodecs, address, common_flags, describe
+from hydroscope.weave.columns import Survey, address, common_flags, describe
 from hydroscope.weave.compiler import LOOP_FLAGS, compile_source
-from hydroscope.weave.fragments import SLOT
+from hydroscope.weave.fragments import SLOT, TILE_BYTES
 from hydroscope.weave.names import NotWoven
 from hydroscope.weave.recipe import Recipe, State, start
-from hydroscope.weave.source import TILE_ROWS, Woven, draft, weave
+from hydroscope.weave.source import Draft, Woven, draft, weave
 
-__all__ = ["MOST_FUSED", "Leaf", "Loops", "plan", "run", "try_out"]
+__all__ = ["MOST_FUSED", "Leaf", "Loops", "plan", "prepare", "run"]
 
 MOST_FUSED = 4
 """Loops compiled for one task over one frame; what is left goes through tiles (about 100 ms each)."""
@@ -47,66 +46,128 @@ class Loops:
     woven : tuple of Woven
     by_codecs : dict of tuple of Codec to int
         The loop for chunks in these codecs; for all others the last one (over tiles).
+    file : str
+        Where the user's function is written.
+    sheets : Sheets
+        What calls over runs of leaves are made of, as far as it is known in this process.
     arguments : tuple
         Inputs and global arrays, as the loops take them.
     """
 
     woven: tuple[Woven, ...]
     by_codecs: dict[tuple[Codec, ...], int]
-    arguments: tuple[Any, ...]
     file: str
+    sheets: Sheets
+    arguments: tuple[Any, ...] = ()
 
 
-def plan(recipe: Recipe, columns: Sequence[Sequence[LeafCodecs]]) -> Loops:
-    """Choose and write the loops for columns given by their leaves. Cost: milliseconds."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One call of a loop: over leaves `leaf` .. `leaf_end`, whose chunks begin at `first` (and the end)."""
+
+    which: int
+    leaf: int
+    leaf_end: int
+    first: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """The chunks of a run of leaves as the loops read them, and the calls that cover them."""
+
+    words: npt.NDArray[np.int64]
+    base: int
+    steps: tuple[Step, ...]
+
+
+class Sheets(dict[tuple[int, int], Sheet]):
+    """Sheets by (number of the first leaf, how many): what one run wrote down, for the next one.
+
+    They hold addresses, so they are of use in this process only and travel to others as an
+    empty book. Worth it because describing a chunk takes 3 us of the interpreter's lock, a
+    quarter of the time in which a sum over a chunk of bytes is done.
+    """
+
+    def __reduce__(self) -> tuple[type[Sheets], tuple[()]]:
+        return Sheets, ()
+
+
+PLANS_KEPT = 64
+
+
+def prepare(recipe: Recipe, columns: Sequence[Survey]) -> Loops:
+    """Return compiled loops for columns; NotWoven when the function cannot be compiled.
+
+    Cost: the first time milliseconds, and a compilation (or its copy on disk) for each loop;
+    a few microseconds when the same was asked before and no global name changed.
+    """
     made = draft(recipe)
+    arguments = tuple(_argument(name, recipe.inputs[name]) for name in made.body.inputs)
+    arguments += tuple(_argument(name, array) for name, array in made.names.arrays.items())
+    key = (tuple(columns), tuple(_kind(each) for each in arguments))
+    known = made.plans.get(key)
+    if known is None:
+        try:
+            known = replace(plan(recipe, made, columns), arguments=arguments)
+            try_out(recipe, known)
+        except NotWoven as error:
+            known = NotWoven(error.reason, error.line)  # without the compiler's frames
+        made.plans[key] = known
+        while len(made.plans) > PLANS_KEPT:
+            made.plans.pop(next(iter(made.plans)), None)
+    if isinstance(known, NotWoven):
+        raise NotWoven(known.reason, known.line)
+    return replace(known, arguments=arguments)
+
+
+def plan(recipe: Recipe, made: Draft, columns: Sequence[Survey]) -> Loops:
+    """Choose and write the loops for columns given by their leaves. Cost: milliseconds."""
     rows: Counter[tuple[Codec, ...]] = Counter()
     tiled = False
-    for leaf in zip(*columns, strict=True):
+    for leaf in zip(*(column.leaves for column in columns), strict=True):
         for k, n in enumerate(leaf[0].rows):
             if all(column.fusable[k] for column in leaf):
                 rows[tuple(column.codecs[k] for column in leaf)] += n
             else:
                 tiled = True
-    total = sum(n for leaf in columns[0] for n in leaf.rows) if columns else 0
+    total = sum(n for leaf in columns[0].leaves for n in leaf.rows) if columns else 0
     # Ties are broken by the codecs' numbers, so that the order is the same everywhere.
     order = sorted(rows, key=lambda codecs: (-rows[codecs], codecs))
     if len(order) > MOST_FUSED:
         order = [codecs for codecs in order[: MOST_FUSED - 1] if rows[codecs] * WORTH_FUSING >= total]
         tiled = True
-    flags = tuple(common_flags(column) for column in columns)
+    flags = tuple(common_flags(column.leaves) for column in columns)
     woven = [weave(recipe, made, codecs, flags) for codecs in order]
     if tiled or not woven:
         woven.append(weave(recipe, made, None, flags))
-    arguments = tuple(_argument(name, recipe.inputs[name]) for name in made.body.inputs)
-    arguments += tuple(_argument(name, array) for name, array in made.names.arrays.items())
-    return Loops(tuple(woven), {codecs: k for k, codecs in enumerate(order)}, arguments, made.file)
+    return Loops(tuple(woven), {codecs: k for k, codecs in enumerate(order)}, made.file, Sheets())
 
 
 def try_out(recipe: Recipe, loops: Loops) -> None:
     """Compile the loops (or find them on disk) by a call over no rows; NotWoven if that fails."""
     state = start(recipe, 0)
-    words = np.empty((0, _width(recipe)), dtype=np.int64)
-    for woven in loops.woven:
+    words = np.empty((0, SLOT * len(recipe.families)), dtype=np.int64)
+    sheet = Sheet(words, 0, ())
+    outs = [np.empty((0, len(recipe.returns)), dtype=np.int64)] if recipe.returns else []
+    for which, woven in enumerate(loops.woven):
         try:
-            _call(recipe, loops, woven, words, [0], state)
+            _call(recipe, loops, sheet, Step(which, 0, 0, np.zeros(1, dtype=np.int64)), outs, state)
         except Exception as error:  # whatever the compiler raises: it has no base class of its own
             message = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
             raise NotWoven(_reason(message), woven.user_line(message)) from error
 
 
 def run(
-    recipe: Recipe, loops: Loops, leaves: Sequence[Leaf], books: Sequence[Book], numbers: Sequence[int]
+    recipe: Recipe, loops: Loops, leaves: Sequence[Leaf], number: int
 ) -> tuple[State, list[list[npt.NDArray[Any]]]]:
     """Run the loops over leaves.
 
     Parameters
     ----------
     leaves : sequence of Leaf
-    books : sequence of Book
-        For each column, its chunks' descriptions as far as they are known.
-    numbers : sequence of int
-        Of the leaves, in the books.
+        Neighbours.
+    number : int
+        Of the first leaf in its frame.
 
     Returns
     -------
@@ -115,22 +176,39 @@ def run(
     outs : list of list of ndarray
         For each leaf its new columns, decoded: int64 (INT_MISSING) or float64 (NaN).
     """
-    state = start(recipe, len(leaves))
-    outs = [[_empty(kind, sum(c.n_rows for c in leaf[0])) for kind in recipe.returns] for leaf in leaves]
-    tables = [
-        describe(recipe.families, leaf, books, number, [address(out) for out in own])
-        for leaf, number, own in zip(leaves, numbers, outs, strict=True)
-    ]
-    table = tables[0] if len(tables) == 1 else np.concatenate(tables)
-    first = [0, *accumulate(len(leaf[0]) for leaf in leaves)]
-    if len(loops.woven) == 1:
-        _call(recipe, loops, loops.woven[0], table, first, state)
-        return state, outs
-    for k, leaf in enumerate(leaves):
-        own_state = [part[k : k + 1] for part in state]
-        for which, a, b in _runs(loops, leaf):
-            _call(recipe, loops, loops.woven[which], table, [first[k] + a, first[k] + b], own_state)
+    n = len(leaves)
+    sheet = loops.sheets.get((number, n))
+    if sheet is None:
+        sheet = loops.sheets[number, n] = _sheet(recipe, loops, leaves)
+    state = start(recipe, n)
+    outs: list[list[npt.NDArray[Any]]] = []
+    places = []
+    if recipe.returns:
+        outs = [[_empty(kind, sum(c.n_rows for c in leaf[0])) for kind in recipe.returns] for leaf in leaves]
+        places.append(np.concatenate([_places(leaf, own) for leaf, own in zip(leaves, outs, strict=True)]))
+    for step in sheet.steps:
+        if step.leaf_end - step.leaf == n:
+            _call(recipe, loops, sheet, step, places, state)
+        else:
+            _call(recipe, loops, sheet, step, places, [part[step.leaf : step.leaf_end] for part in state])
     return state, outs
+
+
+def _sheet(recipe: Recipe, loops: Loops, leaves: Sequence[Leaf]) -> Sheet:
+    words = np.concatenate([describe(recipe.families, leaf) for leaf in leaves])
+    steps: list[tuple[int, int, int, list[int]]] = []
+    at = 0
+    for k, leaf in enumerate(leaves):
+        runs = _runs(loops, leaf)
+        for which, a, b in runs:
+            last = steps[-1] if steps else None
+            if last and len(runs) == 1 and last[0] == which and last[2] == k and last[3][-1] == at + a:
+                steps[-1] = (which, last[1], k + 1, [*last[3], at + b])  # whole leaves of one loop: one call
+            else:
+                steps.append((which, k, k + 1, [at + a, at + b]))
+        at += len(leaf[0])
+    made = (Step(which, a, b, np.array(first, dtype=np.int64)) for which, a, b, first in steps)
+    return Sheet(words, address(words), tuple(made))
 
 
 def _runs(loops: Loops, leaf: Leaf) -> list[tuple[int, int, int]]:
@@ -147,24 +225,25 @@ def _runs(loops: Loops, leaf: Leaf) -> list[tuple[int, int, int]]:
 
 
 def _call(
-    recipe: Recipe, loops: Loops, woven: Woven, table: npt.NDArray[np.int64], first: list[int], state: State
+    recipe: Recipe, loops: Loops, sheet: Sheet, step: Step, outs: list[npt.NDArray[np.int64]], state: State
 ) -> None:
-    scratch = np.empty(TILE_ROWS * len(recipe.families) if woven.tiled else 0, dtype=np.float64)
-    compiled = _function(woven)
-    compiled(
-        table,
-        np.array(first, dtype=np.int64),
-        address(table),
-        address(scratch),
-        _decoder() if woven.tiled else 0,
-        *state,
-        *loops.arguments,
-    )
+    woven = loops.woven[step.which]
+    scratch, decoder = 0, 0
+    if woven.tiled:
+        tiles = np.empty(TILE_BYTES * len(recipe.families), dtype=np.uint8)
+        scratch, decoder = address(tiles), _decoder()
+    _function(woven.text)(sheet.words, step.first, sheet.base, scratch, decoder, *outs, *state, *loops.arguments)
 
 
 @lru_cache(maxsize=256)
-def _function(woven: Woven) -> Any:
-    return compile_source("woven", woven.text, fastmath=LOOP_FLAGS, boundscheck=True)
+def _function(text: str) -> Any:
+    return compile_source("woven", text, fastmath=LOOP_FLAGS, boundscheck=True)
+
+
+def _places(leaf: Leaf, outs: Sequence[npt.NDArray[Any]]) -> npt.NDArray[np.int64]:
+    """Return the addresses of the new columns' first rows, one row a chunk."""
+    rows = np.array([chunk.n_rows for chunk in leaf[0]], dtype=np.int64)
+    return np.column_stack([8 * (np.cumsum(rows) - rows) + address(out) for out in outs])
 
 
 def _decoder() -> int:
@@ -173,14 +252,19 @@ def _decoder() -> int:
     return decoder_address()
 
 
-def _width(recipe: Recipe) -> int:
-    return SLOT * len(recipe.families) + len(recipe.returns)
-
-
 def _empty(kind: str, n_rows: int) -> npt.NDArray[Any]:
     if kind == "float":
         return np.full(n_rows, np.nan)
     return np.full(n_rows, np.iinfo(np.int64).min)
+
+
+def _kind(argument: Any) -> Any:
+    """Return what the compiler tells arguments apart by."""
+    if isinstance(argument, np.ndarray):
+        return argument.dtype, argument.ndim
+    if isinstance(argument, tuple):
+        return tuple(_kind(each) for each in argument)
+    return type(argument)
 
 
 def _argument(name: str, value: Any) -> Any:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Family", "Field", "Kind", "Recipe", "State", "bind", "merge_sums", "start", "unbind"]
+__all__ = ["Family", "Field", "Kind", "Recipe", "State", "bind", "merge_stacked", "merge_sums", "start", "unbind"]
 
 Kind = Literal["int", "float", "bool"]
 Family = Literal["int", "real", "string", "uuid"]
@@ -81,6 +81,11 @@ class Recipe:
         return tuple(f for f in self.fields if f.shape is None and f.kind != "float")
 
     @cached_property
+    def flags(self) -> tuple[int, ...]:
+        """Which of `integers` are bools."""
+        return tuple(k for k, field in enumerate(self.integers) if field.kind == "bool")
+
+    @cached_property
     def floats(self) -> tuple[Field, ...]:
         """Scalar float fields: the float64 array of a state."""
         return tuple(f for f in self.fields if f.shape is None and f.kind == "float")
@@ -93,14 +98,19 @@ class Recipe:
 
 def start(recipe: Recipe, n: int) -> State:
     """Return the starting states of `n` leaves, stacked along a first axis."""
-    state: State = [
-        np.tile(np.array([int(f.start) for f in recipe.integers], dtype=np.int64), (n, 1)),
-        np.tile(np.array([f.start for f in recipe.floats], dtype=np.float64), (n, 1)),
-    ]
+    integers, floats = _starts(recipe.fields)
+    state: State = [integers.repeat(n, axis=0), floats.repeat(n, axis=0)]
     for field in recipe.arrays:
         assert field.shape is not None
         state.append(np.full((n, *field.shape), field.start, dtype=DTYPES[field.kind]))
     return state
+
+
+@lru_cache(maxsize=256)
+def _starts(fields: tuple[Field, ...]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    integers = [int(f.start) for f in fields if f.shape is None and f.kind != "float"]
+    floats = [f.start for f in fields if f.shape is None and f.kind == "float"]
+    return np.array([integers], dtype=np.int64), np.array([floats], dtype=np.float64)
 
 
 def bind(recipe: Recipe, state: State) -> Any:
@@ -135,7 +145,24 @@ def unbind(recipe: Recipe, actor: Any) -> State:
 def merge_sums(recipe: Recipe, left: State, right: State) -> State:
     """Return the elementwise sum of two states (bools: or). Cost: O(size of the outputs)."""
     merged = [a | b if a.dtype == np.bool_ else a + b for a, b in zip(left, right, strict=True)]
-    for k, field in enumerate(recipe.integers):
-        if field.kind == "bool":
-            merged[0][k] = left[0][k] | right[0][k]
+    for k in recipe.flags:
+        merged[0][k] = left[0][k] | right[0][k]
+    return merged
+
+
+def merge_stacked(recipe: Recipe, stacked: State) -> State:
+    """Return the merged state of leaves stacked along the first axis: as `merge_sums` from left to right.
+
+    (`accumulate` adds in that order; a plain sum along the axis would add in pairs.)
+    """
+    if len(stacked[0]) == 1:
+        return [part[0] for part in stacked]
+    merged = [np.add.accumulate(part, axis=0)[-1] for part in stacked[:2]]
+    for k in recipe.flags:
+        merged[0][k] = stacked[0][:, k].any()
+    for part in stacked[2:]:
+        total = part[0]
+        for each in part[1:]:
+            total = total | each if part.dtype == np.bool_ else total + each
+        merged.append(total)
     return merged

@@ -1,6 +1,6 @@
 """The text of a woven loop: codec fragments around the rewritten body of the user's function.
 
-    def woven(desc, first, base, scratch, decoder, istate, fstate, *arrays, *inputs):
+    def woven(desc, first, base, scratch, decoder, [outs,] istate, fstate, *arrays, *inputs):
         for leaf:
             scalars of the leaf's state -> local variables
             for chunk of the leaf:
@@ -21,15 +21,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydroscope.codecs.table import Codec
-from hydroscope.weave.fragments import ROWS, SLOT, ColumnFlags, ColumnLines, column_lines, tile_lines
+from hydroscope.weave.fragments import ROWS, SLOT, TILE_ROWS, ColumnFlags, ColumnLines, column_lines, tile_lines
 from hydroscope.weave.names import Names, NotWoven, parse
 from hydroscope.weave.recipe import Recipe
 from hydroscope.weave.rewrite import Body, rewrite_map
 
-__all__ = ["TILE_ROWS", "Draft", "Woven", "draft", "weave"]
-
-TILE_ROWS = 1024
-"""Rows decoded at a time: 8 KB a column, so that a few columns stay in the L1 cache."""
+__all__ = ["Draft", "Woven", "draft", "weave"]
 
 _INTRINSICS = """
     as_bool as_f64 as_i64 bits_to_f64 call_decoder decimal fused is_nan load_bit load_crumb load_f32 load_f64
@@ -46,6 +43,7 @@ class Draft:
     names: Names
     file: str
     woven: dict[tuple[Any, ...], Woven] = field(default_factory=dict)
+    plans: dict[tuple[Any, ...], Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,25 +120,25 @@ def weave(recipe: Recipe, made: Draft, codecs: tuple[Codec, ...] | None, flags: 
 
 def _weave(recipe: Recipe, made: Draft, codecs: tuple[Codec, ...] | None, flags: tuple[ColumnFlags, ...]) -> Woven:
     columns = [
-        tile_lines(k, family, flags[k], TILE_ROWS) if codecs is None else column_lines(k, codecs[k], family, flags[k])
+        tile_lines(k, family, flags[k]) if codecs is None else column_lines(k, codecs[k], family, flags[k])
         for k, family in enumerate(recipe.families)
     ]
     pen = _Pen(made.header)
     names = [f"_hs_a_{field.name}s" for field in recipe.arrays]
     names += [f"_hs_i_{name}" for name in made.body.inputs] + list(made.names.arrays)
-    fixed = "_hs_desc, _hs_first, _hs_base, _hs_scratch, _hs_decoder, _hs_istate, _hs_fstate"
+    fixed = "_hs_desc, _hs_first, _hs_base, _hs_scratch, _hs_decoder"
+    fixed += (", _hs_outs" if recipe.returns else "") + ", _hs_istate, _hs_fstate"
     pen.write(0, f"def woven({', '.join([fixed, *names])}):")
     pen.write(1, "for _hs_leaf in range(len(_hs_first) - 1):")
     _load_state(pen, recipe)
     pen.write(2, "for _hs_c in range(_hs_first[_hs_leaf], _hs_first[_hs_leaf + 1]):")
     pen.write(3, f"_hs_n = _hs_desc[_hs_c, {ROWS}]")
-    outs = SLOT * len(recipe.families)
     for k in range(len(recipe.returns)):
-        pen.write(3, f"_hs_o{k} = _hs_desc[_hs_c, {outs + k}]")
+        pen.write(3, f"_hs_o{k} = _hs_outs[_hs_c, {k}]")
     for column in columns:
         pen.write(3, *column.chunk)
     if codecs is None:
-        depth = _tile_loop(pen, recipe, outs + len(recipe.returns))
+        depth = _tile_loop(pen, recipe)
     else:
         pen.write(3, "for _hs_i in range(_hs_n):")
         depth = 4
@@ -183,7 +181,8 @@ def _store_state(pen: _Pen, recipe: Recipe) -> None:
         pen.write(2, f"_hs_fstate[_hs_leaf, {k}] = _hs_s_{each.name}")
 
 
-def _tile_loop(pen: _Pen, recipe: Recipe, width: int) -> int:
+def _tile_loop(pen: _Pen, recipe: Recipe) -> int:
+    width = SLOT * len(recipe.families)
     pen.write(3, f"for _hs_tile in range(0, _hs_n, {TILE_ROWS}):")
     pen.write(4, f"_hs_rows = min({TILE_ROWS}, _hs_n - _hs_tile)")
     for k in range(len(recipe.families)):

@@ -13,6 +13,7 @@ import numba
 import numpy as np
 
 from hydroscope.codecs.table import Codec
+from hydroscope.weave.fragments import TILE_ROWS
 from hydroscope.weave.intrinsics import (
     bits_to_f64,
     decimal,
@@ -51,7 +52,11 @@ _alive: list[object] = []  # machine code lives as long as the object that holds
 
 
 def _decode(column: int, start: int, count: int, out: int) -> None:
-    """Write rows start .. start + count of the chunk described at `column` to `out` (8 bytes each)."""
+    """Write rows start .. start + count of the chunk described at `column` to `out` (8 bytes each).
+
+    `start` is a multiple of TILE_ROWS, and the tiles before it were decoded to `out` just now;
+    behind the TILE_ROWS values at `out` there is room for as many again.
+    """
     codec = load_i64(column, 6)
     if codec != SPARSE:
         _dense(column, codec, start, count, out)
@@ -61,21 +66,22 @@ def _decode(column: int, start: int, count: int, out: int) -> None:
     rows = load_i64(column, 0)
     n = load_i64(column, 1)
     first = _first_row(rows, n, start)
-    k = _first_row(rows, n, start + count) - first
-    inner = column + 64
-    _dense(inner, load_i64(inner, 6), first, k, out)
-    # The k stored values lie at the front and move to their places, the last one first:
-    #   a b c . . . .   ->   0 a 0 0 b 0 c     (a place is never before where the value lies)
-    end = count
-    for i in range(k - 1, -1, -1):
-        place = load_u16(rows, first + i) - start
-        value = load_i64(out, i)
-        for j in range(place + 1, end):
+    # The tile still holds the rows before these, for tiles of a chunk are decoded in order into the
+    # same place: only what was stored there has to go, and most of it is right already.
+    if start == 0:
+        for j in range(count):
             store_i64(out, j, fill)
-        store_i64(out, place, value)
-        end = place
-    for j in range(end):
-        store_i64(out, j, fill)
+    else:
+        k = first - 1
+        while k >= 0 and load_u16(rows, k) >= start - TILE_ROWS:
+            store_i64(out, load_u16(rows, k) - start + TILE_ROWS, fill)
+            k -= 1
+    inner = column + 64
+    values = out + TILE_ROWS * 8
+    last = _first_row(rows, n, start + count)
+    _dense(inner, load_i64(inner, 6), first, last - first, values)
+    for k in range(first, last):
+        store_i64(out, load_u16(rows, k) - start, load_i64(values, k - first))
 
 
 @numba.njit(nogil=True, error_model="numpy")
