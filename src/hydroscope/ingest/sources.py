@@ -14,7 +14,7 @@ import lzma
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +71,7 @@ class Source:
 
 def expand(path: PathLike | Sequence[PathLike]) -> list[str]:
     """Return the files that a path, a glob or a list of them stands for, globs in name order."""
-    if isinstance(path, (str, os.PathLike)):
+    if isinstance(path, (str, os.PathLike)) or not isinstance(path, Iterable):
         path = [path]
     found: list[str] = []
     for each in path:
