@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test lint bench soak docs bad-input clean
+.PHONY: help demo test coverage lint bench soak docs bad-input clean
 .DEFAULT_GOAL := help
 
 help: ## Say what can be made.
@@ -23,6 +23,9 @@ demo: $(VENV)/stamp-demo ## Flights of 2013: load, describe, train, validate, pr
 
 test: $(VENV)/stamp-dev ## All tests, on both engines.
 	$(BIN)/python -m pytest
+
+coverage: $(VENV)/stamp-dev ## What the tests run, line by line (kernels are machine code, and left out; their twins count).
+	$(BIN)/python -m pytest --quiet --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/stamp-dev ## Style, format, types and floors.
 	$(BIN)/ruff check

@@ -48,6 +48,25 @@ def command_line() -> str:
     return _page("Command line", "`hydroscope COMMAND --help` says the same in a terminal.", "\n".join(blocks))
 
 
+def parameters() -> str:
+    """Return the page of the models' parameters."""
+    from hydroscope.models.spec import CLASSIFIER_ONLY, GBM
+
+    only = " (classifiers only)"
+    rows = [
+        (
+            f"`{each.name}`",
+            str(each.default),
+            each.rule + (only if each.name in CLASSIFIER_ONLY else ""),
+            each.help.replace(only, ""),
+            each.hint,
+        )
+        for each in GBM
+    ]
+    lead = "Of `GBMRegressor` and `GBMClassifier`; all are keywords. `hydroscope train` has them as options."
+    return _page("Parameters of models", lead, _table(("parameter", "default", "allowed", "meaning", "advice"), rows))
+
+
 def names() -> str:
     """Return the page of public names, whose text mkdocstrings takes from the source."""
     import hydroscope
@@ -79,7 +98,12 @@ def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(columns), line(["---"] * len(columns)), *(line(row) for row in rows)])
 
 
-PAGES: dict[str, Callable[[], str]] = {"codecs.md": codecs, "cli.md": command_line, "names.md": names}
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": command_line,
+    "codecs.md": codecs,
+    "names.md": names,
+    "parameters.md": parameters,
+}
 """Page: what makes its text."""
 
 

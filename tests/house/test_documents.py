@@ -112,6 +112,20 @@ def test_links_between_pages_lead_somewhere():
                 )
 
 
+def test_every_page_is_in_the_navigation_and_on_the_home_page():
+    names = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    navigation = set(re.findall(r"^\s*- [^:\n]+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
+    assert navigation == names
+    home = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"\]\(([a-z-]+\.md)\)", home)) == names - {"index.md"}
+
+
+def test_pages_that_the_source_names_are_there():
+    for path in modules():
+        for name in re.findall(r"\bdocs/([\w-]+\.md)", path.read_text(encoding="utf-8")):
+            assert (ROOT / "docs" / name).exists(), f"{path.relative_to(ROOT)} names docs/{name}"
+
+
 def test_generated_pages_are_current():
     from docs.generate import PAGES
 
