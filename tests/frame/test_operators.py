@@ -21,7 +21,7 @@ from hydroscope.frame.frame import Frame
 from hydroscope.frame.program import LIBRARY, OPERATIONS, Input, Program, Step
 from hydroscope.ground.errors import DataError, UserError
 from hydroscope.ground.limits import INT_MISSING
-from tests.frame.tables import INT_MAX, VALUES, column
+from tests.frame.tables import INT_MAX, VALUES, column, few
 
 COMPARISONS = {
     "==": operator.eq,
@@ -63,6 +63,7 @@ def test_integers_stay_integers(function: Callable[..., Any], rows: list[tuple[i
 
 
 @pytest.mark.parametrize("function", [operator.add, operator.sub, operator.mul])
+@few
 @given(a=VALUES["int"], b=VALUES["int"])
 def test_integers_beyond_64_bits_are_an_error_that_names_row_and_way_out(
     function: Callable[..., Any], a: int, b: int
@@ -124,6 +125,7 @@ def test_other_powers_are_real() -> None:
 
 @pytest.mark.parametrize("symbol", COMPARISONS)
 @pytest.mark.parametrize("type", ["int", "real", "bool", "enum", "time", "string", "uuid"])
+@few
 @given(data=st.data())
 def test_comparison_is_pythons_in_every_type(symbol: str, type: str, data: st.DataObject) -> None:
     values = data.draw(column(type, 6))
@@ -175,6 +177,7 @@ def test_kleenes_tables() -> None:
 
 
 @pytest.mark.parametrize("type", ["int", "real", "bool", "enum", "time", "string", "uuid"])
+@few
 @given(data=st.data())
 def test_missing_values_are_found_and_filled(type: str, data: st.DataObject) -> None:
     values = data.draw(column(type, 5))
@@ -238,6 +241,7 @@ def test_uuids_compare_with_texts() -> None:
         _ = col([one]) == "x"
 
 
+@few
 @given(values=column("real", 6))
 def test_functions_are_numpys(values: list[float | None]) -> None:
     x = col(values, "real")

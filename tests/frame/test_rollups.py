@@ -21,7 +21,7 @@ from hydroscope.frame.rollups import BINS, EXTREMES, rollups
 from hydroscope.ground.limits import ROWS_PER_LEAF
 from hydroscope.node.ports import Engine
 from tests.frame.cut import cut_frames
-from tests.frame.tables import INT_MAX, TYPES
+from tests.frame.tables import INT_MAX, TYPES, few
 
 Cut = tuple[dict[str, list[Any]], Frame]
 
@@ -161,6 +161,7 @@ def test_they_are_made_when_asked_for_and_once(monkeypatch: pytest.MonkeyPatch) 
     assert rollups(frame.vecs["x"]) is frame["x"].rollups
 
 
+@few
 @given(cut_frames())
 def test_distinct_values_and_their_counts(cut: Cut) -> None:
     table, frame = cut
@@ -175,6 +176,7 @@ def test_distinct_values_and_their_counts(cut: Cut) -> None:
         assert with_missing["count"] == [*found["count"], table[name].count(None)]
 
 
+@few
 @given(cut_frames(("enum", "time", "string", "uuid")))
 def test_extremes_of_what_are_no_numbers(cut: Cut) -> None:
     table, frame = cut

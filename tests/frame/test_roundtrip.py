@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from hydroscope.frame.frame import Frame
-from tests.frame.tables import TYPES, assert_same, tables
+from tests.frame.tables import TYPES, assert_same, few, tables
 
 AS_THEY_ARE = {name: name for name in TYPES}
 tmp = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -27,11 +27,13 @@ def frame_of(table: dict[str, list[Any]]) -> Frame:
     return Frame(table, types={name: name for name in table})
 
 
+@few
 @given(tables())
 def test_a_dict_comes_back_as_it_was(table: dict[str, list[Any]]) -> None:
     assert_same(frame_of(table).to_dict(), table)
 
 
+@few
 @given(tables())
 def test_arrow_holds_the_same_values_and_comes_back(table: dict[str, list[Any]]) -> None:
     frame = frame_of(table)
@@ -52,12 +54,14 @@ def test_arrow_holds_the_same_values_and_comes_back(table: dict[str, list[Any]])
     assert_same(back.to_dict(), table)
 
 
+@few
 @given(tables())
 def test_the_arrow_stream_can_be_read_by_others(table: dict[str, list[Any]]) -> None:
     frame = frame_of(table)
     assert_same(pa.RecordBatchReader.from_stream(frame).read_all().to_pydict(), table)
 
 
+@few
 @given(tables(("int", "real", "bool", "enum", "time", "string")))
 def test_polars_comes_back(table: dict[str, list[Any]]) -> None:
     frame = frame_of(table)
@@ -67,6 +71,7 @@ def test_polars_comes_back(table: dict[str, list[Any]]) -> None:
     assert Frame(read).types == frame.types
 
 
+@few
 @given(tables())
 def test_pandas_comes_back(table: dict[str, list[Any]]) -> None:
     frame = frame_of(table)
@@ -76,6 +81,7 @@ def test_pandas_comes_back(table: dict[str, list[Any]]) -> None:
     assert_same(Frame(made, types=AS_THEY_ARE).to_dict(), table)
 
 
+@few
 @given(tables())
 def test_parquet_comes_back(tmp_path_factory: pytest.TempPathFactory, table: dict[str, list[Any]]) -> None:
     path = tmp_path_factory.mktemp("parquet") / "table.parquet"
@@ -84,6 +90,7 @@ def test_parquet_comes_back(tmp_path_factory: pytest.TempPathFactory, table: dic
     assert_same(Frame(pq.read_table(path)).to_dict(), table)
 
 
+@few
 @given(tables())
 def test_csv_read_by_arrow_has_the_same_values(
     tmp_path_factory: pytest.TempPathFactory, table: dict[str, list[Any]]

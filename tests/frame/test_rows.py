@@ -18,7 +18,7 @@ from hydroscope.ground.errors import DataError, UserError
 from hydroscope.ground.limits import CHUNKS_PER_LEAF, ROWS_PER_CHUNK, ROWS_PER_LEAF
 from hydroscope.node.ports import Engine
 from tests.frame.cut import cut_frames, frame_cut, rows_of
-from tests.frame.tables import assert_same
+from tests.frame.tables import assert_same, few
 
 Cut = tuple[dict[str, list[Any]], Frame]
 
@@ -30,6 +30,7 @@ def test_a_slice_is_that_of_a_list(cut: Cut, start: int | None, stop: int | None
     assert frame[start:stop].types == frame.types
 
 
+@few
 @given(cut_frames(), st.data())
 def test_a_filter_keeps_order_and_leaves_missing_conditions_out(cut: Cut, data: st.DataObject) -> None:
     table, frame = cut
@@ -41,6 +42,7 @@ def test_a_filter_keeps_order_and_leaves_missing_conditions_out(cut: Cut, data: 
     assert_same(frame[np.array([each is True for each in kept], np.bool_)].to_dict(), expected)
 
 
+@few
 @given(st.lists(cut_frames(), min_size=1, max_size=4), st.data())
 def test_frames_one_after_the_other_are_lists_one_after_the_other(cuts: list[Cut], data: st.DataObject) -> None:
     first, *others = [frame for _, frame in cuts]
@@ -50,6 +52,7 @@ def test_frames_one_after_the_other_are_lists_one_after_the_other(cuts: list[Cut
     assert whole["enum"].levels == tuple(sorted(set().union(*(frame["enum"].levels for _, frame in cuts))))
 
 
+@few
 @given(cut_frames(), cut_frames())
 def test_columns_cut_differently_combine_row_by_row(one: Cut, two: Cut) -> None:
     n = min(one[1].n_rows, two[1].n_rows)
@@ -60,6 +63,7 @@ def test_columns_cut_differently_combine_row_by_row(one: Cut, two: Cut) -> None:
     assert joined["same"].to_list() == [None if None in pair else pair[0] == pair[1] for pair in pairs]
 
 
+@few
 @given(cut_frames(), st.integers(-14, 13))
 def test_one_value_by_its_row(cut: Cut, row: int) -> None:
     table, frame = cut
