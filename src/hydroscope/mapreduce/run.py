@@ -31,7 +31,7 @@ from hydroscope.weave.names import NotWoven
 from hydroscope.weave.notice import InterpretedWarning
 from hydroscope.weave.recipe import Family, Kind, Recipe, State, bind, merge_stacked, merge_sums, start, unbind
 
-__all__ = ["map_leaves", "run_all"]
+__all__ = ["Matched", "map_leaves", "matched", "run_all", "surveyed"]
 
 T = TypeVar("T", bound=MapReduce)
 
@@ -63,8 +63,26 @@ class Order:
     types: tuple[VecType, ...]
 
 
-def run_all(task: T, columns: Sequence[Any]) -> T:
-    """Run a task over columns; see `MapReduce.do_all`."""
+@dataclass(frozen=True)
+class Matched:
+    """A task together with the columns it was given.
+
+    Attributes
+    ----------
+    frame : Frame or None
+        The frame that was given, if it was one.
+    vecs : tuple of Vec
+        The columns in the order of the function's parameters.
+    """
+
+    recipe: Recipe
+    outcome: Outcome
+    frame: Frame | None
+    vecs: tuple[Vec, ...]
+
+
+def matched(task: MapReduce, columns: Sequence[Any]) -> Matched:
+    """Match columns to the parameters of the task's function. Cost: microseconds."""
     function, chunked = _function(type(task))
     outcome = outcome_of(type(task).__name__, function)
     frame, names, vecs = _match(type(task).__name__, function, columns)
@@ -79,15 +97,22 @@ def run_all(task: T, columns: Sequence[Any]) -> T:
         returns=outcome.kinds,
         chunked=chunked,
     )
+    return Matched(recipe, outcome, frame, vecs)
+
+
+def run_all(task: T, columns: Sequence[Any]) -> T:
+    """Run a task over columns; see `MapReduce.do_all`."""
+    given = matched(task, columns)
+    recipe, outcome, vecs = given.recipe, given.outcome, given.vecs
     layout = vecs[0].layout
-    order = Order(recipe, None if chunked else _loops(recipe, vecs), _reduces(task), _types(outcome))
+    order = Order(recipe, None if recipe.chunked else _loops(recipe, vecs), _reduces(task), _types(outcome))
     try:
         state, leaves = _run(order, vecs, layout)
     except MapError as error:
-        raise error.located(_source_of(frame, error.row)) from error.__cause__
+        raise error.located(_source_of(layout, error.row)) from error.__cause__
     finished = _finished(task, recipe, state)
     if outcome.kinds:
-        finished.__dict__["_frame"] = _frame(type(task), outcome, layout, leaves, frame)
+        finished.__dict__["_frame"] = _frame(type(task), outcome, layout, leaves, given.frame)
     return finished
 
 
@@ -259,24 +284,24 @@ def _types(outcome: Outcome) -> tuple[VecType, ...]:
 def _loops(recipe: Recipe, vecs: Sequence[Vec]) -> loop.Loops | None:
     """Return compiled loops; None, after saying so once, when the function cannot be compiled."""
     try:
-        return loop.prepare(recipe, [_survey(vec) for vec in vecs])
+        return loop.prepare(recipe, [surveyed(vec) for vec in vecs])
     except NotWoven as error:
         _tell(recipe, error)
         return None
 
 
-def _survey(vec: Vec) -> Survey:
+def surveyed(vec: Vec) -> Survey:
     """Look at all chunks of a column, once. Cost: about 1 us a chunk; on Ray a round of small tasks."""
     family = FAMILIES[vec.type]
-    surveyed: Survey | None = vec.remembered.get("codecs of leaves")
-    if surveyed is None:
+    known: Survey | None = vec.remembered.get("codecs of leaves")
+    if known is None:
         leaves = ()
         if family in ("int", "real"):  # no loop is woven over others
             engine = ports.current()
             handles: Any = engine.map(survey, [(family, leaf) for leaf in vec.leaves])
             leaves = tuple(engine.get(handles))
-        surveyed = vec.remembered["codecs of leaves"] = Survey(leaves)
-    return surveyed
+        known = vec.remembered["codecs of leaves"] = Survey(leaves)
+    return known
 
 
 def _tell(recipe: Recipe, error: NotWoven) -> None:
@@ -323,12 +348,10 @@ def _frame(
     return kept
 
 
-def _source_of(frame: Frame | None, row: int) -> str | None:
-    find = getattr(frame, "source_of", None)
-    if find is None or row < 0:
-        return None
-    found: str | None = find(row)
-    return found
+def _source_of(layout: Layout, row: int) -> str | None:
+    """Return the file and line that a row was read from, where the layout knows (see `ingest.origin`)."""
+    origin = getattr(layout, "origin", None)
+    return str(origin.locate(row)) if origin is not None and row >= 0 else None
 
 
 def _reduce_error(recipe: Recipe, error: Exception) -> Exception:

@@ -30,6 +30,7 @@ from hydroscope.weave.recipe import DTYPES, Field
 
 if TYPE_CHECKING:
     from hydroscope.frame.frame import Frame
+    from hydroscope.mapreduce.explain import Explanation
     from hydroscope.node.jobs import Job
 
 __all__ = ["Keep", "MapError", "MapReduce", "full", "zeros"]
@@ -48,6 +49,10 @@ def zeros(shape: int | str | tuple[int | str, ...], dtype: Any = float) -> Any:
         Dimensions; a name stands for the value of the input of that name.
     dtype : type
         float (the default), int or bool.
+
+    Notes
+    -----
+    Cost: free; the array is made when the task runs, one for each leaf of the frame.
 
     Examples
     --------
@@ -69,6 +74,10 @@ def full(shape: int | str | tuple[int | str, ...], value: float | int | bool, dt
         Where every map starts from. Other than 0 it needs a `reduce` of your own.
     dtype : type, optional
         float, int or bool; default: that of `value`.
+
+    Notes
+    -----
+    Cost: free; the array is made when the task runs, one for each leaf of the frame.
     """
     kind = kind_of(type(value) if dtype is None else dtype)
     sizes = shape if isinstance(shape, tuple) else (shape,)
@@ -92,6 +101,8 @@ class MapReduce:
     - or **map_chunk(self, x, y)**: called for every chunk, with NumPy arrays; any Python.
     - **reduce(self, other)**, optional: merge `other` (of later rows) into `self`. Without
       it outputs are added up (bools: or), and must start from 0.
+
+    `explain` shows what becomes of it.
 
     Attributes
     ----------
@@ -211,6 +222,27 @@ class MapReduce:
         from hydroscope.node import jobs
 
         return jobs.start(run_all, self, columns, description=type(self).__name__)
+
+    def explain(self, *columns: Any) -> Explanation:
+        """Tell how this task would run over columns: compiled or why not, which loops, and their source.
+
+        Parameters
+        ----------
+        *columns : Frame or Column
+            As for `do_all`.
+
+        Returns
+        -------
+        Explanation
+            Prints as text; has `compiled`, `reason`, `line`, `columns` and `loops`.
+
+        Notes
+        -----
+        Cost: that of compiling the function, unless it was compiled before; rows are not touched.
+        """
+        from hydroscope.mapreduce.explain import explain
+
+        return explain(self, columns)
 
 
 _RESERVED = frozenset(name for name in dir(MapReduce) if not name.startswith("__")) | {"map", "map_chunk", "reduce"}

@@ -105,8 +105,7 @@ def _draft(recipe: Recipe) -> Draft:
     parsed = parse(recipe.function)
     names = Names()
     body = rewrite_map(parsed, recipe, names)
-    header = "".join(f"from hydroscope.weave.intrinsics import {name} as _hs_{name}\n" for name in _INTRINSICS)
-    header += "from hydroscope.weave.compiler import helper as _hs_helper\n_hs_nan = float('nan')\n" + names.text()
+    header = "from hydroscope.weave.compiler import helper as _hs_helper\n_hs_nan = float('nan')\n" + names.text()
     return Draft(body, header, names, parsed.file)
 
 
@@ -145,6 +144,7 @@ def _weave(recipe: Recipe, made: Draft, codecs: tuple[Codec, ...] | None, flags:
     _row(pen, depth, recipe, made.body, columns)
     pen.body(depth, made.body)
     _store_state(pen, recipe)
+    pen.lines[0] = pen.imports()
     return Woven("\n".join(pen.lines) + "\n", tuple(pen.origin), codecs is None)
 
 
@@ -152,11 +152,17 @@ class _Pen:
     """Collects lines and remembers which of them are the user's."""
 
     def __init__(self, header: str) -> None:
-        self.lines = header.rstrip("\n").split("\n")
+        self.lines = ["", *header.rstrip("\n").split("\n")]  # the first line is kept for the imports
         self.origin: list[tuple[int, int]] = []
 
     def write(self, depth: int, *lines: str) -> None:
         self.lines += ["    " * depth + line for line in lines]
+
+    def imports(self) -> str:
+        """Return the first line: the intrinsics that are used."""
+        text = "\n".join(self.lines)
+        names = [f"{name} as _hs_{name}" for name in _INTRINSICS if f"_hs_{name}(" in text]
+        return f"from hydroscope.weave.intrinsics import {', '.join(names)}" if names else "# no intrinsics"
 
     def body(self, depth: int, body: Body) -> None:
         for line, origin in zip(body.lines, body.user_lines, strict=True):
