@@ -8,6 +8,7 @@ it could not read, `erase` makes rows missing, `seal` encodes what was read as a
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -134,7 +135,7 @@ class NumberColumn(_Base):
         self._seen_here = 0
         self._whole: list[bool] = []
         self._around = b" \t" + (bytes([dialect.quote]) if dialect.quote >= 0 else b"")
-        self._na_numbers = np.array([v for v in map(_as_number, plan.na) if v is not None])
+        self._na_numbers = np.array(_numbers_among(plan.na))
 
     def read(self, window: Window, field: int, at: int) -> I64:
         """Read numbers; see `Column.read`."""
@@ -204,6 +205,11 @@ class NumberColumn(_Base):
     def finish(self) -> tuple[ColumnReport, tuple[Chunk, ...]]:
         """Return the chunks and what forms of numbers there were."""
         return ColumnReport(seen=self._seen, whole=tuple(self._whole)), tuple(self._chunks)
+
+
+@lru_cache(maxsize=64)
+def _numbers_among(words: tuple[bytes, ...]) -> tuple[float, ...]:
+    return tuple(value for value in map(_as_number, words) if value is not None)
 
 
 def _as_number(word: bytes) -> float | None:

@@ -218,7 +218,7 @@ def _all_quoted(sample: guess.Sample, dialect: Dialect) -> bool:
     """Tell whether every field is quoted, so that quotes say nothing about a field."""
     if dialect.quote == NONE or sample.n_rows == 0:
         return False
-    for window, _ in sample.windows:
+    for window, _ in sample.probes():
         bounds = window.bounds[: window.n_rows].astype("int64") + window.base
         starts = bounds[:, :-1].copy()
         starts[:, 1:] += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -40,6 +40,9 @@ ENUM_SMALL = 256
 ENUM_NEW_SHARE = 0.05
 """An enum's chance that the next value is a new level, at most (estimated by the share of levels seen once)."""
 
+PROBE_ROWS = 64
+"""Rows that are tried before a whole sample."""
+
 LEVEL_BYTES_MAX = 128
 """Bytes of a level on average; longer texts are strings."""
 
@@ -60,6 +63,17 @@ class Sample:
 
     windows: tuple[tuple[Window, tuple[int, ...]], ...]
     n_rows: int
+
+    @property
+    def n_rows_most(self) -> int:
+        """Rows of the largest window."""
+        return max((window.n_rows for window, _ in self.windows), default=1)
+
+    def probes(self) -> Iterator[tuple[Window, tuple[int, ...]]]:
+        """Yield a few rows first, so that what does not fit is seen soon, and then all windows."""
+        for window, fields in self.windows[:1]:
+            yield replace(window, n_rows=min(window.n_rows, PROBE_ROWS)), fields
+        yield from self.windows
 
 
 def sample_source(source: Source) -> SourceSample:
@@ -204,12 +218,8 @@ def looks_like_header(first: Sequence[str], below: Sequence[Sequence[str]], na: 
 def guess_column(sample: Sample, k: int, plan: ColumnPlan, d: Dialect) -> ColumnPlan:
     """Guess the type of column `k` from the windows of a sample."""
     whole = replace(plan, type=VecType.INT, fixed=False)
-    numbers = NumberColumn(whole, d, max((w.n_rows for w, _ in sample.windows), default=1))
-    seen, n_bad = 0, 0
-    for window, fields in sample.windows:
-        n_bad += len(numbers.read(window, fields[k], 0))
-        seen |= numbers.take_seen()
-    if n_bad == 0:
+    fits, seen = _numbers(sample, k, whole, d)
+    if fits:
         if seen & (number.SEEN_REAL | number.SEEN_DOUBLE) and not seen & number.SEEN_WIDE:
             return replace(plan, type=VecType.REAL)
         if seen & number.SEEN_WIDE:
@@ -225,10 +235,21 @@ def guess_column(sample: Sample, k: int, plan: ColumnPlan, d: Dialect) -> Column
     return replace(plan, type=guess_text(sample, k, plan, d))
 
 
-def _all_fit(sample: Sample, k: int, maker: type[TimeColumn | UuidColumn | FlagColumn], plan: ColumnPlan,
-             d: Dialect) -> bool:  # fmt: skip
-    column = maker(plan, d, max(w.n_rows for w, _ in sample.windows))
-    return all(not len(column.read(window, fields[k], 0)) for window, fields in sample.windows)
+def _numbers(sample: Sample, k: int, plan: ColumnPlan, d: Dialect) -> tuple[bool, int]:
+    """Tell whether all values are numbers, and what forms of them there are."""
+    column, seen = NumberColumn(plan, d, sample.n_rows_most), 0
+    for window, fields in sample.probes():
+        if len(column.read(window, fields[k], 0)):
+            return False, seen
+        seen |= column.take_seen()
+    return True, seen
+
+
+def _all_fit(
+    sample: Sample, k: int, maker: type[TimeColumn | UuidColumn | FlagColumn], plan: ColumnPlan, d: Dialect
+) -> bool:
+    column = maker(plan, d, sample.n_rows_most)
+    return all(not len(column.read(window, fields[k], 0)) for window, fields in sample.probes())
 
 
 def guess_text(sample: Sample, k: int, plan: ColumnPlan, d: Dialect) -> VecType:
@@ -237,7 +258,7 @@ def guess_text(sample: Sample, k: int, plan: ColumnPlan, d: Dialect) -> VecType:
     The chance that the next value is new is estimated by the share of values seen once
     (I. J. Good, "The population frequencies of species", Biometrika 40, 1953).
     """
-    column = EnumColumn(replace(plan, type=VecType.ENUM), d, max((w.n_rows for w, _ in sample.windows), default=1))
+    column = EnumColumn(replace(plan, type=VecType.ENUM), d, sample.n_rows_most)
     for window, fields in sample.windows:
         column.read(window, fields[k], 0)
         column.seal(window.n_rows)
@@ -258,7 +279,7 @@ def guess_form(sample: Sample, k: int, plan: ColumnPlan, d: Dialect, kind: VecTy
         return 0
     n_bad = []
     for form in range(3):
-        column = TimeColumn(replace(plan, type=kind, form=form), d, max(w.n_rows for w, _ in sample.windows))
+        column = TimeColumn(replace(plan, type=kind, form=form), d, sample.n_rows_most)
         n_bad.append(sum(len(column.read(window, fields[k], 0)) for window, fields in sample.windows))
     return n_bad.index(min(n_bad))
 

@@ -13,7 +13,9 @@ from hydroscope.ingest.reference import Record, records, unquoted
 
 __all__ = ["Headers", "read_headers"]
 
-LOOK_RECORDS = 50
+LOOK_RECORDS = 20
+"""Records that are compared with the first, to tell whether that holds names."""
+
 LOOK_BYTES = 1 << 16
 
 
@@ -44,7 +46,7 @@ def read_headers(samples: list[SourceSample], d: Dialect, header: bool | None, n
     """Read the names from the first file, and check that the others have the same."""
     notes: list[str] = []
     first = samples[0]
-    found = _first_records(first, d)
+    found = _first_records(first, d, LOOK_RECORDS)
     if not found:
         raise DataError(f"{first.source.name} holds only blank or comment lines: there is no record to read")
     top = _texts(found[0], d, first)
@@ -61,7 +63,7 @@ def read_headers(samples: list[SourceSample], d: Dialect, header: bool | None, n
         names = [f"C{k + 1}" for k in range(max(usual, 1))]
     orders, begins, lines = [], [], []
     for sample in samples:
-        records_here = _first_records(sample, d)
+        records_here = found if sample is first else _first_records(sample, d, 1)
         bom = 3 if sample.head.startswith(b"\xef\xbb\xbf") else 0
         order = list(range(len(names)))
         begin, line = bom, 1
@@ -76,13 +78,13 @@ def read_headers(samples: list[SourceSample], d: Dialect, header: bool | None, n
     return Headers(tuple(names), len(names), tuple(orders), tuple(begins), tuple(lines), notes)
 
 
-def _first_records(sample: SourceSample, d: Dialect) -> list[Record]:
-    """Return the first records of a file, the mark of UTF-8 left out."""
+def _first_records(sample: SourceSample, d: Dialect, n: int) -> list[Record]:
+    """Return the first `n` records of a file, the mark of UTF-8 left out."""
     start = 3 if sample.head.startswith(b"\xef\xbb\xbf") else 0
     part, whole = sample.head, sample.complete
     if len(part) > LOOK_BYTES:
         part, whole = part[:LOOK_BYTES], False
-    found = list(islice(records(part, d, start, whole), LOOK_RECORDS))
+    found = list(islice(records(part, d, start, whole), n))
     if not found and not whole:
         found = list(islice(records(sample.head, d, start, sample.complete), 1))
     if not found and not sample.complete:
