@@ -46,6 +46,11 @@ ARROW: dict[str, tuple[Any, str, list[Any]]] = {
         "enum",
         ["b", "a", "b"],
     ),
+    "dictionary of views without chunks": (
+        pa.chunked_array([], pa.dictionary(pa.uint32(), pa.string_view())),
+        "enum",
+        [],
+    ),
     "run ends": (
         pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array([7, None])),
         "int",

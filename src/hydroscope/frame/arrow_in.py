@@ -249,7 +249,8 @@ def _levels(array: Any) -> tuple[Any, tuple[str, ...], npt.NDArray[np.int64]]:
     code = {level: i for i, level in enumerate(domain)}
     table = np.array([INT_MISSING if each is None else code[each] for each in entries] or [INT_MISSING], np.int64)
     if array.num_chunks == 0:
-        array = pa.chunked_array([pa.array([], array.type)])
+        nothing = pa.array([], array.type.value_type)
+        array = pa.chunked_array([pa.DictionaryArray.from_arrays(pa.array([], pa.int64()), nothing)])
     return array, domain, table
 
 
