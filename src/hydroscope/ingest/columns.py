@@ -7,6 +7,7 @@ it could not read, `erase` makes rows missing, `seal` encodes what was read as a
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -209,16 +210,12 @@ class NumberColumn(_Base):
 
 @lru_cache(maxsize=64)
 def _numbers_among(words: tuple[bytes, ...]) -> tuple[float, ...]:
-    return tuple(value for value in map(_as_number, words) if value is not None)
-
-
-def _as_number(word: bytes) -> float | None:
-    """Return the number that a word spells, if it spells one and is not NaN."""
-    raw = padded(word)
-    if number.parse_number(raw.ctypes.data, 0, len(word))[0] == number.TEXT:
-        return None
-    value = float(word)
-    return None if np.isnan(value) else value
+    """Return the numbers that some words spell."""
+    numbers = []
+    for word in words:
+        with contextlib.suppress(ValueError):
+            numbers.append(float(word) if b"_" not in word else np.nan)
+    return tuple(value for value in numbers if not np.isnan(value))
 
 
 def _fits_decimal(mantissa: I64, decimals: U8) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from hydroscope.frame.vec import VecType
 from hydroscope.ingest import kernels
 from hydroscope.ingest import kernels_number as number
+from hydroscope.ingest import kernels_time as time
 from hydroscope.ingest.columns import EnumColumn, FlagColumn, NumberColumn, TimeColumn, UuidColumn, Window
 from hydroscope.ingest.dialect import NONE, U8, Dialect
 from hydroscope.ingest.plan import ColumnPlan
@@ -39,6 +40,9 @@ ENUM_SMALL = 256
 
 ENUM_NEW_SHARE = 0.05
 """An enum's chance that the next value is a new level, at most (estimated by the share of levels seen once)."""
+
+FORMS = (time.ISO, time.DAY_MONTH_NAME, time.MONTH_DAY)
+"""Forms of time, in the order in which they are tried."""
 
 PROBE_ROWS = 64
 """Rows that are tried before a whole sample."""
@@ -185,15 +189,18 @@ def middle_window(block: bytes, d: Dialect, n_fields: int) -> Window | None:
     return window if n_bad <= window.n_rows and window.n_rows else None
 
 
-def is_number(text: str) -> bool:
-    """Tell whether a header field would be a number or a date, which names are not."""
-    word = text.strip().encode()
-    raw = padded(word)
-    if number.parse_number(raw.ctypes.data, 0, len(word))[0] != number.TEXT:
-        return True
-    from hydroscope.ingest.kernels_time import MISSING, parse_time
-
-    return any(parse_time(raw.ctypes.data, 0, len(word), form)[0] != MISSING for form in range(3))
+def are_numbers(texts: Sequence[str]) -> list[bool]:
+    """Tell which texts are numbers or dates, as names are not."""
+    words = [text.strip().encode() for text in texts]
+    ends = np.cumsum([0, *map(len, words)])
+    bounds = np.stack([ends[:-1], ends[1:]], axis=1).astype(np.int32)
+    window = Window(padded(b"".join(words)), 0, bounds, len(words), int(ends[-1]))
+    plan, d = ColumnPlan("", VecType.REAL, na=()), Dialect(quote=NONE)
+    others = set(NumberColumn(plan, d, len(words)).read(window, 0, 0).tolist())
+    for form in FORMS if others else ():
+        times = TimeColumn(replace(plan, type=VecType.TIME, form=form), d, len(words))
+        others.intersection_update(times.read(window, 0, 0).tolist())
+    return [bool(word) and k not in others for k, word in enumerate(words)]
 
 
 def looks_like_header(first: Sequence[str], below: Sequence[Sequence[str]], na: Sequence[str]) -> bool:
@@ -203,11 +210,11 @@ def looks_like_header(first: Sequence[str], below: Sequence[Sequence[str]], na: 
     must all differ, and not recur below them.
     """
     names = [name.strip() for name in first]
-    if any(is_number(name) for name in names):
+    if any(are_numbers(names)):
         return False
     for k, name in enumerate(names):
         values = [row[k] for row in below if k < len(row) and row[k].strip() not in na]
-        if name not in na and values and all(is_number(value) for value in values):
+        if name not in na and values and all(are_numbers(values)):
             return True
     if len(set(names)) < len(names) or sum(name in na for name in names) > (1 if below else 0):
         return False
@@ -225,7 +232,7 @@ def guess_column(sample: Sample, k: int, plan: ColumnPlan, d: Dialect) -> Column
         if seen & number.SEEN_WIDE:
             return replace(plan, type=VecType.REAL if seen & number.SEEN_REAL else VecType.STRING)
         return whole
-    for form in range(3):
+    for form in FORMS:
         timed = replace(plan, type=VecType.TIME, form=form)
         if _all_fit(sample, k, TimeColumn, timed, d):
             return timed
@@ -278,7 +285,7 @@ def guess_form(sample: Sample, k: int, plan: ColumnPlan, d: Dialect, kind: VecTy
     if kind != VecType.TIME or sample.n_rows == 0:
         return 0
     n_bad = []
-    for form in range(3):
+    for form in FORMS:
         column = TimeColumn(replace(plan, type=kind, form=form), d, sample.n_rows_most)
         n_bad.append(sum(len(column.read(window, fields[k], 0)) for window, fields in sample.windows))
     return n_bad.index(min(n_bad))
