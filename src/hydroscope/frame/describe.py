@@ -61,10 +61,15 @@ def _words(vec: Vec) -> str | None:
         return f"{len(domain):,} levels: {shown}" + (", ..." if len(domain) > LEVELS_SHOWN else "")
     known = rollups(vec)
     if vec.type is VecType.TIME and known.min is not None and known.max is not None:
-        return f"{cell(as_datetime(known.min))} to {cell(as_datetime(known.max))}"
+        return f"{_moment(known.min)} to {_moment(known.max)}"
     if vec.type is VecType.BOOL and known.n:
         return f"{known.total / known.n:.1%} true"
     return None
+
+
+def _moment(milliseconds: float) -> str:
+    """Return a time to the minute (a span is read at a glance; min() and max() are exact)."""
+    return cell(as_datetime(milliseconds // 60_000 * 60_000)).removesuffix(":00")
 
 
 def codecs_table(vecs: Mapping[str, Vec]) -> dict[str, Vec]:

@@ -21,7 +21,7 @@ __all__ = ["ROWS_SHOWN", "cell", "column_text", "frame_html", "frame_text", "siz
 ROWS_SHOWN = 10
 COLUMNS_SHOWN = 40
 WIDTH_MAX = 120
-CELL_MAX = 32
+CELL_MAX = 40
 """Characters of one value; longer ones end in an ellipsis."""
 
 Grid = list[list[str]]
@@ -45,34 +45,37 @@ def frame_text(vecs: Mapping[str, Vec], layout: Layout, n_rows: int = ROWS_SHOWN
         hidden = len(vecs) - fitting
         if hidden:
             names = ", ".join(list(vecs)[fitting : fitting + 8]) + (", ..." if hidden > 8 else "")
-            lines.append(f"... and {hidden} more columns: {names}")
+            lines.append(f"... and {_counted(hidden, 'more column')}: {names}")
     if layout.n_rows > len(grid):
-        lines.append(f"... and {layout.n_rows - len(grid):,} more rows")
+        lines.append(f"... and {_counted(layout.n_rows - len(grid), 'more row')}")
     return "\n".join(lines)
 
 
 def frame_html(vecs: Mapping[str, Vec], layout: Layout, n_rows: int = ROWS_SHOWN) -> str:
     """Return the first rows as an HTML table; every name and value is escaped."""
     shown, grid = _grid(vecs, layout, n_rows)
-    names = "".join(f"<th>{html.escape(name)}</th>" for name in shown)
-    types = "".join(f"<td><i>{vec.type}</i></td>" for vec in shown.values())
-    right = [vec.type in (VecType.INT, VecType.REAL) for vec in shown.values()]
-    rows = []
-    for row in grid:
-        cells = [
-            f'<td style="text-align:{"right" if on_right else "left"}">{html.escape(text)}</td>'
-            for text, on_right in zip(row, right, strict=True)
-        ]
-        rows.append(f"<tr>{''.join(cells)}</tr>")
+    sides = ["right" if vec.type in (VecType.INT, VecType.REAL) else "left" for vec in shown.values()]
+
+    def row(tag: str, cells: Sequence[str]) -> str:
+        pairs = zip(cells, sides, strict=True)
+        inner = (
+            f'<{tag} style="text-align:{side};padding:1px 8px;white-space:nowrap">{cell}</{tag}>'
+            for cell, side in pairs
+        )
+        return f"<tr>{''.join(inner)}</tr>"
+
+    head = row("th", [html.escape(name) for name in shown])
+    head += row("td", [f"<i>{vec.type}</i>" for vec in shown.values()])
+    rows = [row("td", [html.escape(text) for text in cells]) for cells in grid]
     more = []
     if len(vecs) > len(shown):
-        more.append(f"{len(vecs) - len(shown):,} more columns")
+        more.append(_counted(len(vecs) - len(shown), "more column"))
     if layout.n_rows > len(grid):
-        more.append(f"{layout.n_rows - len(grid):,} more rows")
+        more.append(_counted(layout.n_rows - len(grid), "more row"))
     rest = f"<div>… and {' and '.join(more)}</div>" if more else ""
     return (
         f"<div><b>Frame</b> of {html.escape(_shape_text(vecs, layout))}</div>"
-        f"<table><thead><tr>{names}</tr><tr>{types}</tr></thead><tbody>{''.join(rows)}</tbody></table>{rest}"
+        f"<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>{rest}"
     )
 
 
@@ -122,9 +125,11 @@ def size_text(n_bytes: int) -> str:
 
 
 def _shape_text(vecs: Mapping[str, Vec], layout: Layout) -> str:
-    rows = "1 row" if layout.n_rows == 1 else f"{layout.n_rows:,} rows"
-    columns = "1 column" if len(vecs) == 1 else f"{len(vecs):,} columns"
-    return f"{rows} and {columns}"
+    return f"{_counted(layout.n_rows, 'row')} and {_counted(len(vecs), 'column')}"
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def _grid(vecs: Mapping[str, Vec], layout: Layout, n_rows: int) -> tuple[dict[str, Vec], Grid]:
