@@ -73,7 +73,11 @@ def test_empty_files_among_others_are_left_out(tmp_path):
     paths = [write(tmp_path, text, f"{k}.csv") for k, text in enumerate(["", "a\n1\n", "\n\n", "a\n2\n"])]
     frame = read(paths)
     assert frame.to_dict() == {"a": [1, 2]}
-    assert sum("is empty" in note for note in frame.layout.origin.report.notes) == 2
+    notes = frame.layout.origin.report.notes
+    assert [note.split("csv ")[1] for note in notes] == [
+        "is empty, and was left out",
+        "holds only blank lines, and was left out",
+    ]
 
 
 def test_a_zip_of_several_files(tmp_path):

@@ -169,3 +169,42 @@ def test_levels_of_all_pieces_make_one_sorted_domain(tmp_path):
     frame = read(path, sizes=Sizes(37, 64, 64, 64), types={"v": "enum"})
     assert frame.vecs["v"].domain == tuple(sorted(set(words)))
     assert frame.to_dict()["v"] == words
+
+
+def test_what_is_no_text_is_said_to_be_none(tmp_path):
+    with pytest.raises(hs.DataError, match=r"table\.csv does not hold text: 200 of its first 2,048 bytes"):
+        read(write(tmp_path, bytes(range(256)) * 8))
+    for encoding in ("utf-16-le", "utf-16-be"):
+        with pytest.raises(hs.DataError, match=f"UTF-16 without a byte order mark; read with encoding='{encoding}'"):
+            read(write(tmp_path, "a,b\n1,2\n".encode(encoding)))
+    with pytest.raises(hs.DataError, match="holds only blank lines: there is no line to read"):
+        read(write(tmp_path, "\n \n\n"))
+    with pytest.raises(hs.DataError, match="is empty: there is no line to read"):
+        read(write(tmp_path, ""))
+
+
+def test_a_few_zero_bytes_are_text(tmp_path):
+    frame = read(write(tmp_path, b"a,b\n1,x\0y\n2,\0\n"), types={"b": "string"})
+    assert frame.to_dict() == {"a": [1, 2], "b": ["x\0y", "\0"]}
+
+
+class Halt(hs.MapReduce):
+    """Raises in the row where k is 3."""
+
+    n: int = 0
+
+    def map(self, k, x):
+        if k == 3:
+            raise ValueError("no such k")
+        self.n += 1
+
+
+@pytest.mark.parametrize("packing", ["", ".gz"])
+@pytest.mark.parametrize("small", [Sizes(), Sizes(1, 7, 5, 9)])
+def test_the_error_of_a_map_names_file_and_line_of_the_data(tmp_path, packing, small):
+    path = packed(tmp_path, b'k,text,x\n1,"a\n\nb",1\n2,"c\r\nd",2\n3,"e\n",3\n4,f,4\n', packing)
+    frame = read(path, sizes=small)
+    for columns in (frame[["k", "x"]], frame[["k", "x"]].rename({"k": "k"})):
+        with pytest.raises(hs.UserError, match="no such k") as caught:
+            Halt().do_all(columns)
+        assert f"which was read from {path}:7" in str(caught.value)

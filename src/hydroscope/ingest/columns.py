@@ -8,6 +8,7 @@ it could not read, `erase` makes rows missing, `seal` encodes what was read as a
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
@@ -23,11 +24,11 @@ from hydroscope.ground.limits import INT_MISSING
 from hydroscope.ingest import kernels_number as number
 from hydroscope.ingest import kernels_text as texts
 from hydroscope.ingest import kernels_time as time
-from hydroscope.ingest.dialect import F64, I32, I64, U8, U64, Dialect
+from hydroscope.ingest.dialect import F64, I32, I64, NONE, U8, Dialect
 from hydroscope.ingest.plan import ENUM_LEVELS_MAX, ColumnPlan, ColumnReport
 from hydroscope.ingest.text import SLACK, padded
 
-__all__ = ["RULES", "Column", "Window", "Words", "make_column"]
+__all__ = ["RULES", "Column", "Window", "Words", "make_column", "window_of"]
 
 RULES = {
     VecType.INT: "a whole number between -(2**63 - 1) and 2**63 - 1",
@@ -71,6 +72,13 @@ class Window:
         """Return the bytes of one field as they stand in the file."""
         start = self.base + int(self.bounds[row, field]) + (field > 0)
         return self.text[start : self.base + int(self.bounds[row, field + 1])].tobytes()
+
+
+def window_of(words: Sequence[bytes]) -> Window:
+    """Return words as the records of a table with one column."""
+    ends = np.cumsum([0, *map(len, words)], dtype=np.int32)
+    bounds = np.stack([ends[:-1], ends[1:]], axis=1)
+    return Window(padded(b"".join(words)), 0, bounds, len(words), int(ends[-1]))
 
 
 class Column(Protocol):
@@ -360,14 +368,11 @@ class EnumColumn(_Base):
         self._state = np.zeros(1, dtype=np.int64)
         self._codes = np.empty(n_rows, dtype=np.int64)
         self._full: list[I64] = []
-        na_ends = np.concatenate(([0], self._na.ends))
-        texts.intern_pieces(
-            na_ends, self._na.data, n_na, np.empty(n_na, dtype=np.int64), *self._table
-        )  # the words for a missing value are the first entries
-
-    @property
-    def _table(self) -> tuple[I64, I64, U8, U64, I64]:
-        return self._slots, self._ends, self._level_data, self._first_words, self._state
+        words = window_of(plan.na)  # they are the first entries of the table
+        texts.intern(
+            words.text, 0, words.bounds, n_na, 0, NONE, False, False, 0, 0, np.empty(n_na, dtype=np.int64),
+            self._slots, self._ends, self._level_data, self._first_words, self._alias, self._state,
+        )  # fmt: skip
 
     @property
     def overflowed(self) -> bool:

@@ -25,6 +25,12 @@ NaStrings = str | Sequence[str] | Mapping[str, str | Sequence[str]] | None
 Types = Mapping[str, str] | Sequence[str] | None
 
 
+TEXT_BYTES = 4096
+"""Bytes by which a file is judged to be text."""
+
+CONTROL = bytes(k for k in range(32) if k not in b"\x01\t\n\x0b\x0c\r\x1b")
+
+
 @dataclass(frozen=True)
 class Options:
     """What the user said about a file; None: to be guessed."""
@@ -109,6 +115,7 @@ def _samples(sources: list[Source]) -> tuple[list[guess.SourceSample], list[str]
     """Sample every source that has text; a UTF-16 file is recognised by its mark."""
     samples: list[guess.SourceSample] = []
     notes: list[str] = []
+    empty = ""
     for source in sources:
         jobs.check()
         sample = guess.sample_source(source)
@@ -116,12 +123,35 @@ def _samples(sources: list[Source]) -> tuple[list[guess.SourceSample], list[str]
             notes.append(f"{source.name} is UTF-16 by its mark, and was read as such")
             sample = guess.sample_source(replace(source, encoding="utf-16"))
         if _without_bom(sample.head).strip():
+            _check_text(sample)
             samples.append(sample)
         else:
-            notes.append(f"{source.name} is empty, and was left out")
+            notes.append(f"{source.name} {_emptiness(sample)}, and was left out")
+            empty = empty or f"{source.name} {_emptiness(sample)}"
     if not samples:
-        raise DataError(f"{sources[0].name} is empty: there is no line to read; check the path and how it was written")
+        raise DataError(f"{empty}: there is no line to read; check the path and how it was written")
     return samples, notes
+
+
+def _emptiness(sample: guess.SourceSample) -> str:
+    return "holds only blank lines" if sample.head.strip(b"\xef\xbb\xbf") else "is empty"
+
+
+def _check_text(sample: guess.SourceSample) -> None:
+    """Refuse what is no text, by its first bytes."""
+    name, start = sample.source.name, sample.head[:TEXT_BYTES]
+    for odd, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+        if 2 * start[odd::2].count(0) > len(start[odd::2]) and sample.source.encoding == "utf-8":
+            raise DataError(
+                f"{name}: every second byte is 0, as in UTF-16 without a byte order mark; "
+                f"read with encoding={encoding!r}"
+            )
+    n_control = len(start) - len(start.translate(None, CONTROL))
+    if n_control > max(len(start) // 50, 8):
+        raise DataError(
+            f"{name} does not hold text: {n_control:,} of its first {len(start):,} bytes are control characters; "
+            "check what kind of file it is, or name its encoding (encoding=...)"
+        )
 
 
 def _words(na_strings: NaStrings, column: str | None) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ class Chain:
 def scan_text(text: U8, end: int, state: int, d: Dialect) -> Block:
     """Scan text[:end], which begins in `state`. Cost: O(bytes)."""
     out = np.empty(6, dtype=np.int64)
-    kernels.scan(text, 0, end, state, d.sep, d.quote, d.eol, d.comment, d.strip, -1, out)
+    kernels.scan(text, 0, end, int(state), d.sep, d.quote, d.eol, d.comment, d.strip, -1, out)
     n_records, n_lines, last, opened, _, quoted = out.tolist()
     return Block(bool(quoted), n_records, n_lines, state, last, opened)
 
@@ -149,7 +149,7 @@ def cut(
             offset = begin + k * block_bytes
             n = _read_at(file, buffer, min(block_bytes, end - offset), offset)
             kernels.scan(
-                buffer, 0, n, chain.blocks[k].start, d.sep, d.quote, d.eol, d.comment, d.strip,
+                buffer, 0, n, int(chain.blocks[k].start), d.sep, d.quote, d.eol, d.comment, d.strip,
                 count - chain.records[k], out,
             )  # fmt: skip
             places.append((offset + int(out[4]), line + chain.lines[k] + int(out[1])))

@@ -15,9 +15,10 @@ from hydroscope.frame.vec import VecType
 from hydroscope.ingest import kernels
 from hydroscope.ingest import kernels_number as number
 from hydroscope.ingest import kernels_time as time
-from hydroscope.ingest.columns import EnumColumn, FlagColumn, NumberColumn, TimeColumn, UuidColumn, Window
+from hydroscope.ingest.columns import EnumColumn, FlagColumn, NumberColumn, TimeColumn, UuidColumn, Window, window_of
 from hydroscope.ingest.dialect import NONE, U8, Dialect
 from hydroscope.ingest.plan import ColumnPlan
+from hydroscope.ingest.reference import unquoted
 from hydroscope.ingest.sources import Source, head
 from hydroscope.ingest.text import padded
 
@@ -192,9 +193,7 @@ def middle_window(block: bytes, d: Dialect, n_fields: int) -> Window | None:
 def are_numbers(texts: Sequence[str]) -> list[bool]:
     """Tell which texts are numbers or dates, as names are not."""
     words = [text.strip().encode() for text in texts]
-    ends = np.cumsum([0, *map(len, words)])
-    bounds = np.stack([ends[:-1], ends[1:]], axis=1).astype(np.int32)
-    window = Window(padded(b"".join(words)), 0, bounds, len(words), int(ends[-1]))
+    window = window_of(words)
     plan, d = ColumnPlan("", VecType.REAL, na=()), Dialect(quote=NONE)
     others = set(NumberColumn(plan, d, len(words)).read(window, 0, 0).tolist())
     for form in FORMS if others else ():
@@ -232,14 +231,34 @@ def guess_column(sample: Sample, k: int, plan: ColumnPlan, d: Dialect) -> Column
         if seen & number.SEEN_WIDE:
             return replace(plan, type=VecType.REAL if seen & number.SEEN_REAL else VecType.STRING)
         return whole
-    for form in FORMS:
-        timed = replace(plan, type=VecType.TIME, form=form)
-        if _all_fit(sample, k, TimeColumn, timed, d):
-            return timed
-    for kind, maker in ((VecType.UUID, UuidColumn), (VecType.BOOL, FlagColumn)):
-        if _all_fit(sample, k, maker, replace(plan, type=kind), d):
-            return replace(plan, type=kind)
+    first = _first_value(sample, k, plan, d)
+    if not first or (first[0].isdigit() and ("-" in first or "/" in first)):
+        for form in FORMS:
+            timed = replace(plan, type=VecType.TIME, form=form)
+            if _all_fit(sample, k, TimeColumn, timed, d):
+                return timed
+    if not first or first.count("-") == 4:
+        uuid = replace(plan, type=VecType.UUID)
+        if _all_fit(sample, k, UuidColumn, uuid, d):
+            return uuid
+    if not first or first.lower() in ("true", "false"):
+        flag = replace(plan, type=VecType.BOOL)
+        if _all_fit(sample, k, FlagColumn, flag, d):
+            return flag
     return replace(plan, type=guess_text(sample, k, plan, d))
+
+
+def _first_value(sample: Sample, k: int, plan: ColumnPlan, d: Dialect) -> str:
+    """Return the first value in sight that is not missing ("": there is none).
+
+    It tells which types need not be tried: a kernel that is not needed is not loaded.
+    """
+    for window, fields in sample.windows[:1]:
+        for row in range(min(window.n_rows, PROBE_ROWS)):
+            text = unquoted(window.field(row, fields[k]).strip(b" \t"), d)[0].strip(b" \t")
+            if text not in plan.na:
+                return text.decode("utf-8", "replace")
+    return ""
 
 
 def _numbers(sample: Sample, k: int, plan: ColumnPlan, d: Dialect) -> tuple[bool, int]:

@@ -9,7 +9,7 @@ from hydroscope.ingest.dialect import I32, I64, U8, U64
 from hydroscope.weave.bytes import address_of, byte_at, put_word, word_at
 from hydroscope.weave.intrinsics import load_i64, store_i64
 
-__all__ = ["LEVEL_MISSING", "bad_utf8", "intern", "intern_pieces", "rehash", "strings"]
+__all__ = ["LEVEL_MISSING", "bad_utf8", "intern", "rehash", "strings"]
 
 LEVEL_MISSING = -1
 
@@ -254,18 +254,6 @@ def _alias(code: int, table: tuple[int, int, int, int, int, int], alias: int) ->
         store_i64(alias, code, entry)
     level: int = load_i64(alias, code)
     return level
-
-
-@kernel
-def intern_pieces(
-    piece_ends: I64, pieces: U8, n_pieces: int, codes: I64, slots: I64, ends: I64, data: U8, words: U64, state: I64
-) -> None:
-    """Code texts that lie behind one another by the entries of a table (see `intern`). Cost: O(bytes)."""
-    there = address_of(data)
-    table = (address_of(slots), address_of(ends), there, address_of(words), address_of(state), len(slots) - 1)
-    here = address_of(pieces)
-    for k in range(n_pieces):
-        codes[k] = _find(here, piece_ends[k], piece_ends[k + 1], table)
 
 
 @kernel

@@ -206,8 +206,9 @@ def blocks(source: Source, size_bytes: int, told: Callable[[int], None] | None =
     except (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         if isinstance(error, OSError) and error.errno is not None and not source.packing:
             raise DataError(f"cannot read {source.name!r}: {error.strerror}") from error
+        after = f" after {done:,} bytes of text" if done else ""
         raise DataError(
-            f"{source.name}: the {source.packing or 'text'} data end or break after {done:,} bytes of text ({error}); "
+            f"{source.name}: the {source.packing or 'text'} data end or break{after} ({error}); "
             "the file is cut off or damaged: fetch it again"
         ) from error
 
