@@ -11,6 +11,7 @@ read the environment only once.
 from __future__ import annotations
 
 import os
+import sys
 from typing import Final
 
 __all__ = ["THREADS"]
@@ -18,13 +19,14 @@ __all__ = ["THREADS"]
 THREADS: Final = int(os.environ.get("BENCH_THREADS", "2"))
 """Threads of every contender."""
 
-for _name in (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "POLARS_MAX_THREADS",
-    "ARROW_NUM_THREADS",
-):
-    os.environ[_name] = str(THREADS)
-os.environ["DO_NOT_TRACK"] = "1"  # h2o's client honours it
+if "numpy" not in sys.modules:  # else it is too late, as for the tests, which only look in
+    for _name in (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+        "POLARS_MAX_THREADS",
+        "ARROW_NUM_THREADS",
+    ):
+        os.environ[_name] = str(THREADS)
+    os.environ["DO_NOT_TRACK"] = "1"  # h2o's client honours it

@@ -2,6 +2,7 @@
 
 Each runs in a process of its own, under its own deadline and one more here. A run at full
 size replaces its section of benchmarks/RESULTS.md; --quick and other sizes never do.
+--readme writes README's table of figures from RESULTS.md, and runs nothing.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from benchmarks._figures import comment, put_into, readme_table
 from benchmarks._harness import JSON_MARK, REPOSITORY, deadline, register_child, say
 
 __all__ = ["main"]
 
 NAMES: Final = ("startup", "compile", "mapreduce", "csv", "gbm")
 RESULTS: Final = REPOSITORY / "benchmarks" / "RESULTS.md"
+README: Final = REPOSITORY / "README.md"
 LONGEST_S: Final = 2 * 3600
 HEAD: Final = """# Results
 
@@ -54,7 +57,8 @@ def _run(name: str, options: Sequence[str]) -> tuple[int, list[str]]:
 
 
 def _section(name: str, lines: Sequence[str]) -> str:
-    """Return the section of a run: what it printed, without the line for programs."""
+    """Return the section of a run: what it printed, the line for programs as a comment at its end."""
+    kept = [line.removeprefix(JSON_MARK) for line in lines if line.startswith(JSON_MARK)]
     printed = [line for line in lines if not line.startswith(JSON_MARK)]
     day = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     spaced: list[str] = []
@@ -62,7 +66,7 @@ def _section(name: str, lines: Sequence[str]) -> str:
         if line and spaced and spaced[-1] and line.startswith("|") != spaced[-1].startswith("|"):
             spaced.append("")
         spaced.append(line)
-    return f"## {name}\n\n{day}\n\n" + "\n".join(spaced).strip() + "\n"
+    return f"## {name}\n\n{day}\n\n" + "\n".join([*spaced, "", *map(comment, kept)]).strip() + "\n"
 
 
 def _keep(name: str, section: str) -> None:
@@ -78,6 +82,13 @@ def _keep(name: str, section: str) -> None:
     os.replace(part, RESULTS)
 
 
+def _write_readme() -> None:
+    """Draw README's table anew."""
+    table = readme_table(RESULTS.read_text() if RESULTS.exists() else "")
+    README.write_text(put_into(README.read_text(), table))
+    say(table)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the named benchmarks, or all; exit code 1 when one of them failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -85,7 +96,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="tiny data: shows that everything runs")
     parser.add_argument("--rounds", type=int, help="timed rounds (default: each script's own)")
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the size of the data")
+    parser.add_argument("--readme", action="store_true", help="write README's table from RESULTS.md, and run nothing")
     options = parser.parse_args(argv)
+    if options.readme:
+        _write_readme()
+        return 0
     unknown = [name for name in options.names if name not in NAMES]
     if unknown:
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}")
@@ -103,6 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if full and any(line.startswith(JSON_MARK) for line in lines):
             _keep(name, _section(name, lines))
             say(f"\nkept in {RESULTS.relative_to(REPOSITORY)}")
+            _write_readme()
     if failed:
         say(f"\nfailed, in part or whole: {', '.join(failed)}")
     return 1 if failed else 0

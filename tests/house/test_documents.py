@@ -126,6 +126,15 @@ def test_pages_that_the_source_names_are_there():
             assert (ROOT / "docs" / name).exists(), f"{path.relative_to(ROOT)} names docs/{name}"
 
 
+def test_the_figures_of_the_readme_are_those_of_the_runs():
+    from benchmarks._figures import put_into, readme_table
+
+    runs = ROOT / "benchmarks" / "RESULTS.md"
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme_table(runs.read_text(encoding="utf-8") if runs.exists() else "")
+    assert put_into(readme, table) == readme, "README's figures are out of date; run: python -m benchmarks --readme"
+
+
 def test_generated_pages_are_current():
     from docs.generate import PAGES
 
