@@ -284,6 +284,9 @@ def _types(outcome: Outcome) -> tuple[VecType, ...]:
 def _loops(recipe: Recipe, vecs: Sequence[Vec]) -> loop.Loops | None:
     """Return compiled loops; None, after saying so once, when the function cannot be compiled."""
     try:
+        if not vecs[0].n_rows:  # nothing to run, but what is wrong with the function is said all the same
+            loop.draft(recipe)
+            return None
         return loop.prepare(recipe, [surveyed(vec) for vec in vecs])
     except NotWoven as error:
         _tell(recipe, error)

@@ -25,7 +25,7 @@ from hydroscope.weave.names import NotWoven
 from hydroscope.weave.recipe import Recipe, State, start
 from hydroscope.weave.source import Draft, Woven, draft, weave
 
-__all__ = ["MOST_FUSED", "Leaf", "Loops", "plan", "prepare", "run"]
+__all__ = ["MOST_FUSED", "Leaf", "Loops", "draft", "plan", "prepare", "run"]
 
 MOST_FUSED = 4
 """Loops compiled for one task over one frame; what is left goes through tiles (about 100 ms each)."""
