@@ -199,6 +199,7 @@ class _Training:
         self.valid = None if valid is None else _Scored(valid, self._constant(valid))
         counts = loss == "squared" and train.counts
         self.steps = [quantise.first_steps(g, h, train.n_rows, counts) for g, h in bounds]
+        self.spare: list[Any] = [None] * len(train.sizes)
         self.trees: list[Forest] = []
         self.history: list[Record] = []
         self.best = (math.inf, 0)
@@ -262,8 +263,10 @@ class _Training:
         while True:
             form = (steps.g_scale, steps.h_scale, steps.shift)
             items = [
-                (self.loss, s, k, target, weight, form, leaf, values, rows.blocks.threads)
-                for s, target, weight, leaf in zip(scores, rows.target, rows.weight, leaves, strict=True)
+                (self.loss, s, k, target, weight, form, leaf, values, spare, rows.blocks.threads)
+                for s, target, weight, leaf, spare in zip(
+                    scores, rows.target, rows.weight, leaves, self.spare, strict=True
+                )
             ]
             parts = self.engine.map(scoring.gradients, items, 3)
             if values is not None:
@@ -277,7 +280,9 @@ class _Training:
             steps = after
         self.steps[k] = after
         self._used: Steps = steps
-        return [part[1] for part in parts]
+        packed = [part[1] for part in parts]
+        self.spare = packed if rows.blocks.threads else self.spare
+        return packed
 
     def _advance(self, k: int, leaves: list[Any], values: F64) -> None:
         threads = self.train.rows.blocks.threads

@@ -190,11 +190,8 @@ def _rows(
     count = np.zeros(0, np.int64)
     if len(given):
         count = np.rint(np.ldexp(given, 0 if counts else _count_log2(weight_sum, len(given)))).astype(np.int64)
-    rows = [
-        engine.put(np.arange(b - a, dtype=np.int32) if kept is None else np.flatnonzero(kept[a:b]).astype(np.int32))
-        for a, b in cut.bounds
-    ]
-    blocks = Blocks(words, cut.slices(count), rows, [a for a, _ in cut.bounds], cut.threads)
+    rows = [engine.put(np.zeros(0, np.uint8) if kept is None else kept[a:b].astype(np.uint8)) for a, b in cut.bounds]
+    blocks = Blocks(words, cut.slices(count), rows, kept is None, [a for a, _ in cut.bounds], cut.threads)
     return Rows(blocks, cut.slices(values), cut.slices(given), cut.sizes, weight_sum, counts)
 
 

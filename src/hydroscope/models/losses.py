@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
+U32 = npt.NDArray[np.uint32]
 F64 = npt.NDArray[np.float64]
 
 LOSS_TILE_ROWS = 8192
@@ -85,7 +85,7 @@ def _exp(x: float) -> float:
 
 
 @kernel
-def add_values(leaf: I32, values: F64, scores: F64, first: int, last: int, out: F64) -> None:
+def add_values(leaf: U32, values: F64, scores: F64, first: int, last: int, out: F64) -> None:
     """Set out[i] = scores[i] + values[leaf[i]] for rows first..last; out may be scores."""
     for i in range(first, last):
         out[i] = scores[i] + values[leaf[i]]

@@ -29,7 +29,6 @@ __all__ = [
 ]
 
 I64 = npt.NDArray[np.int64]
-I32 = npt.NDArray[np.int32]
 U32 = npt.NDArray[np.uint32]
 F64 = npt.NDArray[np.float64]
 
@@ -44,7 +43,7 @@ def constant(n_rows: int, base: F64) -> F64:
     return np.repeat(base[:, None], n_rows, axis=1)
 
 
-def advance(scores: F64, k: int, leaf: I32, values: F64, threads: bool) -> F64:
+def advance(scores: F64, k: int, leaf: U32, values: F64, threads: bool) -> F64:
     """Return the scores with values[leaf] added to those of class k."""
     out = scores if threads else scores.copy()
     cuts = pieces(0, scores.shape[1], SCORE_PIECE_ROWS)
@@ -54,7 +53,7 @@ def advance(scores: F64, k: int, leaf: I32, values: F64, threads: bool) -> F64:
 
 def gradients(
     loss: str, scores: F64, k: int, target: F64, weight: F64, steps: tuple[float, float, int],
-    leaf: I32 | None, values: F64 | None, threads: bool,
+    leaf: U32 | None, values: F64 | None, spare: I64 | None, threads: bool,
 ) -> tuple[F64, I64, I64]:  # fmt: skip
     """Return updated scores, packed gradients for class k, and the sums of |gradient| and hessian in steps.
 
@@ -67,13 +66,15 @@ def gradients(
         Gradient steps and hessian steps a unit, and the bits of the hessian field.
     leaf, values : ndarray or None
         The last tree's leaf of each row and its values: added to the scores in the same pass.
+    spare : ndarray of int64, shape (n_rows,), or None
+        Gradients that are not needed any more: memory to write the new ones to.
 
     Notes
     -----
     Cost: one pass, about 4 ns a row.
     """
     n_rows = scores.shape[1]
-    packed = np.empty(n_rows, np.int64)
+    packed = np.empty(n_rows, np.int64) if spare is None or not threads else spare
     cuts = pieces(0, n_rows, SCORE_PIECE_ROWS)
     sums = np.zeros((len(cuts), 2), np.int64)
     out = scores if threads or leaf is None else scores.copy()

@@ -148,7 +148,7 @@ def classes_of(target: Target) -> Classes:
     _refuse_empty(target)
     present = target.values[~target.missing]
     if target.domain is not None:
-        codes = np.unique(present)
+        codes = np.flatnonzero(np.bincount(present, minlength=len(target.domain)))
         labels: npt.NDArray[Any] = np.array([target.domain[code] for code in codes.tolist()])
     elif target.type is VecType.REAL:
         if np.isinf(present).any():
@@ -186,8 +186,8 @@ def class_codes(target: Target, classes: Classes) -> tuple[F64, Bools]:
     index = {name: i for i, name in enumerate(classes.names)}
     if target.domain is not None:
         table = np.array([index.get(level, -1) for level in target.domain], np.int64)
-        codes = np.full(len(values), -1, np.int64)
-        codes[~missing] = table[values[~missing]]
+        codes = table[np.where(missing, 0, values)]
+        codes[missing] = -1
     elif values.dtype.kind in "OUST" or classes.labels.dtype.kind in "OU":
         present = values[~missing]
         as_text = present.astype(str) if values.dtype.kind in "OUST" else present

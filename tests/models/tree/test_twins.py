@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hydroscope.ground import rng
-from hydroscope.models.tree import binning, histogram, partition, predictor, reference, sampling, splitting, tasks
+from hydroscope.models.tree import binning, predictor, reference, splitting, tasks
 from hydroscope.models.tree.splitting import BY_COUNT, BY_HESSIAN, Rules
 
 SHIFT = 32
@@ -43,55 +41,91 @@ def test_bins_come_back_out_of_words():
     np.testing.assert_array_equal(reference.bins_of_words(words, bins.shape[1]), bins)
 
 
+def runs_of(parts, n_rows, tile_rows):
+    """Return order and starts by which slot k holds the rows parts[k]."""
+    n_tiles = -(-n_rows // tile_rows)
+    order, starts = np.zeros(n_rows, np.uint16), np.zeros((n_tiles, len(parts) + 1), np.int32)
+    for tile in range(n_tiles):
+        base = tile * tile_rows
+        inside = [np.sort(part[(part >= base) & (part < base + tile_rows)]) - base for part in parts]
+        starts[tile] = np.concatenate([[0], np.cumsum([len(each) for each in inside])])
+        order[base : base + starts[tile, -1]] = np.concatenate(inside)
+    return order, starts
+
+
+def rows_of(order, starts, tile_rows):
+    """Return the rows of each slot: what `runs_of` was given."""
+    found = []
+    for slot in range(starts.shape[1] - 1):
+        parts = [
+            tile * tile_rows + order[tile * tile_rows + begins[slot] : tile * tile_rows + begins[slot + 1]].astype(int)
+            for tile, begins in enumerate(starts)
+        ]
+        found.append(np.concatenate(parts))
+    return found
+
+
 @pytest.mark.parametrize("threads", [False, True])
 @pytest.mark.parametrize("share", [1.0, 0.6])
-def test_histograms_are_the_sums_by_bin(threads, share, monkeypatch):
+@pytest.mark.parametrize("some_kept", [False, True])
+def test_a_new_tree_has_its_rows_in_slots_and_their_histogram(threads, share, some_kept, monkeypatch):
     monkeypatch.setattr(tasks, "TILE_ROWS", 64)
     monkeypatch.setattr(tasks, "SMALL_WORK", 0)
+    monkeypatch.setattr(tasks, "SERIAL_ROWS", 0)
     words, bins, gradient, hessian = make_rows(2)
-    rows = np.flatnonzero(np.random.default_rng(3).random(len(gradient)) < share).astype(np.int32)
-    ranges = np.array([[0, 0, len(rows)]], np.int64)
-    nodes, groups = np.zeros(1, np.int64), np.arange(len(words))
-    found = tasks.node_histogram(words, packed_of(gradient, hessian), rows, ranges, nodes, groups, threads)
-    g, h = unpacked(found[0].reshape(-1, 256))
-    wanted = reference.histogram(bins, gradient, hessian, rows)
-    np.testing.assert_array_equal(g[:6], wanted[0])
-    np.testing.assert_array_equal(h[:6], wanted[1])
+    n = len(gradient)
+    kept = (np.arange(n) % 5 > 0).astype(np.uint8) if some_kept else np.zeros(0, np.uint8)
+    order, starts = tasks.start(words, kept, 1000, rng.key(7, 1), share, threads)
+    drawn = rng.uniforms(rng.key(7, 1), 1000, n) < share
+    wanted = np.flatnonzero(drawn & (kept > 0) if some_kept else drawn)
+    slots = rows_of(order, starts, 64)
+    np.testing.assert_array_equal(slots[0], wanted)
+    if len(slots) == 2:
+        np.testing.assert_array_equal(slots[1], np.setdiff1d(np.arange(n), wanted))
+    else:
+        assert len(wanted) == n
+    groups = np.arange(len(words))
+    packed, slot = packed_of(gradient, hessian), np.zeros(1, np.int64)
+    g, h = unpacked(tasks.node_histogram(words, packed, order, starts, slot, groups, threads)[0].reshape(-1, 256))
+    sums = reference.histogram(bins, gradient, hessian, wanted)
+    np.testing.assert_array_equal(g[:6], sums[0])
+    np.testing.assert_array_equal(h[:6], sums[1])
+    counts = tasks.count_histogram(words, hessian, order, starts, slot, groups, threads)
+    np.testing.assert_array_equal(counts[0].reshape(-1, 256)[:6], sums[1])
 
 
 @pytest.mark.parametrize("threads", [False, True])
-def test_histograms_of_several_nodes_and_of_counts(threads, monkeypatch):
+@pytest.mark.parametrize("n_features", [6, 9])
+def test_histograms_of_several_nodes_and_of_counts(threads, n_features, monkeypatch):
     monkeypatch.setattr(tasks, "TILE_ROWS", 64)
     monkeypatch.setattr(tasks, "SMALL_WORK", 0)
-    words, bins, gradient, hessian = make_rows(4)
-    order = np.random.default_rng(5).permutation(len(gradient)).astype(np.int32)
-    cuts = [0, 150, 150, 310, 400]
-    rows = np.concatenate([np.sort(order[a:b]) for a, b in itertools.pairwise(cuts)])
-    ranges = np.array([[7, 0, 150], [8, 150, 150], [3, 150, 310], [4, 310, 400]], np.int64)
-    nodes, groups = np.array([4, 8, 7], np.int64), np.arange(len(words))
-    found = tasks.node_histogram(words, packed_of(gradient, hessian), rows, ranges, nodes, groups, threads)
-    counts = tasks.count_histogram(words, np.zeros(0, np.int64), rows, ranges, nodes, groups, threads)
-    weights = tasks.count_histogram(words, hessian, rows, ranges, nodes, groups, threads)
-    for k, (start, end) in enumerate([(310, 400), (150, 150), (0, 150)]):
+    words, bins, gradient, hessian = make_rows(4, n_features=n_features)
+    shuffled = np.random.default_rng(5).permutation(len(gradient))
+    parts = [shuffled[:150], shuffled[150:150], shuffled[150:310], shuffled[310:]]
+    order, starts = runs_of(parts, len(gradient), 64)
+    slots, groups = np.array([3, 1, 0], np.int64), np.arange(len(words))
+    found = tasks.node_histogram(words, packed_of(gradient, hessian), order, starts, slots, groups, threads)
+    counts = tasks.count_histogram(words, np.zeros(0, np.int64), order, starts, slots, groups, threads)
+    weights = tasks.count_histogram(words, hessian, order, starts, slots, groups, threads)
+    for k, slot in enumerate(slots):
         g, h = unpacked(found[k].reshape(-1, 256))
-        wanted = reference.histogram(bins, gradient, hessian, rows[start:end])
-        np.testing.assert_array_equal(g[:6], wanted[0])
-        np.testing.assert_array_equal(h[:6], wanted[1])
-        np.testing.assert_array_equal(weights[k].reshape(-1, 256)[:6], wanted[1])
-        ones = reference.histogram(bins, gradient, np.ones_like(hessian), rows[start:end])[1]
-        np.testing.assert_array_equal(counts[k].reshape(-1, 256)[:6], ones)
+        wanted = reference.histogram(bins, gradient, hessian, parts[slot])
+        np.testing.assert_array_equal(g[:n_features], wanted[0])
+        np.testing.assert_array_equal(h[:n_features], wanted[1])
+        np.testing.assert_array_equal(weights[k].reshape(-1, 256)[:n_features], wanted[1])
+        ones = reference.histogram(bins, gradient, np.ones_like(hessian), parts[slot])[1]
+        np.testing.assert_array_equal(counts[k].reshape(-1, 256)[:n_features], ones)
 
 
 def test_a_sibling_is_the_parent_less_the_child():
     words, _, gradient, hessian = make_rows(6)
     packed, n = packed_of(gradient, hessian), len(gradient)
-    rows = np.concatenate([np.arange(0, n, 3), np.setdiff1d(np.arange(n), np.arange(0, n, 3))]).astype(np.int32)
-    cut = len(np.arange(0, n, 3))
-    ranges = np.array([[1, 0, cut], [2, cut, n]], np.int64)
-    whole = np.array([[0, 0, n]], np.int64)
+    third = np.arange(0, n, 3)
     groups = np.arange(len(words))
-    both = tasks.node_histogram(words, packed, rows, ranges, np.array([1, 2]), groups, False)
-    parent = tasks.node_histogram(words, packed, np.arange(n, dtype=np.int32), whole, np.array([0]), groups, False)
+    order, starts = runs_of([third, np.setdiff1d(np.arange(n), third)], n, tasks.TILE_ROWS)
+    both = tasks.node_histogram(words, packed, order, starts, np.array([0, 1]), groups, False)
+    whole = tasks.start(words, np.zeros(0, np.uint8), 0, 0, 1.0, False)
+    parent = tasks.node_histogram(words, packed, *whole, np.array([0]), groups, False)
     out = np.empty_like(parent[0])
     splitting.subtract(parent[0], both[0], out)
     np.testing.assert_array_equal(out, both[1])
@@ -161,23 +195,24 @@ def test_what_a_node_never_saw_goes_with_most_of_its_rows():
 
 @pytest.mark.parametrize("threads", [False, True])
 def test_rows_part_stably(threads, monkeypatch):
-    monkeypatch.setattr(tasks, "PIECE_ROWS", 32)
+    monkeypatch.setattr(tasks, "TILE_ROWS", 64)
+    monkeypatch.setattr(tasks, "PIECE_ROWS", 128)
     words, bins, _, _ = make_rows(8)
-    rows = np.arange(400, dtype=np.int32)
     draw = np.random.default_rng(9)
     tables = draw.integers(0, 2, (2, 256)).astype(np.uint8)
-    ranges = np.array([[5, 0, 130], [6, 130, 200], [7, 200, 400]], np.int64)
-    nodes, features, children = np.array([5, 7]), np.array([3, 5]), np.array([10, 12])
-    out, after = tasks.split_nodes(words, rows, ranges, nodes, features, tables, children, threads)
-    wanted = [*reference.partition(bins[:, 3], np.arange(130), tables[0])]
-    wanted += [np.arange(130, 200), *reference.partition(bins[:, 5], np.arange(200, 400), tables[1])]
-    np.testing.assert_array_equal(out, np.concatenate(wanted))
-    assert after[:, 0].tolist() == [10, 11, 6, 12, 13]
-    assert (after[:, 2] - after[:, 1]).tolist() == [len(each) for each in wanted]
-    leaves, counts = tasks.assign_leaves(words, rows, ranges, nodes, features, tables, children, None, threads)
+    shuffled = draw.permutation(400)
+    parts = [np.sort(part) for part in (shuffled[:130], shuffled[130:200], shuffled[200:])]
+    order, starts = runs_of(parts, 400, 64)
+    plan = tasks.Plan(np.array([0, -1, 1]), np.array([0, 1]), np.array([24, 8]), tables)
+    out, after = tasks.split_rows(words, order.copy(), starts, plan, threads)
+    wanted = [*reference.partition(bins[:, 3], parts[0], tables[0])]
+    wanted += [parts[1], *reference.partition(bins[:, 5], parts[2], tables[1])]
+    for found, part in zip(rows_of(out, after, 64), wanted, strict=True):
+        np.testing.assert_array_equal(found, part)
+    leaves, counts = tasks.settle_rows(words, order, starts, plan, np.array([10, 6, 12]), threads)
     for node, part in zip((10, 11, 6, 12, 13), wanted, strict=True):
         assert set(leaves[part].tolist()) == {node}
-        assert dict(counts.tolist())[node] == len(part)
+    assert counts.tolist() == [[len(wanted[0]), 0, len(wanted[3])], [130, 70, 200]]
 
 
 def random_forest(seed, n_trees, n_features, depth):
@@ -224,15 +259,6 @@ def test_walking_trees_is_the_twins_walk():
     nodes = (forest.starts, forest.depths, forest.output, forest.feature, forest.left, forest.mask, forest.value)
     predictor.add_trees(words, *nodes, 0, 3000, scores)
     np.testing.assert_array_equal(scores, reference.predict(bins, np.array([0.5, -0.5]), forest))
-    leaf = np.full(3000, -1, np.int32)
-    rows = np.arange(0, 3000, 2, dtype=np.int32)
-    a, b = forest.starts[3], forest.starts[4]
-    depth = int(forest.depths[3])
-    predictor.leaf_of_rows(
-        words, forest.feature[a:b], forest.left[a:b], forest.mask[a:b], depth, rows, 0, len(rows), leaf
-    )
-    np.testing.assert_array_equal(leaf[::2], reference.tree_values(bins, forest, 3)[0][::2])
-    assert (leaf[1::2] == -1).all()
 
 
 def test_the_first_trees_of_a_forest_are_a_forest():
@@ -240,34 +266,6 @@ def test_the_first_trees_of_a_forest_are_a_forest():
     first = forest.first(3)
     assert first.n_trees == 3
     assert len(first.feature) == forest.starts[3]
-
-
-def test_row_samples_are_the_streams_numbers():
-    kept = np.arange(0, 5000, 3, dtype=np.int32)
-    out = np.empty(len(kept), np.int32)
-    stream = rng.key(7, 1, 2)
-    n = sampling.sample_rows(kept, 1000, np.uint64(stream), 0.3, out)
-    wanted = kept[rng.uniforms(stream, 1000, 5000)[kept] < 0.3]
-    np.testing.assert_array_equal(out[:n], wanted)
-    assert 0.25 < n / len(kept) < 0.35
-
-
-def test_cuts_of_tiles_are_found_in_every_node():
-    rows = np.concatenate([np.arange(0, 100, 2), np.arange(1, 100, 2), np.zeros(0, np.int64)]).astype(np.int32)
-    starts, ends = np.array([0, 50, 100]), np.array([50, 100, 100])
-    out = np.empty((4, 3), np.int64)
-    histogram.tile_cuts(rows, starts, ends, 40, out)
-    for node, (a, b) in enumerate(zip(starts, ends, strict=True)):
-        wanted = [a + np.searchsorted(rows[a:b], edge) for edge in (0, 40, 80)] + [b]
-        assert out[:, node].tolist() == wanted
-
-
-def test_copying_rows_and_assigning_nodes():
-    source, out = np.arange(10, dtype=np.int32), np.zeros(10, np.int32)
-    partition.copy_rows(source, 2, 3, out, 5)
-    assert out.tolist() == [0, 0, 0, 0, 0, 2, 3, 4, 0, 0]
-    partition.assign(source, 0, 2, 9, out)
-    assert out[:2].tolist() == [9, 9]
 
 
 def test_binning_is_searchsorted_with_missing_last():

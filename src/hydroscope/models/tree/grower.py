@@ -14,7 +14,7 @@ are done in batches, each built directly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,7 @@ from hydroscope.models.tree import splitting, tasks
 from hydroscope.models.tree.histogram import BINS, GROUP
 from hydroscope.models.tree.predictor import Forest, pack_table
 from hydroscope.models.tree.splitting import ANY, BY_COUNT, FEATURE, FEATURE_BIN, LEFT, Rules
+from hydroscope.models.tree.tasks import Plan
 from hydroscope.node import ports
 
 __all__ = ["HISTOGRAM_BYTES_MAX", "Blocks", "Grown", "Shape", "add", "grow"]
@@ -40,8 +41,8 @@ HISTOGRAM_BYTES_MAX = 256 * 2**20
 HESSIAN_PER_WEIGHT_MAX = 0.2506
 """p (1 - p) is at most a quarter of the weight; the rest is for rounding to steps."""
 
-MANY_SPLITS = 64
-"""Node-feature pairs below which looking for splits is not worth a second thread."""
+MANY_SPLITS = 256
+"""Node-feature pairs that one thread looks at in one go: 400 us, long against handing over."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,10 @@ class Blocks:
     words : list of handles to ndarray of uint32, shape (n_groups, n_rows of the block)
     count : list of handles to ndarray of int64
         Weights as integers, empty when all are 1.
-    kept : list of handles to ndarray of int32
-        Rows to train on (those with a target and a weight), ascending.
+    kept : list of handles to ndarray of uint8
+        1 for rows to train on, those with a target and a weight; empty when all are.
+    all_kept : bool
+        Whether all rows of all blocks are.
     first_rows : list of int
         Number of each block's first row.
     threads : bool
@@ -64,6 +67,7 @@ class Blocks:
     words: list[Any]
     count: list[Any]
     kept: list[Any]
+    all_kept: bool
     first_rows: list[int]
     threads: bool
 
@@ -186,8 +190,9 @@ def grow(blocks: Blocks, packed: list[Any], sample: tuple[int, float], shape: Sh
         if tree.depth == shape.max_depth:
             leaves, counts = level.assign(tree, [active[k] for k in chosen], chosen, splits)
             break
-        level.part(tree, [active[k] for k in chosen], chosen, splits)
-        active = [child for k in chosen for child in (tree.left[active[k]], tree.left[active[k]] + 1)]
+        nodes = [active[k] for k in chosen]
+        level.part(tree, nodes, chosen, splits)
+        active = [child for node in nodes for child in (tree.left[node], tree.left[node] + 1)]
         histograms = level.descend(tree, active, histograms, chosen)
     return _finish(tree, counts, shape), leaves
 
@@ -200,36 +205,37 @@ class Level:
         self.engine = ports.current()
         self.n_cells = -(-len(shape.n_bins) // GROUP) * GROUP * BINS
         self.groups = np.unique(shape.features // GROUP).astype(np.int64)
-        self.whole = sample[1] >= 1.0
-        items = [(kept, first, *sample) for kept, first in zip(blocks.kept, blocks.first_rows, strict=True)]
-        self._set(self.engine.map(tasks.in_bag, items, 2))
+        whole = sample[1] >= 1.0 and blocks.all_kept
+        self.slots = [(0, True)] if whole else [(0, True), (0, False)]
+        items = [
+            (words, kept, first, *sample, blocks.threads)
+            for words, kept, first in zip(blocks.words, blocks.kept, blocks.first_rows, strict=True)
+        ]
+        self._set(self.engine.map(tasks.start, items, 2))
 
     def _set(self, pairs: list[Any]) -> None:
-        self.rows = [pair[0] for pair in pairs]
-        self.ranges = [pair[1] for pair in pairs]
+        self.order = [pair[0] for pair in pairs]
+        self.starts = [pair[1] for pair in pairs]
+        self.slot = {node: at for at, (node, in_bag) in enumerate(self.slots) if in_bag}
 
-    def _states(self) -> list[tuple[Any, Any, Any]]:
-        return list(zip(self.blocks.words, self.rows, self.ranges, strict=True))
+    def _places(self) -> list[tuple[Any, Any]]:
+        return list(zip(self.order, self.starts, strict=True))
 
     def build(self, nodes: Sequence[int]) -> I64:
         """Return the nodes' histograms, summed over blocks."""
-        wanted = np.array(nodes, np.int64)
-        items = [
-            (words, packed, rows, ranges, wanted, self.groups, self.blocks.threads)
-            for (words, rows, ranges), packed in zip(self._states(), self.packed, strict=True)
-        ]
-        parts = self.engine.map(tasks.node_histogram, items)
-        summed: I64 = self.engine.reduce(add, parts)
-        return summed
+        return self._summed(tasks.node_histogram, self.packed, nodes)
 
     def count(self, nodes: Sequence[int]) -> I64:
         """Return the nodes' histograms of weights, summed over blocks."""
-        wanted = np.array(nodes, np.int64)
+        return self._summed(tasks.count_histogram, self.blocks.count, nodes)
+
+    def _summed(self, task: Callable[..., I64], values: list[Any], nodes: Sequence[int]) -> I64:
+        slots = np.array([self.slot[node] for node in nodes], np.int64)
         items = [
-            (words, count, rows, ranges, wanted, self.groups, self.blocks.threads)
-            for (words, rows, ranges), count in zip(self._states(), self.blocks.count, strict=True)
+            (words, value, *places, slots, self.groups, self.blocks.threads)
+            for words, value, places in zip(self.blocks.words, values, self._places(), strict=True)
         ]
-        summed: I64 = self.engine.reduce(add, self.engine.map(tasks.count_histogram, items))
+        summed: I64 = self.engine.reduce(add, self.engine.map(task, items))
         return summed
 
     def descend(self, tree: Grown, active: list[int], parents: I64 | None, chosen: list[int]) -> I64 | None:
@@ -249,9 +255,9 @@ class Level:
 
     def _smaller(self, tree: Grown, active: list[int]) -> list[int]:
         """Return for each pair of children which one (0, 1) is cheaper to build; either gives the same sums."""
-        if len(self.ranges) == 1:
-            ranges = self.engine.get(self.ranges[0])
-            size = dict(zip(ranges[:, 0].tolist(), (ranges[:, 2] - ranges[:, 1]).tolist(), strict=True))
+        if len(self.starts) == 1:
+            taken = np.diff(self.engine.get(self.starts[0]), axis=1).sum(axis=0).tolist()
+            size = {node: taken[slot] for node, slot in self.slot.items()}
         else:
             mask = (1 << self.shape.rules.shift) - 1
             size = {node: tree.total[node] & mask for node in active}
@@ -285,49 +291,69 @@ class Level:
 
     def _find(self, tree: Grown, nodes: Sequence[int], cells: I64, counts: I64 | None) -> Splits:
         shape, out = self.shape, Splits.empty(len(nodes))
-        rules, nothing = shape.rules, np.zeros(0, np.int64)
+        rules = shape.rules
         if counts is not None:
             rules = rules._replace(mode=BY_COUNT, min_count=shape.min_count)
         elif not shape.hessian_is_weight:
             rules = rules._replace(mode=ANY)
+        totals = np.array([tree.total[node] for node in nodes], np.int64)
+        weights = np.zeros((0, 0), np.int64) if counts is None else counts
+        size = max(1, MANY_SPLITS // len(shape.features))
+        cuts = tasks.pieces(0, len(nodes), size if self.blocks.threads else len(nodes))
 
-        def search(k: int) -> None:
-            out.gain[k] = splitting.find(
-                cells[k], nothing if counts is None else counts[k], tree.total[nodes[k]],
-                shape.features, shape.n_bins, shape.is_enum, rules, out.found[k], out.table[k],
+        def search(i: int) -> None:
+            splitting.find_nodes(
+                cells, weights, totals, shape.features, shape.n_bins, shape.is_enum, rules, *cuts[i],
+                out.gain, out.found, out.table,
             )  # fmt: skip
 
-        tasks.run(len(nodes) * len(shape.features) > MANY_SPLITS, search, len(nodes))
+        tasks.run(True, search, len(cuts))
         return out
 
     def part(self, tree: Grown, nodes: list[int], chosen: list[int], splits: Splits) -> None:
         """Move the rows of `nodes` to their children."""
         plan = self._plan(tree, nodes, chosen, splits)
-        items = [(*state, *plan, self.blocks.threads) for state in self._states()]
-        self._set(self.engine.map(tasks.split_nodes, items, 2))
+        slots = []
+        for at, (node, in_bag) in enumerate(self.slots):
+            left = tree.left[node]
+            slots += [(node, in_bag)] if plan.line[at] < 0 else [(left, in_bag), (left + 1, in_bag)]
+        items = [
+            (words, *places, plan, self.blocks.threads)
+            for words, places in zip(self.blocks.words, self._places(), strict=True)
+        ]
+        self.slots = slots
+        self._set(self.engine.map(tasks.split_rows, items, 2))
 
     def assign(
         self, tree: Grown, nodes: list[int], chosen: list[int], splits: Splits | None
     ) -> tuple[list[Any], dict[int, int]]:
         """Return the leaf of each row, by block, and the rows of each leaf; `nodes` are split a last time."""
         plan = self._plan(tree, nodes, chosen, splits)
-        walk = None
-        if not self.whole:
-            walk = (np.array(tree.feature, np.int32), np.array(tree.left, np.int32), _masks(tree), tree.depth)
-        items = [(*state, *plan, walk, self.blocks.threads) for state in self._states()]
-        pairs = self.engine.map(tasks.assign_leaves, items, 2)
+        child = np.array([tree.left[node] for node, _ in self.slots], np.int64)
+        items = [
+            (words, *places, plan, child, self.blocks.threads)
+            for words, places in zip(self.blocks.words, self._places(), strict=True)
+        ]
+        pairs = self.engine.map(tasks.settle_rows, items, 2)
+        n_left, n_all = self.engine.reduce(add, [pair[1] for pair in pairs]).tolist()
         counts: dict[int, int] = {}
-        for part in self.engine.get([pair[1] for pair in pairs]):
-            for node, n in part.tolist():
-                counts[node] = counts.get(node, 0) + n
+        for node, at in self.slot.items():
+            if plan.line[at] < 0:
+                counts[node] = n_all[at]
+            else:
+                counts[int(child[at])] = n_left[at]
+                counts[int(child[at]) + 1] = n_all[at] - n_left[at]
         return [pair[0] for pair in pairs], counts
 
-    def _plan(self, tree: Grown, nodes: list[int], chosen: list[int], splits: Splits | None) -> tuple[Any, ...]:
-        order = np.array(nodes, np.int64)
+    def _plan(self, tree: Grown, nodes: list[int], chosen: list[int], splits: Splits | None) -> Plan:
+        split = {node: k for k, node in enumerate(nodes)}
         features = np.array([tree.feature[node] for node in nodes], np.int64)
-        tables = np.zeros((0, BINS), np.uint8) if splits is None else splits.table[chosen]
-        children = np.array([tree.left[node] for node in nodes], np.int64)
-        return order, features, tables, children
+        return Plan(
+            line=np.array([split.get(node, -1) for node, _ in self.slots], np.int64),
+            group=features // GROUP,
+            shift=8 * (features % GROUP),
+            tables=np.zeros((0, BINS), np.uint8) if splits is None else splits.table[chosen],
+        )
 
 
 def _record(tree: Grown, active: list[int], splits: Splits, chosen: list[int], shape: Shape) -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hydroscope.ground.jit import kernel
 
-__all__ = ["PREDICT_TILE_ROWS", "Forest", "add_trees", "join", "leaf_of_rows", "pack_table"]
+__all__ = ["PREDICT_TILE_ROWS", "Forest", "add_trees", "join", "pack_table"]
 
 I64 = npt.NDArray[np.int64]
 I32 = npt.NDArray[np.int32]
@@ -110,32 +110,6 @@ def pack_table(goes_left: U8) -> U64:
     """Return tables of bytes, shape (n, 256), as bits, shape (n, 4): bit b & 63 of word b >> 6 is bin b."""
     bits: U64 = np.packbits(goes_left, axis=1, bitorder="little").view("<u8")
     return bits
-
-
-@kernel
-def leaf_of_rows(
-    words: U32, feature: I32, left: I32, mask: U64, depth: int, rows: I32, first: int, last: int, out: I32
-) -> None:
-    """Walk one tree for rows[first:last] and write the leaf of each to out[row].
-
-    Parameters
-    ----------
-    words : ndarray of uint32, shape (n_groups, n_rows)                              # IN
-    feature, left, mask :                                                            # IN
-        Nodes of the tree, see `Forest`.
-    depth : int                                                                      # IN
-    rows : ndarray of int32                                                          # IN
-    out : ndarray of int32, shape (n_rows,)                                          # OUT
-    """
-    for i in range(first, last):
-        row = rows[i]
-        node = 0
-        for _ in range(depth):
-            f = max(feature[node], 0)
-            b = (words[f >> 2, row] >> np.uint32((f & 3) * 8)) & np.uint32(255)
-            flag = (mask[node, b >> 6] >> np.uint64(b & 63)) & np.uint64(1)
-            node = left[node] + np.int64(flag ^ np.uint64(1))
-        out[row] = node
 
 
 @kernel

@@ -32,6 +32,7 @@ __all__ = [
     "MISSING_LEFT",
     "Rules",
     "find",
+    "find_nodes",
     "subtract",
 ]
 
@@ -299,3 +300,17 @@ def find(
         _order_levels(cells[at : at + BINS], rules, keys, levels, spare)
     _table(cells[at : at + BINS], found, total, levels, rules, goes_left)
     return best - own
+
+
+@kernel
+def find_nodes(
+    cells: I64, counts: I64, totals: I64, features: I32, n_bins: I32, is_enum: U8, rules: Rules, first: int, last: int,
+    gain: F64, found: I64, goes_left: U8,
+) -> None:  # fmt: skip
+    """Find the best splits of nodes first..last: `find` with one line a node in every array.
+
+    `counts` has no line unless rules.mode is BY_COUNT.
+    """
+    for k in range(first, last):
+        own = counts[k] if rules.mode == BY_COUNT else totals[:0]
+        gain[k] = find(cells[k], own, totals[k], features, n_bins, is_enum, rules, found[k], goes_left[k])
