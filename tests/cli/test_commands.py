@@ -70,6 +70,16 @@ def test_describe_takes_reading_options(folder, tmp_path):
     assert any(line.split()[:3] == ["C3", "int", "1"] for line in text.splitlines())
 
 
+def test_loading_says_what_was_odd(tmp_path):
+    path = tmp_path / "odd.csv"
+    path.write_text("a,b,a\n" + "1,2,3\n" * 5_000 + "1,2\n1,2,3,4\n" + "1,2,3\n" * 200_000 + "1.5,2,x\n")
+    text = said_by(["describe", str(path), "--on-bad-lines", "skip"])
+    assert f"note: 2 lines left out, the first: {path}:5002: the line has 2 fields, not 3" in text
+    assert f"{path}:5003: the line has 4 fields" in text
+    assert "note: column 'a' is real, not int as guessed" in text
+    assert "2 lines with values taken as missing" in said_by(["describe", str(path), "--on-bad-lines", "null"])
+
+
 def test_describe_takes_quotes_and_encodings(tmp_path):
     path = tmp_path / "odd.csv"
     path.write_bytes("name,n\n'caf\xe9, bar',1\n'x',2\n".encode("latin-1"))

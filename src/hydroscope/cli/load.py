@@ -11,6 +11,9 @@ from hydroscope.cli.screen import Screen, size
 
 __all__ = ["load", "options_of"]
 
+BAD_LINES_SHOWN = 5
+"""Bad lines that are printed; how many there are is said besides."""
+
 
 def options_of(asked: argparse.Namespace) -> dict[str, Any]:
     """Return the options of `read_csv` that were given."""
@@ -32,7 +35,7 @@ def options_of(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def load(path: str, screen: Screen, options: dict[str, Any]) -> hs.Frame:
-    """Read a file, showing progress, and say what was read and how well it compresses."""
+    """Read a file, showing progress; say what was read, how well it compresses, and what was odd."""
     began = time.perf_counter()
     frame = hs.read(path, **options)
     seconds = time.perf_counter() - began
@@ -40,4 +43,25 @@ def load(path: str, screen: Screen, options: dict[str, Any]) -> hs.Frame:
     screen.say(
         f"{path}: {n_rows:,} rows x {n_columns} columns, {size(frame.nbytes)} in memory, read in {seconds:.2f} s"
     )
+    for line in _oddities(frame, options.get("on_bad_lines")):
+        screen.say(f"  {line}")
     return frame
+
+
+def _oddities(frame: hs.Frame, policy: str | None) -> list[str]:
+    """Return what the reader should know of how the text was read: types widened, lines left out."""
+    from hydroscope.ingest.origin import ReadLayout
+
+    report = frame.layout.origin.report if isinstance(frame.layout, ReadLayout) else None
+    if report is None:
+        return []
+    said = [
+        f"note: column {name!r} is {now}, not {before} as guessed: {why}" for name, before, now, why in report.widened
+    ]
+    said += [f"note: {each}" for each in report.notes]
+    if report.n_bad_lines:
+        done = "left out" if policy == "skip" else "with values taken as missing"
+        lines = f"{report.n_bad_lines:,} line{'s' * (report.n_bad_lines != 1)} {done}"
+        said.append(f"note: {lines}, the first: {report.bad_lines[0]}" if report.bad_lines else f"note: {lines}")
+        said += [f"      {each}" for each in report.bad_lines[1:BAD_LINES_SHOWN]]
+    return said
