@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 
+import numpy as np
 import ray
 from ray.cluster_utils import Cluster
 
@@ -32,7 +33,8 @@ def work() -> str:
     """Make leaves, read them, merge."""
     engine = ports.current()
     made = engine.map(places.ones, TOTALS)
-    return str(engine.reduce(places.add, engine.map(places.total, [(each,) for each in made])))
+    merged = engine.reduce(places.add, engine.map(places.total, [(each,) for each in made]))
+    return f"{merged} {places.Total().do_all(hs.Frame({'x': np.arange(300_000)})).sum}"
 
 
 def lose_a_node(cluster: Cluster) -> None:
@@ -43,11 +45,15 @@ def lose_a_node(cluster: Cluster) -> None:
     with hs.init("ray") as session:
         engine = session.engine
         made = engine.map(places.ones, TOTALS)
-        print("made on a node", len(made), flush=True)
+        frame = hs.Frame({"x": np.arange(600_000), "k": np.arange(600_000) % 7}, types={"k": "enum"})
+        frame["twice"] = frame["x"] * 2
+        kept = frame[frame["x"] % 3 == 0]
+        print("made on a node", len(made), kept.shape, flush=True)
         cluster.add_node(num_cpus=2, object_store_memory=STORE_BYTES)
         cluster.remove_node(node, allow_graceful=False)
         sums = engine.get(engine.map(places.total, [(each,) for each in made]))
         print("lost it", sum(sums), flush=True)
+        print("and a frame", frame["twice"].sum(), kept["twice"].sum(), kept["k"].value_counts().n_rows, flush=True)
 
 
 def main() -> None:

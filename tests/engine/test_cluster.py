@@ -10,6 +10,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 WAIT_S = 240
 
+STEPS = {
+    "made on a node": "6 (200000, 3)",
+    "lost it": "1800015.0",
+    "and a frame": f"{sum(range(600_000)) * 2} {sum(range(0, 600_000, 3)) * 2} 7",
+    "from outside": f"<hydroscope engine: ray, 2 CPUs> 1800015.0 {sum(range(300_000))}",
+}
+
 
 def test_a_lost_node_is_made_good_and_the_client_port_works() -> None:
     environment = os.environ | {
@@ -22,9 +29,5 @@ def test_a_lost_node_is_made_good_and_the_client_port_works() -> None:
     run = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=WAIT_S, check=False
     )
-    steps = [line for line in run.stdout.splitlines() if line.startswith(("made on a node", "lost it", "from outside"))]
-    assert steps == [
-        "made on a node 6",
-        "lost it 1800015.0",
-        "from outside <hydroscope engine: ray, 2 CPUs> 1800015.0",
-    ], run.stderr
+    steps = [line for line in run.stdout.splitlines() if line.startswith(tuple(STEPS))]
+    assert steps == [f"{step} {result}" for step, result in STEPS.items()], run.stderr

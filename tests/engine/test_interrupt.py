@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -52,15 +53,28 @@ def run(script: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
+def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """Wait for the end of a process; one that does not end is ended and told."""
+    try:
+        return process.communicate(timeout=WAIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        pytest.fail(f"did not end within {WAIT_S} s: {process.communicate()}")
+
+
 @pytest.mark.parametrize("engine_name", ["local", "ray"])
 def test_an_interrupt_leaves_a_usable_engine_and_a_process_that_ends(engine_name: str, tmp_path: Path) -> None:
     process = run(INTERRUPTED.format(engine=engine_name), str(tmp_path))
+    deadline = time.monotonic() + WAIT_S
     while not (tmp_path / "started").exists():
         assert process.poll() is None, process.communicate()
+        if time.monotonic() > deadline:
+            process.kill()
+            pytest.fail(f"nothing began within {WAIT_S} s: {process.communicate()}")
     process.send_signal(signal.SIGINT)
     if engine_name == "local":  # what a helper holds it finishes
         (tmp_path / "until").touch()
-    out, err = process.communicate(timeout=WAIT_S)
+    out, err = finish(process)
     assert out.splitlines() == ["interrupted CANCELLED", "[0, 2, 4, 6, 8]", "end"], err
     assert process.returncode == 0
 
@@ -69,5 +83,5 @@ def test_an_interrupt_leaves_a_usable_engine_and_a_process_that_ends(engine_name
 def test_a_running_job_does_not_keep_the_process(check: str) -> None:
     """Neither one that looks for cancellation nor one that never does."""
     process = run(ENDS_WITH_A_JOB.format(check=check))
-    out, err = process.communicate(timeout=WAIT_S)
+    out, err = finish(process)
     assert (out, err, process.returncode) == ("end\n", "", 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 
 from hydroscope.engine.local import LocalEngine
 from hydroscope.engine.ray import TASKS_PER_CPU, Flight, RayEngine, run_item
-from hydroscope.ground.errors import HydroscopeError
+from hydroscope.ground.errors import CancelledError, HydroscopeError
+from hydroscope.node import jobs
 from hydroscope.node.ports import EngineError
 from tests.engine import places
 
@@ -21,6 +23,27 @@ def test_a_worker_that_dies_is_named(ray_engine: RayEngine) -> None:
         ray_engine.map(places.die, [(0,)])
     assert "in item 0 of 1 of tests.engine.places.die" in caught.value.__notes__
     assert ray_engine.get(ray_engine.map(places.double, [(1,)])) == [2]
+
+
+def test_the_item_of_a_worker_that_died_is_tried_again(ray_engine: RayEngine, tmp_path: Path) -> None:
+    items = [(str(tmp_path / f"item {i}") if i == 1 else __file__, i) for i in range(4)]
+    assert ray_engine.get(ray_engine.map(places.die_once, items)) == [0, 1, 2, 3]
+    assert (tmp_path / "item 1").exists()
+
+
+def test_fetching_looks_whether_the_job_was_cancelled(ray_engine: RayEngine, tmp_path: Path) -> None:
+    task, _ = ray_engine._bound_task(run_item, places.wait_for, 1)
+    began, until = str(tmp_path / "began"), str(tmp_path / "until")
+    value, ended = task.remote(None, began, until)  # as if its node were lost and it ran once more
+    job = jobs.start(ray_engine.get, value)
+    job.cancel()
+    try:
+        with pytest.raises(CancelledError):
+            job.result(60)
+    finally:
+        Path(until).touch()
+    assert ray_engine.get([value, value]) == [began, began]
+    assert ray_engine.get(ended) is None
 
 
 def test_an_error_brings_the_workers_traceback(ray_engine: RayEngine) -> None:

@@ -131,11 +131,19 @@ class RayEngine:
         handles = handle if isinstance(handle, list) else [handle]
         refs = [each for each in handles if self._is_ref(each)]
         try:
+            self._bring(refs)
             fetched = iter(self._ray.get(refs))
         except self._ray.exceptions.RayError as error:
             _raise_home(self._ray, error, "while fetching a value")
         values = [next(fetched) if self._is_ref(each) else each for each in handles]
         return values if isinstance(handle, list) else values[0]
+
+    def _bring(self, refs: list[Any]) -> None:
+        """Wait until values are here (or lost), and look now and then whether the job was cancelled."""
+        missing = list(dict.fromkeys(refs)) if jobs.current() is not None else []
+        while missing:
+            jobs.check()
+            _, missing = self._ray.wait(missing, num_returns=len(missing), timeout=LOOK_EVERY_S)
 
     def map(
         self, function: Callable[..., Any], items: Sequence[tuple[Any, ...]], n_returns: int = 1
