@@ -176,6 +176,12 @@ def test_distinct_values_and_their_counts(cut: Cut) -> None:
         assert with_missing["count"] == [*found["count"], table[name].count(None)]
 
 
+def test_few_distinct_values_are_remembered_and_many_are_not() -> None:
+    frame = Frame({"few": np.arange(20_000) % 10, "many": np.arange(20_000)})
+    assert [len(frame[name].unique()) for name in frame] == [10, 20_000]
+    assert ["tally" in frame.vecs[name].remembered for name in frame] == [True, False]
+
+
 @few
 @given(cut_frames(("enum", "time", "string", "uuid")))
 def test_extremes_of_what_are_no_numbers(cut: Cut) -> None:

@@ -16,6 +16,9 @@ from hydroscope.node import ports
 
 __all__ = ["Tally", "tally", "tally_vec"]
 
+REMEMBERED_MAX = 10_000
+"""Distinct values that are kept for the next time; more would be memory that `nbytes` does not tell of."""
+
 Tally = tuple[Any, npt.NDArray[np.int64]]
 """Distinct values in ascending order (of strings: a list of bytes) and the count of each."""
 
@@ -29,7 +32,8 @@ def tally(vec: Vec) -> Tally:
     if known is None:
         handles = ports.current().map(_tally_leaf, [(vec.type, leaf) for leaf in vec.leaves])
         known = ports.current().reduce(_merge, handles) if handles else _nothing(vec.type)
-        vec.remembered["tally"] = known
+        if len(known[0]) <= REMEMBERED_MAX:
+            vec.remembered["tally"] = known
     found: Tally = known
     return found
 
