@@ -146,6 +146,7 @@ def feed(data: Any, names: Sequence[str] | None = None) -> Fed:
 
     With `names` (of the model's features) only these columns of a frame are looked at.
     """
+    _refuse_sparse(data)
     if isinstance(data, Frame) or _is_table(data):
         is_frame = isinstance(data, Frame)
         matrix = None if is_frame else _numeric_matrix(data)
@@ -199,6 +200,11 @@ def _feed_frame(
     return Fed(table, True, is_frame, target, own, tuple(ignored))
 
 
+def _refuse_sparse(data: Any) -> None:
+    if hasattr(data, "toarray") and hasattr(data, "nnz"):
+        raise TypeError("Sparse data was passed, but dense data is required; use X.toarray() to convert it")
+
+
 def _is_table(data: Any) -> bool:
     """Tell whether it is a table of named columns of another library."""
     if isinstance(data, dict):
@@ -245,8 +251,6 @@ def _as_frame(data: Any) -> Frame:
 
 def _matrix(data: Any) -> npt.NDArray[Any]:
     """Return anything like an array as a matrix of real numbers."""
-    if hasattr(data, "toarray") and hasattr(data, "nnz"):
-        raise TypeError("Sparse data was passed, but dense data is required; use X.toarray() to convert it")
     array = np.asarray(data)
     if array.dtype.kind == "c":
         raise UserError(f"Complex data not supported: X has dtype {array.dtype}; give real numbers")

@@ -25,6 +25,10 @@ __all__ = ["HEADROOM", "Steps", "first_steps", "fits", "next_steps"]
 HEADROOM = 1.25
 """By how much a sum may grow from one tree to the next before gradients must be written again."""
 
+G_BITS_MAX = 49
+"""Bits of the sum of gradients whatever the room: integers come out of doubles right below 2**51
+(see `losses.ROUNDER`), and the excess of a sum that grew must still be seen."""
+
 STEP_LOG2_MAX = 60
 """No step is finer than 2**-60."""
 
@@ -73,13 +77,17 @@ def next_steps(steps: Steps, g_sum: int, h_sum: int, n_rows: int) -> Steps:
 
 def fits(steps: Steps, g_sum: int, h_sum: int) -> bool:
     """Tell whether the sums stay within their fields."""
-    return g_sum < 1 << (63 - steps.shift) and h_sum < 1 << steps.shift
+    return g_sum < 1 << _g_bits(steps) and h_sum < 1 << steps.shift
 
 
 def _chosen(steps: Steps, g_sum: float, h_sum: float, n_rows: int) -> Steps:
-    g_log2 = _log2(g_sum, 63 - steps.shift, n_rows)
+    g_log2 = _log2(g_sum, _g_bits(steps), n_rows)
     h_log2 = 0 if steps.counts else _log2(h_sum, steps.shift, n_rows)
     return replace(steps, g_log2=g_log2, h_log2=h_log2)
+
+
+def _g_bits(steps: Steps) -> int:
+    return min(63 - steps.shift, G_BITS_MAX)
 
 
 def _log2(bound: float, bits: int, n_rows: int) -> int:
