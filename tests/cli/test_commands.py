@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 import hydroscope as hs
 from hydroscope import __version__
 from hydroscope.cli import demo, describe
+from hydroscope.cli.first_run import NOTICE
 from hydroscope.cli.main import one_line, run
 from hydroscope.cli.parser import COMMANDS, build
 from hydroscope.cli.screen import Screen
@@ -68,6 +69,14 @@ def test_describe_takes_reading_options(folder, tmp_path):
     assert "2 rows x 2 columns" in text
     assert any(line.split()[:3] == ["C1", "real", "0"] for line in text.splitlines())
     assert any(line.split()[:3] == ["C3", "int", "1"] for line in text.splitlines())
+
+
+def test_the_first_run_says_why_it_takes_long_and_only_that_one(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HYDROSCOPE_CACHE", str(tmp_path / "cache"))
+    assert run(["describe", str(tmp_path / "nothing.csv")], Screen(out=io.StringIO())) == 2
+    first, second = (said_by(["describe", str(folder / "rows.csv")]) for _ in range(2))
+    assert NOTICE in first
+    assert NOTICE not in second
 
 
 def test_loading_says_what_was_odd(tmp_path):

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import hydroscope as hs
+from hydroscope.cli.first_run import NOTICE, mark_of_first_run, remember
 from hydroscope.cli.screen import Screen, size
 
 __all__ = ["load", "options_of"]
@@ -36,8 +37,13 @@ def options_of(asked: argparse.Namespace) -> dict[str, Any]:
 
 def load(path: str, screen: Screen, options: dict[str, Any]) -> hs.Frame:
     """Read a file, showing progress; say what was read, how well it compresses, and what was odd."""
+    mark = mark_of_first_run(path)
+    if mark is not None:
+        screen.say(NOTICE)
     began = time.perf_counter()
     frame = hs.read(path, **options)
+    if mark is not None:
+        remember(mark)
     seconds = time.perf_counter() - began
     n_rows, n_columns = frame.shape
     screen.say(

@@ -16,11 +16,13 @@ def run(asked: argparse.Namespace, screen: Screen) -> None:
     import hydroscope as hs
     from hydroscope.cli.load import load, options_of
     from hydroscope.cli.outputs import refuse_to_lose
+    from hydroscope.cli.report.page import plotly_script
     from hydroscope.cli.report.subject import subject_of
     from hydroscope.cli.train import show_metrics
 
     output = Path(asked.output)
     refuse_to_lose(output, asked.overwrite)
+    plotly_script()  # refused before the work rather than after it
     model = hs.load_model(asked.model)
     frame = load(asked.file, screen, options_of(asked))
     found = subject_of(model, frame, title=f"{model.target_}: {Path(asked.model).name}", where=Path(asked.file).name)

@@ -11,7 +11,7 @@ from pathlib import Path
 from hydroscope.cli.report.plots import Figure
 from hydroscope.ground.errors import UserError
 
-__all__ = ["cards", "figure", "page", "section", "table", "tiles"]
+__all__ = ["cards", "figure", "page", "plotly_script", "section", "table", "tiles"]
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:"
 """What the page may do: nothing but draw itself. A browser refuses anything fetched."""
