@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hydroscope.frame.frame import Frame
-from hydroscope.frame.vec import VecType
+from hydroscope.frame.vec import Vec
 from hydroscope.ground.errors import DataError, UserError, unknown_name
 from hydroscope.models.spec import Parameter, check_all
-from hydroscope.models.table import NUMBERS, Table
+from hydroscope.models.table import Table
 from hydroscope.models.target import Target, column_target
+from hydroscope.models.text import as_levels, usable
 
 __all__ = ["Estimator", "Fed", "feed", "feed_training", "not_fitted"]
 
@@ -40,8 +41,8 @@ class Fed:
     target : Target or None
     weights : object
         A Vec, anything like an array, or None.
-    ignored : tuple of str
-        Columns that cannot be features (text, UUIDs) and were left out.
+    left_out : tuple of str
+        A sentence on each column that cannot be a feature (see `models.text`).
     """
 
     table: Table
@@ -49,7 +50,7 @@ class Fed:
     is_frame: bool
     target: Target | None = None
     weights: Any = None
-    ignored: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 class Estimator:
@@ -138,7 +139,7 @@ def feed_training(
             f"Found input variables with inconsistent numbers of samples: {fed.table.n_rows} rows of X, "
             f"{len(target.values)} of y; give one target a row"
         )
-    return Fed(fed.table, fed.named, False, target, sample_weight)
+    return Fed(fed.table, fed.named, False, target, sample_weight, fed.left_out)
 
 
 def feed(data: Any, names: Sequence[str] | None = None) -> Fed:
@@ -156,8 +157,12 @@ def feed(data: Any, names: Sequence[str] | None = None) -> Fed:
             return Fed(table if names is None else _reordered(table, names), _all_text(data.columns), False)
         frame = data if is_frame else _as_frame(data)
         vecs = frame.vecs
-        chosen = list(vecs) if names is None else [name for name in names if name in vecs] or list(vecs)[:1]
-        return Fed(Table.of_vecs(chosen, [vecs[name] for name in chosen]), True, is_frame)
+        if names is None:
+            found, left_out = usable(vecs)
+            _refuse_none(found, left_out)
+            return Fed(Table.of_vecs(list(found), list(found.values())), True, is_frame, left_out=left_out)
+        chosen = [name for name in names if name in vecs] or list(vecs)[:1]
+        return Fed(Table.of_vecs(chosen, [as_levels(name, vecs[name]) for name in chosen]), True, is_frame)
     return Fed(Table.of_array(_matrix(data)), False, False)
 
 
@@ -175,11 +180,9 @@ def _feed_frame(
         target = column_target("y", next(iter(y.vecs.values())) if isinstance(y, Frame) and len(y.vecs) == 1 else y)
         if len(target.values) != frame._layout.n_rows:
             raise UserError(f"{len(target.values):,} targets for {frame._layout.n_rows:,} rows; give one a row")
-    ignored: list[str] = []
+    left_out: tuple[str, ...] = ()
     if x is None:
-        usable = NUMBERS | {VecType.ENUM}
-        names = [name for name in vecs if name not in taken and vecs[name].type in usable]
-        ignored = [name for name in vecs if name not in taken and vecs[name].type not in usable]
+        chosen, left_out = usable({name: vec for name, vec in vecs.items() if name not in taken})
     else:
         names = [x] if isinstance(x, str) else list(x)
         for name in names:
@@ -192,12 +195,16 @@ def _feed_frame(
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise UserError(f"column {twice!r} is named twice in x; name it once")
-    if not names:
-        why = f"; {', '.join(map(repr, ignored))} hold text" if ignored else ""
-        raise UserError(f"there is no feature to learn from{why}: 0 feature(s) while a minimum of 1 is required")
+        chosen = {name: as_levels(name, vecs[name]) for name in names}
+    _refuse_none(chosen, left_out)
     own = vecs[weights] if weights is not None else sample_weight
-    table = Table.of_vecs(names, [vecs[name] for name in names])
-    return Fed(table, True, is_frame, target, own, tuple(ignored))
+    return Fed(Table.of_vecs(list(chosen), list(chosen.values())), True, is_frame, target, own, left_out)
+
+
+def _refuse_none(chosen: Mapping[str, Vec], left_out: Sequence[str]) -> None:
+    if not chosen:
+        why = "".join(f"; {each}" for each in left_out)
+        raise UserError(f"there is no feature to learn from: 0 feature(s) while a minimum of 1 is required{why}")
 
 
 def _refuse_sparse(data: Any) -> None:

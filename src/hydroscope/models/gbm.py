@@ -47,13 +47,15 @@ class _GBM(Estimator):
         Parameters
         ----------
         X : Frame, or table or array_like of shape (n_rows, n_features)
-            Missing values (NaN) are learnt from; levels (enum, categorical) are split by subsets.
+            Missing values (NaN) are learnt from; levels (enum, categorical) are split by subsets,
+            and so is text with few distinct values (see docs/gbm.md).
         y : str or array_like, shape (n_rows,)
             The target's column of a Frame, or its values. Rows without a target are left out.
         sample_weight : array_like, shape (n_rows,), optional
             A weight of 2 counts as the row twice; rows of weight 0 are left out.
         x : sequence of str, optional
-            Columns of the Frame to learn from; default: all but target and weights (and text).
+            Columns of the Frame to learn from; default: all but target, weights and text with many
+            distinct values, which is left out with a warning.
         validation : Frame, or (X, y) or (X, y, sample_weight), optional
             Rows to score while training; early stopping needs them.
         weights : str, optional

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,7 +77,9 @@ def train(fed: Fed, order: Order) -> GBMModel:
     checked = order.parameters
     classes = classes_of(fed.target) if order.kind == "classifier" else None
     loss = "squared" if classes is None else "logistic" if len(classes.labels) == 2 else "softmax"
-    notes = [f"column {name!r} holds text and was left out" for name in fed.ignored]
+    notes = list(fed.left_out)
+    for note in notes:
+        warnings.warn(note, UserWarning, stacklevel=3)
     values, given, kept = _targets(fed.target, classes, fed, checked, notes)
     seed = checked["random_state"] if checked["random_state"] is not None else rng.fresh_seed()
     setting = _setting(checked, seed, order.validation)

@@ -72,7 +72,7 @@ class Table:
             if vec.type not in NUMBERS and vec.type is not VecType.ENUM:
                 raise UserError(
                     f"column {name!r} is of type {vec.type}: a feature must be int, real, bool, time or enum; "
-                    "turn it into levels when reading (types={...: 'enum'}), or leave it out with x=[...]"
+                    "leave it out with x=[...]"
                 )
         n_rows = vecs[0].n_rows if vecs else 0
         return cls(tuple(names), tuple(v.type for v in vecs), tuple(v.domain for v in vecs), n_rows, None, tuple(vecs))
