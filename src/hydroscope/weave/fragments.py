@@ -12,6 +12,7 @@ B: how many there are, C: 1 when absent rows are missing), and the number of row
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from hydroscope.codecs.table import Codec
@@ -120,9 +121,8 @@ class ColumnLines:
 def column_lines(k: int, codec: Codec, family: Family, flags: ColumnFlags) -> ColumnLines:
     """Return the text that puts row `_hs_i` of column k into `_hs_v{k}`."""
     fragment = FUSABLE[family][codec]
-    at = k * SLOT
-    chunk = [f"_hs_{letter}{k} = _hs_desc[_hs_c, {at + n}]" for n, letter in enumerate("ABCD")]
     row = [f"_hs_q{k} = {fragment.raw.format(k=k)}"]
+    more: list[str] = []
     if not fragment.scaled:
         convert = "float(_hs_q{k})" if family == "real" and codec in _COMMON else "_hs_q{k}"
         row.append(f"_hs_v{k} = " + convert.format(k=k))
@@ -131,13 +131,21 @@ def column_lines(k: int, codec: Codec, family: Family, flags: ColumnFlags) -> Co
         row.append(f"_hs_v{k} = " + product.format(k=k))
     else:
         # The product alone may need 54 bits; fused, only the sum is rounded, and it is exact.
-        chunk += [f"_hs_fC{k} = float(_hs_C{k})", f"_hs_fD{k} = float(_hs_D{k})"]
+        more = [f"_hs_fC{k} = float(_hs_C{k})", f"_hs_fD{k} = float(_hs_D{k})"]
         value = f"_hs_fused(float(_hs_q{k}), _hs_fD{k}, _hs_fC{k})"
         if flags.decimals:
-            chunk += [f"_hs_{x}{k} = _hs_bits_to_f64(_hs_desc[_hs_c, {at + n}])" for n, x in ((4, "E"), (5, "F"))]
+            more += [
+                f"_hs_{x}{k} = _hs_bits_to_f64(_hs_load_i64(_hs_at, {k * SLOT + n}))" for n, x in ((4, "E"), (5, "F"))
+            ]
             value = f"_hs_decimal({value}, _hs_E{k}, _hs_F{k})"
         row.append(f"_hs_v{k} = {value}")
-    return ColumnLines(tuple(chunk), tuple(row), _missing(k, fragment, family) if flags.missing else "")
+    text = "\n".join(row + more)
+    chunk = [
+        f"_hs_{letter}{k} = _hs_load_i64(_hs_at, {k * SLOT + n})"
+        for n, letter in enumerate("ABCD")
+        if re.search(rf"\b_hs_{letter}{k}\b", text)
+    ]
+    return ColumnLines(tuple(chunk + more), tuple(row), _missing(k, fragment, family) if flags.missing else "")
 
 
 def _missing(k: int, fragment: Fragment, family: Family) -> str:

@@ -63,12 +63,13 @@ class Loops:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One call of a loop: over leaves `leaf` .. `leaf_end`, whose chunks begin at `first` (and the end)."""
+    """One call of a loop: over leaves `leaf` .. `leaf_end`, whose chunks begin at `first`, which lies at `place`."""
 
     which: int
     leaf: int
     leaf_end: int
     first: npt.NDArray[np.int64]
+    place: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ def try_out(recipe: Recipe, loops: Loops) -> None:
     outs = [np.empty((0, len(recipe.returns)), dtype=np.int64)] if recipe.returns else []
     for which, woven in enumerate(loops.woven):
         try:
-            _call(recipe, loops, sheet, Step(which, 0, 0, np.zeros(1, dtype=np.int64)), outs, state)
+            _call(recipe, loops, sheet, Step(which, 0, 0, words[:, 0], 0), outs, state)
         except Exception as error:  # whatever the compiler raises: it has no base class of its own
             message = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
             raise NotWoven(_reason(message), woven.user_line(message)) from error
@@ -207,7 +208,10 @@ def _sheet(recipe: Recipe, loops: Loops, leaves: Sequence[Leaf]) -> Sheet:
             else:
                 steps.append((which, k, k + 1, [at + a, at + b]))
         at += len(leaf[0])
-    made = (Step(which, a, b, np.array(first, dtype=np.int64)) for which, a, b, first in steps)
+    made = []
+    for which, a, b, chunks in steps:
+        first = np.array(chunks, dtype=np.int64)
+        made.append(Step(which, a, b, first, address(first)))
     return Sheet(words, address(words), tuple(made))
 
 
@@ -232,7 +236,19 @@ def _call(
     if woven.tiled:
         tiles = np.empty(TILE_BYTES * len(recipe.families), dtype=np.uint8)
         scratch, decoder = address(tiles), _decoder()
-    _function(woven.text)(sheet.words, step.first, sheet.base, scratch, decoder, *outs, *state, *loops.arguments)
+    # Addresses: what they belong to is held by this frame until the loop has returned.
+    _function(woven.text)(
+        step.leaf_end - step.leaf,
+        step.place,
+        sheet.base,
+        scratch,
+        decoder,
+        *(address(each) for each in outs),
+        address(state[0]),
+        address(state[1]),
+        *state[2:],
+        *loops.arguments,
+    )
 
 
 @lru_cache(maxsize=256)

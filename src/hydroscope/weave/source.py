@@ -1,6 +1,6 @@
 """The text of a woven loop: codec fragments around the rewritten body of the user's function.
 
-    def woven(desc, first, base, scratch, decoder, [outs,] istate, fstate, *arrays, *inputs):
+    def woven(leaves, first, base, scratch, decoder, [outs,] istate, fstate, *arrays, *inputs):
         for leaf:
             scalars of the leaf's state -> local variables
             for chunk of the leaf:
@@ -8,6 +8,9 @@
                     columns' values; `continue` when one is missing
                     the user's statements
             local variables -> state
+
+What hydroscope itself hands over are addresses (all but the user's own arrays): arrays as
+arguments, and each of their items, are what compiling takes longest for.
 
 One call does a run of leaves, so Python costs nothing per chunk and the GIL is free
 meanwhile. A leaf's state lives in registers across its chunks; leaves are merged afterwards,
@@ -125,15 +128,16 @@ def _weave(recipe: Recipe, made: Draft, codecs: tuple[Codec, ...] | None, flags:
     pen = _Pen(made.header)
     names = [f"_hs_a_{field.name}s" for field in recipe.arrays]
     names += [f"_hs_i_{name}" for name in made.body.inputs] + list(made.names.arrays)
-    fixed = "_hs_desc, _hs_first, _hs_base, _hs_scratch, _hs_decoder"
-    fixed += (", _hs_outs" if recipe.returns else "") + ", _hs_istate, _hs_fstate"
+    outs = ", _hs_outs" if recipe.returns else ""
+    fixed = f"_hs_leaves, _hs_first, _hs_base, _hs_scratch, _hs_decoder{outs}, _hs_istate, _hs_fstate"
     pen.write(0, f"def woven({', '.join([fixed, *names])}):")
-    pen.write(1, "for _hs_leaf in range(len(_hs_first) - 1):")
+    pen.write(1, "for _hs_leaf in range(_hs_leaves):")
     _load_state(pen, recipe)
-    pen.write(2, "for _hs_c in range(_hs_first[_hs_leaf], _hs_first[_hs_leaf + 1]):")
-    pen.write(3, f"_hs_n = _hs_desc[_hs_c, {ROWS}]")
-    for k in range(len(recipe.returns)):
-        pen.write(3, f"_hs_o{k} = _hs_outs[_hs_c, {k}]")
+    pen.write(2, "for _hs_c in range(_hs_load_i64(_hs_first, _hs_leaf), _hs_load_i64(_hs_first, _hs_leaf + 1)):")
+    pen.write(3, f"_hs_at = _hs_base + _hs_c * {8 * SLOT * len(recipe.families)}")
+    pen.write(3, f"_hs_n = _hs_load_i64(_hs_at, {ROWS})")
+    for k in range(n_outs := len(recipe.returns)):
+        pen.write(3, f"_hs_o{k} = _hs_load_i64(_hs_outs, _hs_c * {n_outs} + {k})")
     for column in columns:
         pen.write(3, *column.chunk)
     if codecs is None:
@@ -171,28 +175,32 @@ class _Pen:
 
 
 def _load_state(pen: _Pen, recipe: Recipe) -> None:
+    """Write the leaf's outputs into local variables, by address: an array's item takes ten times as long to compile."""
+    if recipe.integers:
+        pen.write(2, f"_hs_is = _hs_istate + _hs_leaf * {8 * len(recipe.integers)}")
+    if recipe.floats:
+        pen.write(2, f"_hs_fs = _hs_fstate + _hs_leaf * {8 * len(recipe.floats)}")
     for k, each in enumerate(recipe.integers):
         test = " != 0" if each.kind == "bool" else ""
-        pen.write(2, f"_hs_s_{each.name} = _hs_istate[_hs_leaf, {k}]{test}")
+        pen.write(2, f"_hs_s_{each.name} = _hs_load_i64(_hs_is, {k}){test}")
     for k, each in enumerate(recipe.floats):
-        pen.write(2, f"_hs_s_{each.name} = _hs_fstate[_hs_leaf, {k}]")
+        pen.write(2, f"_hs_s_{each.name} = _hs_load_f64(_hs_fs, {k})")
     for each in recipe.arrays:
         pen.write(2, f"_hs_a_{each.name} = _hs_a_{each.name}s[_hs_leaf]")
 
 
 def _store_state(pen: _Pen, recipe: Recipe) -> None:
     for k, each in enumerate(recipe.integers):
-        pen.write(2, f"_hs_istate[_hs_leaf, {k}] = _hs_s_{each.name}")
+        pen.write(2, f"_hs_store_i64(_hs_is, {k}, _hs_as_i64(_hs_s_{each.name}))")
     for k, each in enumerate(recipe.floats):
-        pen.write(2, f"_hs_fstate[_hs_leaf, {k}] = _hs_s_{each.name}")
+        pen.write(2, f"_hs_store_f64(_hs_fs, {k}, _hs_s_{each.name})")
 
 
 def _tile_loop(pen: _Pen, recipe: Recipe) -> int:
-    width = SLOT * len(recipe.families)
     pen.write(3, f"for _hs_tile in range(0, _hs_n, {TILE_ROWS}):")
     pen.write(4, f"_hs_rows = min({TILE_ROWS}, _hs_n - _hs_tile)")
     for k in range(len(recipe.families)):
-        place = f"_hs_base + (_hs_c * {width} + {SLOT * k}) * 8"
+        place = f"_hs_at + {8 * SLOT * k}"
         pen.write(4, f"_hs_call_decoder(_hs_decoder, {place}, _hs_tile, _hs_rows, _hs_T{k})")
     pen.write(4, "for _hs_j in range(_hs_rows):")
     pen.write(5, "_hs_i = _hs_tile + _hs_j")
