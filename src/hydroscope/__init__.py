@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from hydroscope.models.store import load_model
     from hydroscope.node.jobs import Job
     from hydroscope.node.ports import EngineError
+    from hydroscope.weave.failure import MapError
+    from hydroscope.weave.notice import HydroscopeWarning, InterpretedWarning
 
 __version__ = "0.1.0"
 
@@ -42,9 +44,12 @@ __all__ = [
     "GBMClassifier",
     "GBMRegressor",
     "HydroscopeError",
+    "HydroscopeWarning",
     "InternalError",
+    "InterpretedWarning",
     "Job",
     "Keep",
+    "MapError",
     "MapReduce",
     "UnknownNameError",
     "UserError",
@@ -68,9 +73,12 @@ _HOME = {
     "GBMClassifier": "models.gbm",
     "GBMRegressor": "models.gbm",
     "HydroscopeError": "ground.errors",
+    "HydroscopeWarning": "weave.notice",
     "InternalError": "ground.errors",
+    "InterpretedWarning": "weave.notice",
     "Job": "node.jobs",
     "Keep": "mapreduce.task",
+    "MapError": "weave.failure",
     "MapReduce": "mapreduce.task",
     "UnknownNameError": "ground.errors",
     "UserError": "ground.errors",
