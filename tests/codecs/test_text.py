@@ -12,7 +12,7 @@ from hydroscope.codecs.decode import decode_int
 from hydroscope.codecs.invariants import check
 from hydroscope.codecs.reference_text import text_candidates, texts
 from hydroscope.codecs.table import Codec
-from hydroscope.codecs.text import decode_text, decode_uuid, encode_text, encode_uuid
+from hydroscope.codecs.text import decode_text, decode_uuid, encode_text, encode_uuid, text_bytes
 from tests.codecs.columns import arrow, describe, string_columns
 
 
@@ -26,6 +26,7 @@ def test_strings_come_back_and_the_smaller_form_is_taken(strings, before, below)
     assert out_offsets[0] == 0
     assert out_offsets[-1] == len(out_data)
     assert (out_valid is None) == (None not in strings)
+    assert text_bytes(chunk) == len(out_data)
     smallest = min(text_candidates(strings), key=lambda each: (each.nbytes, each.codec))
     if chunk.decimals:
         assert 4 * (chunk.nbytes - HEADER_BYTES) <= 3 * (smallest.nbytes - HEADER_BYTES)

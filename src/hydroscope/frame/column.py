@@ -84,7 +84,7 @@ class Column(UniversalFunctions):
     @property
     def nbytes(self) -> int:
         """Compressed bytes. Cost: fast; one small task a leaf."""
-        return statistics.sizes(self.vec).nbytes
+        return statistics.compressed_bytes(self.vec)
 
     def __len__(self) -> int:
         return self.layout.n_rows

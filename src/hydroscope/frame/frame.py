@@ -13,7 +13,7 @@ from hydroscope.frame import describe, exits, files, rows, show
 from hydroscope.frame.column import Column
 from hydroscope.frame.intake import check_names, take_in
 from hydroscope.frame.layout import Layout
-from hydroscope.frame.statistics import sizes
+from hydroscope.frame.statistics import compressed_bytes
 from hydroscope.frame.vec import Vec
 from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.node import jobs
@@ -118,7 +118,7 @@ class Frame:
     @property
     def nbytes(self) -> int:
         """Compressed bytes of all columns. Cost: fast, no row is touched; free the second time."""
-        return sum(sizes(vec).nbytes for vec in self._vecs.values())
+        return sum(compressed_bytes(vec) for vec in self._vecs.values())
 
     def codecs(self) -> Frame:
         """Return what each column costs: its codecs and how many chunks use them, bytes, ratio.
@@ -132,7 +132,7 @@ class Frame:
 
         Notes
         -----
-        Cost: fast; only strings are decoded, to know their length. Free the second time.
+        Cost: fast; only codes of repeated strings are decoded, to know their length. Free the second time.
         """
         return Frame.from_vecs(describe.codecs_table(self._vecs))
 

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from hydroscope.codecs.chunk import Chunk
 from hydroscope.frame.access import Text, Values, Words, build_vec, decode_leaf
+from hydroscope.frame.arrow_in import arrow_values
+from hydroscope.frame.arrow_out import arrow_array
 from hydroscope.frame.layout import Layout
 from hydroscope.frame.vec import Vec, VecType
 from hydroscope.ground.limits import INT_MISSING
@@ -26,12 +28,12 @@ Tally = tuple[Any, npt.NDArray[np.int64]]
 def tally(vec: Vec) -> Tally:
     """Return the distinct values present, ascending, and how often each occurs.
 
-    Cost: one pass; memory for the distinct values.
+    Cost: one pass; memory for the distinct values of every leaf.
     """
     known = vec.remembered.get("tally")
     if known is None:
-        handles = ports.current().map(_tally_leaf, [(vec.type, leaf) for leaf in vec.leaves])
-        known = ports.current().reduce(_merge, handles) if handles else _nothing(vec.type)
+        engine = ports.current()
+        known = _united(vec.type, engine.get(engine.map(_tally_leaf, [(vec.type, leaf) for leaf in vec.leaves])))
         if len(known[0]) <= REMEMBERED_MAX:
             vec.remembered["tally"] = known
     found: Tally = known
@@ -64,7 +66,8 @@ def _nothing(type: VecType) -> Tally:
     return np.zeros(0, dtype), np.zeros(0, np.int64)
 
 
-def _tally_leaf(type: VecType, chunks: tuple[Chunk, ...]) -> Tally:
+def _tally_leaf(type: VecType, chunks: tuple[Chunk, ...]) -> tuple[Any, npt.NDArray[np.int64]]:
+    """Return distinct values (strings: a Text, in any order) and their counts."""
     values = decode_leaf(type, chunks)
     if isinstance(values, Text):
         return _tally_text(values)
@@ -76,27 +79,30 @@ def _tally_leaf(type: VecType, chunks: tuple[Chunk, ...]) -> Tally:
     return np.unique(values[values != INT_MISSING], return_counts=True)
 
 
-def _tally_text(values: Text) -> Tally:
+def _tally_text(values: Text) -> tuple[Text, npt.NDArray[np.int64]]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    from hydroscope.frame.arrow_out import arrow_array
-
     pairs = pc.value_counts(arrow_array(VecType.STRING, values).cast(pa.large_binary()).drop_null())
-    distinct = pairs.field(0).to_pylist()
-    counts = np.asarray(pairs.field(1).to_numpy(), np.int64)
-    order = sorted(range(len(distinct)), key=distinct.__getitem__)
-    return [distinct[i] for i in order], counts[order]
+    distinct = arrow_values("", VecType.STRING, pairs.field(0).cast(pa.large_string()))
+    assert isinstance(distinct, Text)
+    return distinct, np.asarray(pairs.field(1).to_numpy(), np.int64)
 
 
-def _merge(left: Tally, right: Tally) -> Tally:
-    if isinstance(left[0], list):
-        counts = dict(zip(left[0], left[1].tolist(), strict=True))
-        for value, count in zip(right[0], right[1].tolist(), strict=True):
-            counts[value] = counts.get(value, 0) + count
-        distinct = sorted(counts)
-        return distinct, np.array([counts[value] for value in distinct], np.int64)
-    both = np.concatenate([left[0], right[0]])
-    values, place = np.unique(both, return_inverse=True)
-    counts_ = np.bincount(place, np.concatenate([left[1], right[1]]), len(values))
-    return values, counts_.astype(np.int64)
+def _united(type: VecType, parts: list[tuple[Any, npt.NDArray[np.int64]]]) -> Tally:
+    """Return the tally of a column from those of its leaves: all at once, so that each value is met once a leaf."""
+    if not parts:
+        return _nothing(type)
+    counts = np.concatenate([each for _, each in parts])
+    if type is VecType.STRING:
+        return _united_texts([each for each, _ in parts], counts)
+    values, place = np.unique(np.concatenate([each for each, _ in parts]), return_inverse=True)
+    return values, np.bincount(place, counts, len(values)).astype(np.int64)
+
+
+def _united_texts(parts: list[Text], counts: npt.NDArray[np.int64]) -> Tally:
+    import pyarrow as pa
+
+    texts = pa.chunked_array([arrow_array(VecType.STRING, each).cast(pa.large_binary()) for each in parts])
+    table = pa.table({"text": texts, "n": counts}).group_by("text").aggregate([("n", "sum")]).sort_by("text")
+    return table.column("text").to_pylist(), np.asarray(table.column("n_sum").to_numpy(), np.int64)

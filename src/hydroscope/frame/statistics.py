@@ -14,7 +14,10 @@ import numpy as np
 
 from hydroscope.codecs.chunk import Chunk
 from hydroscope.codecs.table import CODECS
+from hydroscope.codecs.text import text_bytes
 from hydroscope.frame.access import Text, Words, build_vec, concat_values, decode_leaf, encode_leaf, leaf_values
+from hydroscope.frame.arrow_in import arrow_values
+from hydroscope.frame.arrow_out import arrow_array
 from hydroscope.frame.expression import Node, evaluate_rollups
 from hydroscope.frame.layout import Layout
 from hydroscope.frame.levels import tally, tally_vec
@@ -23,13 +26,24 @@ from hydroscope.frame.quantiles import quantiles
 from hydroscope.frame.rollups import Rollups, rollups
 from hydroscope.frame.vec import Vec, VecType
 from hydroscope.ground.errors import UserError
-from hydroscope.ground.limits import INT_MISSING
+from hydroscope.ground.limits import CHUNKS_PER_LEAF, INT_MISSING
 from hydroscope.node import ports
 
 if TYPE_CHECKING:
     from hydroscope.frame.column import Column
 
-__all__ = ["Sizes", "as_datetime", "extreme", "fill_texts", "numbers", "of_node", "python_values", "quantile", "sizes"]
+__all__ = [
+    "Sizes",
+    "as_datetime",
+    "compressed_bytes",
+    "extreme",
+    "fill_texts",
+    "numbers",
+    "of_node",
+    "python_values",
+    "quantile",
+    "sizes",
+]
 
 UNCOMPRESSED_BYTES = {VecType.BOOL: 1, VecType.ENUM: 4, VecType.UUID: 16}
 """Bytes a row of the plain array that other libraries hold (8 where not named; strings: 4 and their text)."""
@@ -44,29 +58,43 @@ class Sizes:
     codecs: tuple[tuple[str, int], ...]
 
 
+def compressed_bytes(vec: Vec) -> int:
+    """Return what a column holds. Cost: one small task a leaf the first time, then free; no row is touched."""
+    known = vec.remembered.get("nbytes")
+    if known is None:
+        engine = ports.current()
+        known = sum(engine.get(engine.map(_leaf_bytes, [(leaf,) for leaf in vec.leaves])))
+        known += sum(len(level.encode()) for level in vec.domain or ())
+        vec.remembered["nbytes"] = known
+    return int(known)
+
+
 def sizes(vec: Vec) -> Sizes:
-    """Return a column's sizes. Cost: one small task a leaf the first time, then free."""
+    """Return a column's sizes. Cost: one small task a leaf the first time, then free; of strings, codes are decoded."""
     known = vec.remembered.get("sizes")
     if known is None:
         engine = ports.current()
         parts = engine.get(engine.map(_leaf_sizes, [(vec.type, leaf) for leaf in vec.leaves]))
         codecs: Counter[int] = Counter()
-        for _, _, each in parts:
+        for _, each in parts:
             codecs.update(each)
         named = tuple((row.name, codecs[row.codec]) for row in CODECS if codecs[row.codec])
         domain = sum(len(level.encode()) for level in vec.domain or ())
-        known = Sizes(sum(n for n, _, _ in parts) + domain, sum(n for _, n, _ in parts) + domain, named)
+        known = Sizes(compressed_bytes(vec), sum(n for n, _ in parts) + domain, named)
         vec.remembered["sizes"] = known
     found: Sizes = known
     return found
 
 
-def _leaf_sizes(type: VecType, chunks: tuple[Chunk, ...]) -> tuple[int, int, dict[int, int]]:
+def _leaf_bytes(chunks: tuple[Chunk, ...]) -> int:
+    return sum(chunk.nbytes for chunk in chunks)
+
+
+def _leaf_sizes(type: VecType, chunks: tuple[Chunk, ...]) -> tuple[int, dict[int, int]]:
     plain = sum(chunk.n_rows for chunk in chunks) * UNCOMPRESSED_BYTES.get(type, 8)
     if type is VecType.STRING:
-        plain = sum(4 * (chunk.n_rows + 1) for chunk in chunks)
-        plain += sum(int(decode_leaf(type, [chunk]).offsets[-1]) for chunk in chunks)
-    return sum(chunk.nbytes for chunk in chunks), plain, dict(Counter(int(chunk.codec) for chunk in chunks))
+        plain = sum(4 * (chunk.n_rows + 1) + text_bytes(chunk) for chunk in chunks)
+    return plain, dict(Counter(int(chunk.codec) for chunk in chunks))
 
 
 def of_node(node: Node) -> Rollups:
@@ -154,7 +182,7 @@ def fill_texts(vec: Vec, value: Any) -> Vec:
     if vec.type is VecType.STRING:
         if not isinstance(value, str):
             raise UserError(f"a string column is filled with a text, not with {value!r}")
-        fill = value.encode()
+        fill = value
     else:
         if not isinstance(value, uuid.UUID):
             raise UserError(f"a uuid column is filled with a uuid.UUID, not with {value!r}")
@@ -174,9 +202,7 @@ def _fill_leaf(type: VecType, chunks: tuple[Chunk, ...], fill: Any) -> tuple[Chu
             words = np.where(values.valid[:, None], values.words.reshape(-1, 2), np.array([fill], np.uint64))  # type: ignore[index]
             whole: Any = Words(np.ascontiguousarray(words).reshape(-1), None)
         else:
-            texts = [fill if each is None else each for each in _bytes(values)]
-            offsets = np.cumsum([0, *(len(each) for each in texts)], dtype=np.int64)
-            whole = Text(offsets, np.frombuffer(b"".join(texts), np.uint8), None)
+            whole = arrow_values("", type, arrow_array(type, values).fill_null(fill))
         filled += encode_leaf(type, np.array([0, chunk.n_rows]), whole)
     return tuple(filled)
 
@@ -196,7 +222,7 @@ def value_at(vec: Vec, row: int, name: str) -> Any:
         )
     row += n_rows if row < 0 else 0
     index = int(np.searchsorted(vec.layout.starts, row, side="right")) - 1
-    leaf = next(i for i, (first, last) in enumerate(vec.layout.leaves) if first <= index < last)
+    leaf = index // CHUNKS_PER_LEAF
     chunk = ports.current().get(vec.leaves[leaf])[index - vec.layout.leaves[leaf][0]]
     at = row - int(vec.layout.starts[index])
     decoded = decode_leaf(vec.type, [chunk])
@@ -219,9 +245,18 @@ def python_values(type: VecType, values: Any, domain: tuple[str, ...] | None) ->
         valid = [True] * (len(values.words) // 2) if values.valid is None else values.valid.tolist()
         pairs = values.words.reshape(-1, 2).tolist()
         return [uuid.UUID(int=(a << 64) | b) if here else None for (a, b), here in zip(pairs, valid, strict=True)]
-    if type is VecType.REAL:
-        return [None if each != each else each for each in values.tolist()]
-    return [None if each == INT_MISSING else _scalar(type, each, domain) for each in values.tolist()]
+    if type is VecType.TIME:
+        return [None if each == INT_MISSING else as_datetime(each) for each in values.tolist()]
+    gone = np.isnan(values) if type is VecType.REAL else values == INT_MISSING
+    if type is VecType.BOOL:
+        found = (values == 1).tolist()
+    elif type is VecType.ENUM:
+        found = np.array([*(domain or ()), None], object)[np.where(gone, -1, values)].tolist()
+    else:
+        found = values.tolist()
+    for row in np.flatnonzero(gone).tolist():
+        found[row] = None
+    return list(found)
 
 
 def _bytes(values: Text) -> list[bytes | None]:
