@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import os
 import zipfile
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -260,3 +262,20 @@ def test_paths_that_lead_nowhere(tmp_path):
         hs.read_csv(7)  # type: ignore[arg-type]
     with pytest.raises(hs.UserError, match="no file was named"):
         hs.read_csv([])
+
+
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for read_it in (hs.read, hs.read_csv):
+        with pytest.raises(hs.DataError, match="is a pipe or device"):
+            read_it(tmp_path / "pipe")
+
+
+def test_a_wide_table_has_chunks_of_fewer_rows(tmp_path, monkeypatch):
+    monkeypatch.setattr("hydroscope.ingest.plan.CHUNK_CELLS_MAX", 300 * 256)
+    names = [f"c{k}" for k in range(300)]
+    rows = [[(row * 7 + k) % 100 for k in range(300)] for row in range(600)]
+    path = write(tmp_path, "\n".join(",".join(map(str, row)) for row in [names, *rows]) + "\n")
+    frame = hs.read_csv(path)
+    assert np.diff(frame.layout.starts).tolist() == [256, 256, 88]
+    assert frame.to_dict() == {name: [row[k] for row in rows] for k, name in enumerate(names)}

@@ -144,4 +144,4 @@ def write(folder: Path, text: str | bytes, name: str = "table.csv") -> Path:
 
 def read(path: Path | str | list[Path], sizes: Sizes | None = None, **options: Any) -> Frame:
     """Read as `read_csv` does, with other sizes."""
-    return read_delimited(path, Options(**options) if sizes is None else Options(**options, sizes=sizes))
+    return read_delimited(path, Options(**options, sizes=sizes))

@@ -15,7 +15,7 @@ from hydroscope.ingest.dialect import NONE, Dialect
 from hydroscope.ingest.header import Headers, read_headers
 from hydroscope.ingest.origin import Origin, ParseReport
 from hydroscope.ingest.pieces import Parse, parse_files, parse_streams
-from hydroscope.ingest.plan import DEFAULT_NA, POLICIES, USUAL_SIZES, ColumnPlan, Plan, Sizes
+from hydroscope.ingest.plan import DEFAULT_NA, POLICIES, ColumnPlan, Plan, Sizes, sizes_of
 from hydroscope.ingest.sources import PathLike, Source, expand, open_sources
 from hydroscope.node import jobs
 
@@ -45,7 +45,7 @@ class Options:
     comment: str | None = None
     encoding: str = "utf-8"
     skip_blank_lines: bool | None = None
-    sizes: Sizes = USUAL_SIZES
+    sizes: Sizes | None = None
 
     def __post_init__(self) -> None:
         if self.on_bad_lines not in POLICIES:
@@ -202,7 +202,7 @@ def _make_plan(
         columns.append(column)
     plan = Plan(
         dialect, tuple(columns), tuple(s.source for s in samples), fields, (headers.n_fields,) * len(samples),
-        options.on_bad_lines, options.sizes,
+        options.on_bad_lines, options.sizes or sizes_of(headers.n_fields, len(columns)),
     )  # fmt: skip
     return plan, sample
 

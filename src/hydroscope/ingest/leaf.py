@@ -31,9 +31,6 @@ from hydroscope.ingest.text import SLACK, empty_text
 
 __all__ = ["Reader", "parse_leaf"]
 
-CELLS_PER_WINDOW = 1 << 16
-"""Bounds of a window (4 bytes each)."""
-
 BAD_PER_WINDOW = 256
 """Ragged records that `tokenise` reports before it hands over."""
 
@@ -158,7 +155,8 @@ def _parse_segment(leaf: _Leaf, reader: Reader, segment: Segment) -> None:
     plan = leaf.plan
     d = plan.dialect
     n_fields = plan.n_fields[segment.source]
-    rows = max(min(CELLS_PER_WINDOW // (n_fields + 1), plan.sizes.chunk_rows), 1)
+    cells = plan.sizes.window_bytes // 4  # as many bytes of bounds as of text
+    rows = max(min(cells // (n_fields + 1), plan.sizes.chunk_rows), 1)
     bounds = np.empty((rows, n_fields + 1), dtype=np.int32)
     bad = np.empty((BAD_PER_WINDOW, 4), dtype=np.int64)
     out = np.zeros(3, dtype=np.int64)

@@ -14,7 +14,6 @@ __all__ = [
     "ENUM_LEVELS_MAX",
     "POLICIES",
     "RECORD_BYTES_MAX",
-    "USUAL_SIZES",
     "BadLine",
     "ColumnPlan",
     "ColumnReport",
@@ -22,6 +21,7 @@ __all__ = [
     "Plan",
     "Segment",
     "Sizes",
+    "sizes_of",
 ]
 
 DEFAULT_NA = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?", "-")
@@ -46,7 +46,7 @@ class Sizes:
     Attributes
     ----------
     chunk_rows : int
-        Rows of a chunk. Part of a frame's layout, so fixed but in tests.
+        Rows of a chunk. Part of a frame's layout, so it depends on the number of columns alone.
     window_bytes : int
         Bytes of text cut and read at a time: with its bounds it stays in a core's second cache.
     scan_bytes : int
@@ -62,6 +62,23 @@ class Sizes:
 
 
 USUAL_SIZES = Sizes()
+
+WINDOW_FIELDS, WINDOW_ROWS = 128, 256
+"""In a table with more fields a window is made larger, so that it still has rows enough to be worth a kernel's call."""
+
+CHUNK_CELLS_MAX = 1 << 25
+"""Cells of the chunks that one thread fills, at about 9 bytes: in tables of over 512 columns chunks have fewer rows."""
+
+
+def sizes_of(n_fields: int, n_columns: int) -> Sizes:
+    """Return the sizes for a table."""
+    usual = USUAL_SIZES
+    return Sizes(
+        chunk_rows=max(min(usual.chunk_rows, CHUNK_CELLS_MAX // n_columns), WINDOW_ROWS),
+        window_bytes=usual.window_bytes * max(n_fields, WINDOW_FIELDS) // WINDOW_FIELDS,
+        scan_bytes=usual.scan_bytes,
+        block_bytes=usual.block_bytes,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,8 +98,10 @@ def _existing(name: str) -> str:
     path = Path(name)
     if path.is_dir():
         raise DataError(f"{name!r} is a directory; name its files, for instance {os.path.join(name, '*.csv')!r}")
-    if path.exists():
+    if path.is_file():
         return name
+    if path.exists():
+        raise DataError(f"{name!r} is a pipe or device, which cannot be read twice; write it to a file first")
     hint = f"the working directory is {os.getcwd()}"
     if path.parent.is_dir():
         near = difflib.get_close_matches(path.name, os.listdir(path.parent), n=3, cutoff=0.6)
