@@ -23,6 +23,7 @@ from hydroscope.codecs import text
 from hydroscope.codecs.chunk import Chunk
 from hydroscope.codecs.decode import decode_int, decode_real
 from hydroscope.codecs.encode import encode_int, encode_real
+from hydroscope.codecs.text_kernels import copy_texts
 from hydroscope.frame.layout import Layout
 from hydroscope.frame.vec import Vec, VecType
 from hydroscope.ground.errors import InternalError
@@ -194,17 +195,11 @@ def slice_values(type: VecType, values: Values, first: int, last: int) -> Values
 def take_values(type: VecType, values: Values, rows: npt.NDArray[np.int64]) -> Values:
     """Return the given rows of decoded values, in the order given."""
     if isinstance(values, Text):
-        starts = values.offsets[rows]
-        lengths = values.offsets[rows + 1] - starts
         offsets = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        # Byte j of the result comes from its row's start plus its place within the row.
-        source = np.repeat(starts - offsets[:-1], lengths) + np.arange(int(offsets[-1]), dtype=np.int64)
-        return Text(
-            offsets,
-            values.data[source],
-            None if values.valid is None else values.valid[rows],
-        )
+        np.cumsum(np.diff(values.offsets)[rows], out=offsets[1:])
+        data = np.empty(int(offsets[-1]), np.uint8)
+        copy_texts(np.ascontiguousarray(values.offsets), np.ascontiguousarray(values.data), rows, offsets, data)
+        return Text(offsets, data, None if values.valid is None else values.valid[rows])
     if isinstance(values, Words):
         words = values.words.reshape(-1, 2)[rows].reshape(-1)
         return Words(words, None if values.valid is None else values.valid[rows])

@@ -268,7 +268,8 @@ def _take(
         chunks, kept = pairs[2 * i], pairs[2 * i + 1][low:high]
         first_row = 0
         for chunk in chunks:
-            a, b = np.searchsorted(kept, [first_row, first_row + chunk.n_rows])
+            # Of the rows' own dtype, or all of them would be converted for it.
+            a, b = np.searchsorted(kept, np.array([first_row, first_row + chunk.n_rows], kept.dtype))
             if b > a:
                 rows = kept[a:b].astype(np.int64) - first_row
                 values = decode_leaf(type, [chunk])
