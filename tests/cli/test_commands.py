@@ -217,6 +217,37 @@ def test_help_has_examples(command, capsys):
     assert f"hydroscope {command}" in capsys.readouterr().out.partition("examples:")[2]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["describe", "a.csv", "--threads", "0"], "at least 1"),
+        (["describe", "a.csv", "--threads", "two"], "'two': a whole number"),
+        (["describe", "a.csv", "--columns", "a,,b"], "'a,,b' has an empty name"),
+        (["describe", "a.csv", "--types", "int"], "write COLUMN=TYPE"),
+        (["train", "a.csv", "--target", "y", "-o", "m", "--split", "1.5"], "'1.5': a share lies between 0 and 1"),
+        (["train", "a.csv", "--target", "y", "-o", "m", "--split", "half"], "'half': a share"),
+        (["train", "a.csv", "-o", "m"], "--target"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_before_anything_is_read(arguments, said, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run(arguments)
+    assert stop.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_command_imports_neither_pandas_nor_scipy(folder):
+    program = (
+        "import sys; sys.argv[1:] = ['describe', sys.argv[1], '-q']; from hydroscope.cli.main import main\n"
+        "try: main()\nexcept SystemExit as stop: assert not stop.code\n"
+        "print([name for name in sys.modules if name.startswith(('pandas.', 'scipy.'))])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder / "rows.csv")], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_version_and_misuse(capsys):
     with pytest.raises(SystemExit) as stop:
         run(["--version"])
