@@ -38,6 +38,10 @@ RANK_BITS = 16
 """Bits of a score that `rank_counts` tells apart."""
 
 
+RANK_PIECE_ROWS = 131_072
+"""Rows whose counts are worth a table of their own, which is a megabyte."""
+
+
 def constant(n_rows: int, base: F64) -> F64:
     """Return the scores before the first tree, shape (n_scores, n_rows)."""
     return np.repeat(base[:, None], n_rows, axis=1)
@@ -122,7 +126,7 @@ def rank_counts(scores: F64, target: F64, count: I64, threads: bool) -> I64:
     The AUC of a scoring history is taken from these: integers, so it is the same for any
     blocks, and within 1e-4 of the exact one.
     """
-    cuts = pieces(0, scores.shape[1], -(-scores.shape[1] // 8) or 1)
+    cuts = pieces(0, scores.shape[1], max(RANK_PIECE_ROWS, -(-scores.shape[1] // 8)))
     parts = [np.zeros((2, 1 << RANK_BITS), np.int64) for _ in cuts]
     run(threads, lambda i: losses.count_ranks(scores[0], target, count, *cuts[i], parts[i]), len(cuts))
     return np.sum(parts, axis=0, dtype=np.int64) if parts else np.zeros((2, 1 << RANK_BITS), np.int64)

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from hydroscope.frame.files import new_file
 from hydroscope.frame.vec import VecType
-from hydroscope.ground.errors import CorruptError, DataError
+from hydroscope.ground.errors import CorruptError, DataError, UserError
 from hydroscope.models.boosting import Record
 from hydroscope.models.gbm import GBMClassifier, GBMRegressor
 from hydroscope.models.gbm_model import GBMModel
@@ -155,11 +155,7 @@ def load_model(path: str | PathLike[str]) -> GBMClassifier | GBMRegressor:
         size = os.fstat(file.fileno()).st_size
         header = _read_header(file, size, place)
         tensors = _read_tensors(file, header, size, place)
-    model = _decode(header, tensors, place)
-    chosen = GBMClassifier if model.kind == "classifier" else GBMRegressor
-    estimator = chosen(**model.parameters)
-    estimator._keep(model)
-    return estimator
+    return _decode(header, tensors, place)
 
 
 def _encode(model: GBMModel) -> list[bytes]:
@@ -271,10 +267,14 @@ def _read_tensors(file: Any, header: Header, size: int, place: str) -> dict[str,
     return found
 
 
-def _decode(header: Header, tensors: dict[str, npt.NDArray[Any]], place: str) -> GBMModel:
+def _decode(header: Header, tensors: dict[str, npt.NDArray[Any]], place: str) -> GBMClassifier | GBMRegressor:
     try:
-        return _model_of(header, tensors)
-    except (KeyError, ValueError, TypeError, DataError) as error:
+        model = _model_of(header, tensors)
+        estimator = (GBMClassifier if model.kind == "classifier" else GBMRegressor)(**model.parameters)
+        estimator._checked()
+        estimator._keep(model)
+        return estimator
+    except (KeyError, ValueError, TypeError, DataError, UserError) as error:
         reason = str(error) or "its parts do not fit together"
         raise CorruptError(f"model {place!r}: {reason}; train again") from error
 
