@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hydroscope.ingest import kernels
@@ -65,6 +65,8 @@ def expected(text: bytes, d: Dialect, n_fields: int, keep: bool, final: bool = T
 
 @examples(300)
 @given(texts(), dialects, st.integers(1, 4), st.booleans())
+@example(b'"" ""', Dialect(strip=True), 1, False)
+@example(b'"" "', Dialect(strip=True), 1, False)
 def test_fields_are_those_of_the_state_machine(text, d, n_fields, keep):
     rows, bad, stop = tokenised(text, d, n_fields, keep)
     wanted, wanted_bad = expected(text, d, n_fields, keep)

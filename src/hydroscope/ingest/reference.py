@@ -63,7 +63,7 @@ def _record(text: bytes, start: int, d: Dialect) -> Record:
         if state == State.QUOTED and c != -1:
             if c == d.quote:
                 state = State.SEEN
-        elif state == State.SEEN and c == d.quote:
+        elif state == State.SEEN and c == d.quote and text[i - 1] == d.quote:  # not behind blanks
             state = State.QUOTED
         elif c == -1 or c == d.eol:
             if state == State.QUOTED:
