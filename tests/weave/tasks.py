@@ -157,3 +157,33 @@ class Positive(hs.MapReduce):
             self.n += 1
             return y > 0
         return None
+
+
+class Sums(hs.MapReduce):
+    """Nothing but sums: runs without branches, whatever the rows that do not count hold."""
+
+    shift: float
+    n: int = 0
+    up: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    ratio: float = 0.0
+
+    def map(self, x, y):
+        d = x - self.shift
+        self.n += 1
+        self.up += x > y
+        self.total += d * 2
+        self.squares -= d**2 / LIMIT
+        self.ratio += (x + 1) / (y * y + 1)
+
+
+class Lines(hs.MapReduce):
+    """Sums over an array beside a scalar: not branchless."""
+
+    n: int = 0
+    counts = hs.zeros(3)
+
+    def map(self, x):
+        self.n += 1
+        self.counts += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import warnings
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from hydroscope.frame.access import column_values
 from hydroscope.frame.frame import Frame
 from hydroscope.mapreduce import run
 from hydroscope.node import ports
+from hydroscope.weave.branchless import only_sums
 from tests.weave import tasks
 from tests.weave.columns import INTS, REALS, layout_of, values, vec_of
 
@@ -113,6 +115,48 @@ few = settings(max_examples=12, deadline=None, suppress_health_check=list(Health
 @few
 def test_any_arity(vecs):
     assert_same(tasks.Row(), vecs)
+
+
+@given(columns(2))
+@few
+def test_sums_alone(vecs):
+    assert_same(tasks.Sums(shift=0.5), vecs)
+
+
+def test_gaps_that_hold_infinities_and_nan():
+    x = np.array([1.0, np.nan, np.inf, np.nan, 2.0, 3.0] * 50)
+    layout = layout_of([100, 200])
+    vecs = [vec_of("real", layout, np.split(column, [100])) for column in (x, np.roll(x, 2))]
+    done = assert_same(tasks.Sums(shift=np.inf), vecs)
+    assert np.isnan(done.squares)
+    assert assert_same(tasks.Lines(), vecs[:1]).counts.tolist() == [200.0] * 3
+
+
+@pytest.mark.parametrize(
+    ("body", "branchless"),
+    [
+        ("self.n += 1", True),
+        ("self.n += 1; self.s -= x * 2.5 + self.c", True),
+        ("y = abs(x); self.s += y", False),
+        ("y = -x / 3; self.s += (y > 1) + y ** 2", True),
+        ("self.s += x ** y", False),
+        ("self.s += x ** 99", False),
+        ("self.s += x % 3", False),
+        ("self.s += x // 3", False),
+        ("self.s *= x", False),
+        ("self.s = x", False),
+        ("self.a += x", False),
+        ("self.a[0] += x", False),
+        ("other.s += x", False),
+        ("if x > 0: self.n += 1", False),
+        ("self.n += 0 < x < 3", False),
+        ("self.n += x > 0 and x < 3", False),
+        ("self.s += math.pi * x", True),
+        ("", False),
+    ],
+)
+def test_what_is_branchless(body, branchless):
+    assert only_sums(ast.parse(body).body, "self", {"n", "s"}) is branchless
 
 
 @given(columns(2))

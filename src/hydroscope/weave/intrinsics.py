@@ -31,6 +31,7 @@ __all__ = [
     "load_u16",
     "load_u32",
     "narrow",
+    "pick",
     "store_f64",
     "store_i64",
 ]
@@ -176,6 +177,21 @@ def narrow(typingctx: Any, raw: Any, step: Any, bias: Any) -> Any:
         return builder.sext(builder.add(builder.mul(raw, step), bias), _I64)
 
     return types.int64(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def pick(typingctx: Any, dead: Any, value: Any) -> Any:
+    """`value`, or 0 where `dead`: without a branch, so that a sum over rows that count is still one of vectors."""
+    kind = types.unliteral(value)
+    if not isinstance(kind, (types.Float, types.Integer, types.Boolean)):
+        raise TypingError(f"a number is expected, and this is {kind}")
+    result = types.int64 if isinstance(kind, types.Boolean) else kind
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        number = context.cast(builder, args[1], signature.args[1], result)
+        return builder.select(args[0], ir.Constant(number.type, 0), number)
+
+    return result(types.boolean, kind), codegen
 
 
 @intrinsic

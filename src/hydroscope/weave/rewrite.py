@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from hydroscope.ground.errors import UserError, unknown_name
+from hydroscope.weave.branchless import DEAD, only_sums
 from hydroscope.weave.names import FreeNames, Names, NotWoven, Parsed, bound_names
 from hydroscope.weave.recipe import Field, Kind, Recipe
 
@@ -47,14 +48,17 @@ class Body:
         For each of `lines`, the line of the user's file it comes from.
     parameters : tuple of str
         The variables that hold the row's values; a single name that begins with `*` holds all.
-    fields, inputs : tuple of str
-        Names of `self` that the body uses.
+    inputs : tuple of str
+        Names of inputs that the body uses.
+    branchless : bool
+        Whether it may run for rows that do not count: it then adds 0 where `_hs_dead`.
     """
 
     lines: tuple[str, ...]
     user_lines: tuple[int, ...]
     parameters: tuple[str, ...]
     inputs: tuple[str, ...]
+    branchless: bool
 
 
 def rewrite_map(parsed: Parsed, recipe: Recipe, names: Names) -> Body:
@@ -70,13 +74,15 @@ def rewrite_map(parsed: Parsed, recipe: Recipe, names: Names) -> Body:
     statements = _without_docstring(tree.body)
     _refuse_unassigned(statements, bound_names(tree), {each.lstrip("*") for each in parameters} | {self_name})
     fields = _Fields(parsed, recipe, names, bound_names(tree), self_name)
+    scalars = {field.name for field in (*recipe.integers, *recipe.floats) if field.kind != "bool"}
+    fields.branchless = recipe.skipna and not recipe.returns and only_sums(statements, self_name, scalars)
     statements = [each for statement in statements for each in _listed(fields.visit(statement))]
     returns = _Returns(recipe)
     statements = returns.replace(statements, loops=0)
     if returns.flagged:
         statements.insert(0, _parse(f"{DONE} = False", tree)[0])
     lines, user_lines = _unparse(statements)
-    return Body(lines, user_lines, parameters, tuple(sorted(fields.inputs)))
+    return Body(lines, user_lines, parameters, tuple(sorted(fields.inputs)), fields.branchless)
 
 
 class _Fields(FreeNames):
@@ -88,6 +94,7 @@ class _Fields(FreeNames):
         self.self_name = self_name
         self.by_name: dict[str, Field] = {field.name: field for field in recipe.fields}
         self.inputs: set[str] = set()
+        self.branchless = False
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         if node.id == self.self_name:
@@ -146,7 +153,10 @@ class _Fields(FreeNames):
             node.value = self.visit(node.value)
             return node
         before = _at(ast.Name(_variable(field), ast.Load()), node)
-        return self._store(target, _at(ast.BinOp(before, node.op, self.visit(node.value)), node), node)
+        value = self.visit(node.value)
+        if self.branchless:
+            value = ast.Call(ast.Name("_hs_pick", ast.Load()), [ast.Name(DEAD, ast.Load()), value], [])
+        return self._store(target, _at(ast.BinOp(before, node.op, value), node), node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         if self._field_of(node.target):

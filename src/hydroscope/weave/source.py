@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hydroscope.codecs.table import Codec
+from hydroscope.weave.branchless import DEAD
 from hydroscope.weave.fragments import ROWS, SLOT, TILE_ROWS, ColumnFlags, ColumnLines, column_lines, tile_lines
 from hydroscope.weave.names import Names, NotWoven, parse
 from hydroscope.weave.recipe import Recipe
@@ -33,7 +34,7 @@ __all__ = ["Draft", "Woven", "draft", "weave"]
 
 _INTRINSICS = """
     as_bool as_f64 as_i64 bits_to_f64 call_decoder decimal fused is_nan load_bit load_crumb load_f32 load_f64
-    load_i64 load_u8 load_u16 load_u32 narrow store_f64 store_i64
+    load_i64 load_u8 load_u16 load_u32 narrow pick store_f64 store_i64
 """.split()  # noqa: SIM905 (a word list reads better)
 
 
@@ -212,7 +213,9 @@ def _row(pen: _Pen, depth: int, recipe: Recipe, body: Body, columns: list[Column
     for column in columns:
         pen.write(depth, *column.row)
     tests = [f"({column.missing})" for column in columns if column.missing]
-    if recipe.skipna and tests:
+    if body.branchless:
+        pen.write(depth, f"{DEAD} = {' | '.join(tests) or False}")
+    elif recipe.skipna and tests:
         pen.write(depth, f"if {' | '.join(tests)}:", "    continue")
     values = [_value(k, family, columns[k], recipe.skipna) for k, family in enumerate(recipe.families)]
     plain = [name for name in body.parameters if not name.startswith("*")]
