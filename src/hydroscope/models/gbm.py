@@ -48,7 +48,7 @@ class _GBM(Estimator):
         ----------
         X : Frame, or table or array_like of shape (n_rows, n_features)
             Missing values (NaN) are learnt from; levels (enum, categorical) are split by subsets,
-            and so is text with few distinct values (see docs/gbm.md).
+            and so is text with few distinct values (see docs/models.md).
         y : str or array_like, shape (n_rows,)
             The target's column of a Frame, or its values. Rows without a target are left out.
         sample_weight : array_like, shape (n_rows,), optional
