@@ -55,6 +55,15 @@ def test_the_environment_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
         ports.current()
 
 
+def test_the_environment_chooses_ray(monkeypatch: pytest.MonkeyPatch, ray_engine: RayEngine) -> None:
+    monkeypatch.setenv("HYDROSCOPE_ENGINE", "ray")
+    assert ports.current().name == "ray"  # the first use
+    hs.shutdown()
+    assert hs.init().engine.name == "ray"
+    with pytest.warns(UserWarning, match="replaces"):
+        assert hs.init("local").engine.name == "local"
+
+
 def test_a_second_init_replaces_and_says_so() -> None:
     first = hs.init(threads=2)
     with pytest.warns(UserWarning, match=r"init replaces <hydroscope engine: local, 2 threads>"):

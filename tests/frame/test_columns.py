@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +15,10 @@ from hydroscope.frame.layout import Layout
 from hydroscope.ground.errors import UnknownNameError, UserError
 from hydroscope.ground.limits import ROWS_PER_CHUNK
 from hydroscope.node.ports import Engine
+from tests.frame.tables import UTC
 
 N = 2 * ROWS_PER_CHUNK + 5
+NOON = datetime.datetime(2020, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -69,7 +73,21 @@ def test_set_and_delete_change_this_frame_only(frame: Frame) -> None:
 
 @pytest.mark.parametrize(
     ("value", "type", "expected"),
-    [(3, "int", 3), (2.5, "real", 2.5), (True, "bool", True), ("text", "enum", "text"), (None, "real", None)],
+    [
+        (3, "int", 3),
+        (np.int8(3), "int", 3),
+        (2.5, "real", 2.5),
+        (np.float32(2.5), "real", 2.5),
+        (True, "bool", True),
+        (np.bool_(False), "bool", False),
+        ("text", "enum", "text"),
+        (np.str_("text"), "enum", "text"),
+        (None, "real", None),
+        (NOON, "time", NOON),
+        (np.datetime64("2020-01-01T12:00", "ns"), "time", NOON),
+        (datetime.date(2020, 1, 1), "time", NOON.replace(hour=0)),
+        (uuid.UUID(int=7), "uuid", uuid.UUID(int=7)),
+    ],
 )
 def test_a_scalar_fills_a_column(value: Any, type: str, expected: Any) -> None:
     frame = Frame({"x": [1, 2, 3]}).assign(y=value)
@@ -96,6 +114,7 @@ WRONG: list[tuple[Callable[[Frame], Any], type[Exception], str]] = [
     (lambda f: f[["a", "a"]], UserError, "'a' occurs twice"),
     (lambda f: f.assign(d=[1, 2]), UserError, "2 rows does not fit a frame of"),
     (lambda f: f.assign(d=Frame({"x": [1]})["x"]), UserError, "1 rows does not fit a frame of"),
+    (lambda f: f.assign(d=2**63), UserError, r"9223372036854775808 exceeds 2\*\*63 - 1"),
     (lambda f: f.a, AttributeError, r"columns are not attributes: write frame\['a'\]"),
     (lambda f: f.colums, AttributeError, "did you mean 'columns'"),
     (lambda f: f["c"].sum(), UserError, r"sum\(\) needs numbers, and column 'c' is of type string"),

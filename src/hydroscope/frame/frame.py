@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import os
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, overload
 
@@ -232,7 +234,7 @@ class Frame:
         vecs, layout = dict(self._vecs), self._layout
         for name, values in {**(columns or {}), **named}.items():
             check_names([name])
-            if isinstance(values, str | int | float) or values is None:
+            if values is None or isinstance(values, _SCALARS):
                 values = _repeated(values, self.n_rows)
             if not isinstance(values, Column | Vec):
                 values = Frame({name: values})._vecs[name]
@@ -428,11 +430,19 @@ def _flat(names: Iterable[str | Sequence[str]]) -> list[str]:
     return [each for name in names for each in ([name] if isinstance(name, str) else name)]
 
 
+_SCALARS = (str, int, float, np.generic, datetime.date, uuid.UUID)
+
+
 def _repeated(value: Any, n_rows: int) -> Any:
+    """Return a scalar as a column."""
     if value is None:
         return np.full(n_rows, np.nan)
-    if isinstance(value, str):
-        import pyarrow as pa
+    if isinstance(value, int | float | np.number | np.bool_):
+        return np.full(n_rows, value)
+    import pyarrow as pa
 
+    if isinstance(value, str):
         return pa.DictionaryArray.from_arrays(np.zeros(n_rows, np.int32), pa.array([value]))
-    return np.full(n_rows, value)
+    if isinstance(value, uuid.UUID):
+        return pa.repeat(pa.scalar(value.bytes, pa.binary(16)), n_rows)
+    return pa.repeat(pa.array([value])[0], n_rows)
