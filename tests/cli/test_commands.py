@@ -148,6 +148,30 @@ def test_the_task_follows_the_target(target, options, kind, tmp_path):
     assert type(hs.load_model(output)).__name__ == kind
 
 
+def test_train_leaves_out_text_that_is_no_category_and_says_so(tmp_path):
+    rows = [f"{i % 40},remark number {i},{'abc'[i % 3]},{'yes' if i % 40 > 20 else 'no'}" for i in range(600)]
+    (tmp_path / "rows.csv").write_text("\n".join(["age,remark,kind,late", *rows]) + "\n")
+    arguments = [
+        "train",
+        str(tmp_path / "rows.csv"),
+        "--target",
+        "late",
+        "--n-estimators",
+        "2",
+        "--types",
+        "remark=string",
+    ]
+    command = [*arguments, "-o", str(tmp_path / "m.hs")]
+    program = f"import sys; sys.argv[1:] = {command!r}; from hydroscope.cli.main import main; main()"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("warning: column 'remark' holds text with more than 60 distinct values")
+    assert done.stderr.count("\n") == 1
+    assert list(hs.load_model(tmp_path / "m.hs").feature_names_in_) == ["age", "kind"]
+    said_by([*arguments, "--ignore", "remark,kind", "-o", str(tmp_path / "n.hs")])
+    assert list(hs.load_model(tmp_path / "n.hs").feature_names_in_) == ["age"]
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_predict_writes_what_the_model_says(folder, tmp_path, suffix):
     output = tmp_path / f"said{suffix}"
@@ -290,6 +314,10 @@ def test_exit_codes(raised, code, said, monkeypatch, capsys):
         ("for instance encoding='latin-1'", "for instance --encoding latin-1"),
         ("read with quote=None if", "read with --quote none if"),
         ("or give columns= and header=", "or give --columns and --header"),
+        (
+            "make levels of it with astype('enum') or name it in x=[...]",
+            "say --types NAME=enum or name it in --features",
+        ),
         ("(types={...: 'enum'}), or leave it out with x=[...]", "(--types NAME=enum), or leave it out with --ignore"),
         ("learning_rate='fast': must be", "--learning-rate fast: must be"),
         ("n_estimators=0: must be", "--n-estimators 0: must be"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
@@ -42,6 +43,7 @@ class Absence:
 def main() -> None:
     """Run the command line of this process and exit."""
     sys.meta_path.insert(0, Absence)
+    warnings.showwarning = _warn
     raise SystemExit(run(sys.argv[1:]))
 
 
@@ -113,6 +115,13 @@ def _of_system(error: OSError) -> str:
 
 def _complain(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def _warn(message: Warning | str, *_where: object, **_more: object) -> None:
+    """Show a warning as one line, without the place in our source that issued it."""
+    from hydroscope.cli.words import as_options
+
+    _complain(f"warning: {as_options(one_line(str(message)))}")
 
 
 def _fault(error: Exception) -> int:

@@ -37,6 +37,7 @@ def run(asked: argparse.Namespace, screen: Screen) -> None:
     ]:
         if name not in frame.columns:
             raise unknown_name("column", name, frame.columns, asked.file)
+    frame = frame.drop([name for name in asked.ignore or [] if name not in (asked.target, asked.weights)])
     task = asked.task if asked.task != "auto" else _task(frame[asked.target])
     if task == "regress" and CLASSIFIER_ONLY & set(parameters):
         raise UserError(
@@ -49,7 +50,7 @@ def run(asked: argparse.Namespace, screen: Screen) -> None:
     elif asked.split is not None:
         train, held_out = split(frame, asked.split, parameters.get("random_state") or SPLIT_SEED)
         screen.say(f"split: {train.shape[0]:,} rows to learn from, {held_out.shape[0]:,} to measure on")
-    features = _features(frame, asked)
+    features = [name for name in asked.features if name not in (asked.ignore or [])] if asked.features else None
     began = time.perf_counter()
     model.fit(train, asked.target, x=features, validation=held_out, weights=asked.weights)
     screen.say(f"trained {type(model).__name__}: {model.n_estimators_} trees in {time.perf_counter() - began:.2f} s")
@@ -101,16 +102,6 @@ def _parameters(asked: argparse.Namespace) -> dict[str, Any]:
     """Return the model's parameters that were given, checked by the model's own table."""
     given = {each: getattr(asked, f"model_{each.name}") for each in GBM}
     return {each.name: each.parse(text) for each, text in given.items() if text is not None}
-
-
-def _features(frame: hs.Frame, asked: argparse.Namespace) -> list[str] | None:
-    if asked.features is None and not asked.ignore:
-        return None
-    left_out = {asked.target, asked.weights, *(asked.ignore or [])}
-    if asked.features is not None:
-        return [name for name in asked.features if name not in (asked.ignore or [])]
-    usable = [name for name in frame.columns if str(frame[name].type) not in ("string", "uuid")]
-    return [name for name in usable if name not in left_out]
 
 
 def _task(target: Any) -> str:
