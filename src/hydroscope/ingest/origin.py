@@ -104,15 +104,18 @@ class Origin:
 
     def _segments(self, k: int) -> tuple[Segment, ...]:
         """Return a piece again: where it lies in its files, or its text where that had to be decompressed."""
+        for source in self._plan.sources:
+            if source.packing != "zip" and os.path.getsize(source.path) != source.size_bytes:
+                raise DataError(f"{source.name} has changed since it was read")
         if not any(source.streamed for source in self._plan.sources):
             return self._pieces[k]
-        return next(islice(stream_pieces(self._plan, self._headers, []), k, None))
+        for piece in islice(stream_pieces(self._plan, self._headers, []), k, None):
+            return piece
+        raise DataError(f"{self._plan.sources[-1].name} has changed since it was read")
 
     def _line(self, segment: Segment, wanted: int) -> tuple[int, int]:
         """Return the line of a segment's row `wanted`; if it has no such row, 0 and how many it has."""
         source = self._plan.sources[segment.source]
-        if segment.text is None and os.path.getsize(source.path) != source.size_bytes:
-            raise DataError(f"{source.name} has changed since it was read")
         reader = Reader(source.path, segment, self._plan.dialect.eol, self._plan.sizes.window_bytes)
         try:
             return self._search(reader, self._plan.n_fields[segment.source], wanted)
