@@ -50,8 +50,10 @@ class ParseReport:
         lines += [f"column {c!r} was guessed {a} and is {b}: {why}" for c, a, b, why in self.widened]
         lines += self.notes
         if self.n_bad_lines:
-            lines.append(f"{self.n_bad_lines:,} bad lines, among them")
-            lines += [f"  {bad}" for bad in self.bad_lines[:10]]
+            shown = self.bad_lines[:10]
+            several = f"{self.n_bad_lines:,} bad lines" + ("" if len(shown) == self.n_bad_lines else ", among them")
+            lines.append("1 bad line" if self.n_bad_lines == 1 else several)
+            lines += [f"  {bad}" for bad in shown]
         return "\n".join(lines)
 
 
