@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
 import warnings
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from hydroscope.frame.access import column_values
 from hydroscope.frame.vec import Vec, VecType
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.limits import INT_MISSING
+from hydroscope.models.text import as_levels
 
 __all__ = [
     "CLASSES_MAX",
@@ -239,15 +239,10 @@ def row_weights(values: object, n_rows: int) -> F64:
 
 
 def _of_vec(name: str, vec: Vec) -> Target:
+    vec = as_levels(name, vec)
     values = column_values(vec)
     if vec.type is VecType.REAL:
         return Target(name, values, vec.type, None, np.isnan(values))
-    if vec.type is VecType.STRING:
-        raw = bytes(values.data)
-        bounds = values.offsets.tolist()
-        texts = [raw[a:b].decode() for a, b in itertools.pairwise(bounds)]
-        missing = np.zeros(len(texts), np.bool_) if values.valid is None else ~values.valid
-        return Target(name, np.array(texts), VecType.ENUM, None, missing)
     if vec.type is VecType.UUID:
         raise UserError(f"the target {name!r} is of type uuid: every row has its own; choose another column")
     return Target(name, values, vec.type, vec.domain, values == INT_MISSING)
