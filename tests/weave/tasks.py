@@ -187,3 +187,12 @@ class Lines(hs.MapReduce):
     def map(self, x):
         self.n += 1
         self.counts += 1
+
+
+class Products(hs.MapReduce):
+    total: int = 0
+    powers: int = 0
+
+    def map(self, x, y):
+        self.total += (x - y * 3) * x
+        self.powers += x**5

@@ -132,6 +132,17 @@ def test_gaps_that_hold_infinities_and_nan():
     assert assert_same(tasks.Lines(), vecs[:1]).counts.tolist() == [200.0] * 3
 
 
+@pytest.mark.parametrize(("low", "high"), [(-2048, -1794), (1793, 2047), (-100, 154), (1794, 2048), (-2049, -1795)])
+def test_small_integers_multiplied(low, high):
+    """At and beyond the ends of 12 bits."""
+    x = np.arange(low, high + 1)
+    layout = layout_of([len(x)])
+    vecs = [vec_of("int", layout, [x]), vec_of("int", layout, [x[::-1]])]
+    done = assert_same(tasks.Products(), vecs)
+    assert done.total == int(((x - x[::-1] * 3) * x).sum())
+    assert done.powers == int((x**5).sum())
+
+
 @pytest.mark.parametrize(
     ("body", "branchless"),
     [

@@ -47,11 +47,15 @@ class ColumnFlags:
         All of bias + step * raw fits into 32 bits in every chunk. (A conversion from 64-bit
         integers to doubles takes six instructions where AVX-512 is lacking, one from 32 bits:
         1.7 against 4 G rows/s in a sum.)
+    tiny : bool
+        It even fits into 12 bits. Worth using where values are multiplied: 0.65 against
+        1.4 ns a row for (x - y) * z of three columns, but 0.33 against 0.23 for a sum.
     """
 
     missing: bool
     decimals: bool
     narrow: bool
+    tiny: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +122,11 @@ class ColumnLines:
     missing: str
 
 
-def column_lines(k: int, codec: Codec, family: Family, flags: ColumnFlags) -> ColumnLines:
-    """Return the text that puts row `_hs_i` of column k into `_hs_v{k}`."""
+def column_lines(k: int, codec: Codec, family: Family, flags: ColumnFlags, multiplied: bool) -> ColumnLines:
+    """Return the text that puts row `_hs_i` of column k into `_hs_v{k}`.
+
+    `multiplied` says that the user's function multiplies something.
+    """
     fragment = FUSABLE[family][codec]
     row = [f"_hs_q{k} = {fragment.raw.format(k=k)}"]
     more: list[str] = []
@@ -127,8 +134,9 @@ def column_lines(k: int, codec: Codec, family: Family, flags: ColumnFlags) -> Co
         convert = "float(_hs_q{k})" if family == "real" and codec in _COMMON else "_hs_q{k}"
         row.append(f"_hs_v{k} = " + convert.format(k=k))
     elif family == "int":
-        product = "_hs_narrow(_hs_q{k}, _hs_D{k}, _hs_C{k})" if flags.narrow else "_hs_q{k} * _hs_D{k} + _hs_C{k}"
-        row.append(f"_hs_v{k} = " + product.format(k=k))
+        how = "_hs_tiny" if flags.tiny and multiplied else "_hs_narrow"
+        product = f"{how}(_hs_q{k}, _hs_D{k}, _hs_C{k})" if flags.narrow else f"_hs_q{k} * _hs_D{k} + _hs_C{k}"
+        row.append(f"_hs_v{k} = {product}")
     else:
         # The product alone may need 54 bits; fused, only the sum is rounded, and it is exact.
         more = [f"_hs_fC{k} = float(_hs_C{k})", f"_hs_fD{k} = float(_hs_D{k})"]

@@ -34,6 +34,7 @@ __all__ = [
     "pick",
     "store_f64",
     "store_i64",
+    "tiny",
 ]
 
 
@@ -175,6 +176,23 @@ def narrow(typingctx: Any, raw: Any, step: Any, bias: Any) -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         raw, step, bias = (builder.trunc(arg, _I32) for arg in args)
         return builder.sext(builder.add(builder.mul(raw, step), bias), _I64)
+
+    return types.int64(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def tiny(typingctx: Any, raw: Any, step: Any, bias: Any) -> Any:
+    """raw * step + bias, which must fit into 12 bits, with its sign: computed in 16.
+
+    The shifts tell the compiler how small it is: products of two such values and their
+    conversion to doubles then need 32 bits only, for which there are vector instructions.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        raw, step, bias = (builder.trunc(arg, _I16) for arg in args)
+        value = builder.add(builder.mul(raw, step), bias)
+        unused = ir.Constant(_I16, 4)
+        return builder.sext(builder.ashr(builder.shl(value, unused), unused), _I64)
 
     return types.int64(types.int64, types.int64, types.int64), codegen
 

@@ -52,6 +52,8 @@ class Body:
         Names of inputs that the body uses.
     branchless : bool
         Whether it may run for rows that do not count: it then adds 0 where `_hs_dead`.
+    multiplies : bool
+        Whether it has a product or a power.
     """
 
     lines: tuple[str, ...]
@@ -59,6 +61,7 @@ class Body:
     parameters: tuple[str, ...]
     inputs: tuple[str, ...]
     branchless: bool
+    multiplies: bool
 
 
 def rewrite_map(parsed: Parsed, recipe: Recipe, names: Names) -> Body:
@@ -74,6 +77,7 @@ def rewrite_map(parsed: Parsed, recipe: Recipe, names: Names) -> Body:
     statements = _without_docstring(tree.body)
     _refuse_unassigned(statements, bound_names(tree), {each.lstrip("*") for each in parameters} | {self_name})
     fields = _Fields(parsed, recipe, names, bound_names(tree), self_name)
+    multiplies = any(isinstance(each, (ast.Mult, ast.Pow)) for statement in statements for each in ast.walk(statement))
     scalars = {field.name for field in (*recipe.integers, *recipe.floats) if field.kind != "bool"}
     fields.branchless = recipe.skipna and not recipe.returns and only_sums(statements, self_name, scalars)
     statements = [each for statement in statements for each in _listed(fields.visit(statement))]
@@ -82,7 +86,7 @@ def rewrite_map(parsed: Parsed, recipe: Recipe, names: Names) -> Body:
     if returns.flagged:
         statements.insert(0, _parse(f"{DONE} = False", tree)[0])
     lines, user_lines = _unparse(statements)
-    return Body(lines, user_lines, parameters, tuple(sorted(fields.inputs)), fields.branchless)
+    return Body(lines, user_lines, parameters, tuple(sorted(fields.inputs)), fields.branchless, multiplies)
 
 
 class _Fields(FreeNames):

@@ -34,7 +34,7 @@ __all__ = ["Draft", "Woven", "draft", "weave"]
 
 _INTRINSICS = """
     as_bool as_f64 as_i64 bits_to_f64 call_decoder decimal fused is_nan load_bit load_crumb load_f32 load_f64
-    load_i64 load_u8 load_u16 load_u32 narrow pick store_f64 store_i64
+    load_i64 load_u8 load_u16 load_u32 narrow pick store_f64 store_i64 tiny
 """.split()  # noqa: SIM905 (a word list reads better)
 
 
@@ -123,7 +123,9 @@ def weave(recipe: Recipe, made: Draft, codecs: tuple[Codec, ...] | None, flags: 
 
 def _weave(recipe: Recipe, made: Draft, codecs: tuple[Codec, ...] | None, flags: tuple[ColumnFlags, ...]) -> Woven:
     columns = [
-        tile_lines(k, family, flags[k]) if codecs is None else column_lines(k, codecs[k], family, flags[k])
+        tile_lines(k, family, flags[k])
+        if codecs is None
+        else column_lines(k, codecs[k], family, flags[k], made.body.multiplies)
         for k, family in enumerate(recipe.families)
     ]
     pen = _Pen(made.header)
