@@ -18,7 +18,7 @@ $(VENV)/stamp-%: pyproject.toml | $(BIN)/python
 	$(PIP_INSTALL) --editable '.[$*]'
 	@touch $@
 
-demo: $(VENV)/stamp-demo ## Flights of 2013: load, describe, train, validate, predict, report. Under a minute.
+demo: $(VENV)/stamp-demo ## Flights of 2013: load, describe, train, validate, predict, report.
 	$(BIN)/hydroscope demo
 
 test: $(VENV)/stamp-dev ## All tests, on both engines.

@@ -71,6 +71,14 @@ def test_describe_takes_reading_options(folder, tmp_path):
     assert any(line.split()[:3] == ["C3", "int", "1"] for line in text.splitlines())
 
 
+def test_a_separator_says_that_a_file_is_text(tmp_path, capsys):
+    path = tmp_path / "odd.txt"
+    path.write_text('{"a": 1}|x\n{"b": 2}|y\n')
+    assert run(["describe", str(path)]) == 2
+    assert "say its --sep" in capsys.readouterr().err
+    assert "2 rows x 2 columns" in said_by(["describe", str(path), "--sep", "|", "--header", "no"])
+
+
 def test_the_first_run_says_why_it_takes_long_and_only_that_one(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("HYDROSCOPE_CACHE", str(tmp_path / "cache"))
     assert run(["describe", str(tmp_path / "nothing.csv")], Screen(out=io.StringIO())) == 2
@@ -312,6 +320,10 @@ def test_exit_codes(raised, code, said, monkeypatch, capsys):
         ("on_bad_lines is 'no'; it must be", "--on-bad-lines is 'no'; it must be"),
         ("give types={'a b': 'string'}, add the text to na_strings", "give --types 'a b=string', add the text to --na"),
         ("for instance encoding='latin-1'", "for instance --encoding latin-1"),
+        ("name its encoding (encoding=...)", "name its encoding with --encoding"),
+        ("sep is ';;'; it must be", "--sep is ';;'; it must be"),
+        ("leave it out of x", "leave it out of --features"),
+        ("an unusual beginning: use read_csv", "an unusual beginning: say its --sep"),
         ("read with quote=None if", "read with --quote none if"),
         ("or give columns= and header=", "or give --columns and --header"),
         (

@@ -41,7 +41,7 @@ def load(path: str, screen: Screen, options: dict[str, Any]) -> hs.Frame:
     if mark is not None:
         screen.say(NOTICE)
     began = time.perf_counter()
-    frame = hs.read(path, **options)
+    frame = (hs.read_csv if "sep" in options else hs.read)(path, **options)  # who says a separator says that it is text
     if mark is not None:
         remember(mark)
     seconds = time.perf_counter() - began

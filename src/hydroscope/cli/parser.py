@@ -16,7 +16,7 @@ Reads tables into compressed columns, summarises them, trains gradient boosted t
 them, predicts, and writes reports."""
 
 EXAMPLES = """examples:
-  hydroscope demo                                        the whole tour on 336,776 flights, under a minute
+  hydroscope demo                                        the whole tour on 336,776 flights
   hydroscope describe flights.csv.gz                     types, ranges, missing values, compression
   hydroscope train flights.csv --target late -o late.hs  a model, with validation metrics
   hydroscope predict late.hs new.csv -o said.parquet     its predictions
