@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 
 import hydroscope as hs
 from hydroscope import __version__
-from hydroscope.cli import demo, describe
+from hydroscope.cli import demo, describe, main
 from hydroscope.cli.first_run import NOTICE
 from hydroscope.cli.main import one_line, run
 from hydroscope.cli.parser import COMMANDS, build
@@ -173,8 +173,10 @@ def test_train_leaves_out_text_that_is_no_category_and_says_so(tmp_path):
     program = f"import sys; sys.argv[1:] = {command!r}; from hydroscope.cli.main import main; main()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("warning: column 'remark' holds text with more than 60 distinct values")
-    assert done.stderr.count("\n") == 1
+    (note,) = (line for line in done.stdout.splitlines() if line.startswith("note:"))
+    assert "column 'remark' holds text with more than 60 distinct values" in note
+    assert "--features" in note
+    assert done.stderr == ""
     assert list(hs.load_model(tmp_path / "m.hs").feature_names_in_) == ["age", "kind"]
     said_by([*arguments, "--ignore", "remark,kind", "-o", str(tmp_path / "n.hs")])
     assert list(hs.load_model(tmp_path / "n.hs").feature_names_in_) == ["age"]
@@ -259,6 +261,9 @@ def test_help_has_examples(command, capsys):
         (["train", "a.csv", "--target", "y", "-o", "m", "--split", "1.5"], "'1.5': a share lies between 0 and 1"),
         (["train", "a.csv", "--target", "y", "-o", "m", "--split", "half"], "'half': a share"),
         (["train", "a.csv", "-o", "m"], "--target"),
+        (["descibe", "a.csv"], "did you mean describe?"),
+        (["train", "a.csv", "--target", "y", "-o", "m", "--n-estimatorz", "5"], "did you mean --n-estimators"),
+        (["describe", "a.csv", "--seperator", ";"], "hydroscope --help says what it understands"),
     ],
 )
 def test_options_that_cannot_be_are_refused_before_anything_is_read(arguments, said, capsys):
@@ -339,6 +344,12 @@ def test_exit_codes(raised, code, said, monkeypatch, capsys):
 )
 def test_advice_names_options(said, shown):
     assert as_options(said) == shown
+
+
+def test_a_warning_is_one_line_without_our_source(capsys):
+    warned = main._warn(UserWarning("choose\n  on_bad_lines='skip' or 'null'"), UserWarning, "gbm.py", 82)
+    assert warned is None
+    assert capsys.readouterr().err == "warning: choose; --on-bad-lines skip or null\n"
 
 
 def test_one_line():

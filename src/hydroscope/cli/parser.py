@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
-from typing import Any
+import difflib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
 
 from hydroscope import __version__
 
@@ -27,9 +29,34 @@ exit codes: 0 done; 1 a fault of hydroscope; 2 something to mend in what was ask
 Formatter = argparse.RawDescriptionHelpFormatter
 
 
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that hints at near misses, and at the whole help rather than the usage alone."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse a command line: exit code 2, one line."""
+        found = re.search(r"invalid choice: '([^']*)'|unrecognized arguments: (--[^\s=]+)", message)
+        hint = ""
+        if found is not None and found[1] is not None:
+            hint = _near(found[1], COMMANDS)
+        elif found is not None:
+            hint = _near(found[2], self._options())
+        self.exit(2, f"{self.prog}: error: {message}{hint}\n{self.prog} --help says what it understands\n")
+
+    def _options(self) -> set[str]:
+        """Return the options of this parser and of its commands."""
+        own = {option for action in self._actions for option in action.option_strings}
+        inner = [each for each in self._actions if isinstance(each, argparse._SubParsersAction)]
+        return own.union(*(command._options() for each in inner for command in each.choices.values()))
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=2, cutoff=0.6)
+    return "; did you mean " + " or ".join(near) + "?" if near else ""
+
+
 def build(arguments: Sequence[str] = ()) -> argparse.ArgumentParser:
     """Return the parser. The parameters of models are added when `arguments` ask for training."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hydroscope", description=PROGRAM, epilog=EXAMPLES, formatter_class=Formatter, allow_abbrev=False
     )
     parser.add_argument("--version", action="version", version=f"hydroscope {__version__}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import hydroscope as hs
 from hydroscope.cli.load import load, options_of
 from hydroscope.cli.outputs import refuse_to_lose
 from hydroscope.cli.screen import Screen
+from hydroscope.cli.words import as_options
 from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.models.spec import CLASSIFIER_ONLY, GBM
 
@@ -52,10 +54,12 @@ def run(asked: argparse.Namespace, screen: Screen) -> None:
         screen.say(f"split: {train.shape[0]:,} rows to learn from, {held_out.shape[0]:,} to measure on")
     features = [name for name in asked.features if name not in (asked.ignore or [])] if asked.features else None
     began = time.perf_counter()
-    model.fit(train, asked.target, x=features, validation=held_out, weights=asked.weights)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the notes below say the same
+        model.fit(train, asked.target, x=features, validation=held_out, weights=asked.weights)
     screen.say(f"trained {type(model).__name__}: {model.n_estimators_} trees in {time.perf_counter() - began:.2f} s")
     for note in model.notes_:
-        screen.say(f"note: {note}")
+        screen.say(f"note: {as_options(note)}")
     measured, where = (train, "the rows it learnt from") if held_out is None else (held_out, "rows it has not seen")
     show_metrics(model.metrics(measured), where, screen)
     show_importance(model, screen)
@@ -72,7 +76,9 @@ def split(frame: hs.Frame, share: float, seed: int) -> tuple[hs.Frame, hs.Frame]
 def show_metrics(metrics: Any, where: str, screen: Screen) -> None:
     """Print the figures, and the confusion matrix where there are classes."""
     rows = [
-        [name, f"{value:,}" if isinstance(value, int) else f"{value:.5g}"] for name, value in metrics.to_dict().items()
+        [name, f"{value:,}" if isinstance(value, int) else f"{value:.5g}"]
+        for name, value in metrics.to_dict().items()
+        if value == value  # NaN: the figure has no meaning here, as rmsle of negative numbers
     ]
     screen.table([f"{metrics.kind} metrics", "value"], rows, title=f"On {where}", left=(f"{metrics.kind} metrics",))
     if metrics.kind == "regression" or len(metrics.classes) > FEATURES_SHOWN:
