@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,28 @@ def nested(n: int) -> Any:
     engine = ports.current()
     doubled = engine.get(engine.map(double, [(i,) for i in range(n)]))
     return engine.reduce(add, doubled) + sum(engine.parallel(double, n))
+
+
+def descendants() -> list[int]:
+    """Return the processes that this one started, and those which they started (Linux; elsewhere none)."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            pid, _, rest = path.read_text().partition(" ")
+            parents[int(pid)] = int(rest.rpartition(")")[2].split()[1])
+    found, n_before = {os.getpid()}, 0
+    while len(found) > n_before:
+        n_before = len(found)
+        found |= {pid for pid, parent in parents.items() if parent in found}
+    return sorted(found - {os.getpid()})
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether a process is there (one that ended and whose parent did not ask yet is not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def wait_for(started: str, until: str) -> str:

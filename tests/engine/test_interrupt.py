@@ -11,8 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from hydroscope.engine.latch import Latch
+from tests.engine import places
+
 ROOT = Path(__file__).parents[2]
 WAIT_S = 120
+
+time_passes = Latch()
+"""Never opened: processes of others end when they end."""
 
 INTERRUPTED = """
 import sys, threading
@@ -30,11 +36,13 @@ with hs.init({engine!r}, threads=2):
     except KeyboardInterrupt:
         print("interrupted", job.state, flush=True)
     print(engine.get(engine.map(places.double, [(i,) for i in range(5)])), flush=True)
+    print(*places.descendants(), flush=True)
 print("end", flush=True)
 """
 
 ENDS_WITH_A_JOB = """
 from hydroscope.engine.latch import Latch
+from tests.engine import places
 from hydroscope.node import jobs
 began = Latch()
 def work():
@@ -75,8 +83,15 @@ def test_an_interrupt_leaves_a_usable_engine_and_a_process_that_ends(engine_name
     if engine_name == "local":  # what a helper holds it finishes
         (tmp_path / "until").touch()
     out, err = finish(process)
-    assert out.splitlines() == ["interrupted CANCELLED", "[0, 2, 4, 6, 8]", "end"], err
+    interrupted, result, processes, end = out.splitlines() or [err] * 4
+    assert (interrupted, result, end) == ("interrupted CANCELLED", "[0, 2, 4, 6, 8]", "end"), err
     assert process.returncode == 0
+    started = [int(pid) for pid in processes.split()]
+    assert len(started) >= (2 if engine_name == "ray" and sys.platform == "linux" else 0)
+    deadline = time.monotonic() + WAIT_S
+    while left := [pid for pid in started if places.is_running(pid)]:
+        assert time.monotonic() < deadline, left
+        time_passes.wait(0.05)
 
 
 @pytest.mark.parametrize("check", ["jobs.check()", "pass"])
