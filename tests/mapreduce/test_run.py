@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import pickle
 import uuid
+import weakref
 
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from hydroscope.frame.frame import Frame
 from hydroscope.frame.vec import VecType
 from hydroscope.mapreduce import run
 from hydroscope.mapreduce.plan import reduce_levels
+from hydroscope.weave import loop
 from tests.mapreduce import plain, tasks
 from tests.weave.columns import codecs_of, frame_of, layout_of, values, vec_of
 
@@ -210,6 +214,24 @@ def test_what_is_remembered_follows_what_changes(monkeypatch):
         assert tasks.WithGlobals().do_all(frame).total == pytest.approx(x.sum() * factor + 100 * table[1])
     tasks.TABLE[1] = 9  # in place
     assert tasks.WithGlobals().do_all(frame).total == pytest.approx(x.sum() * 4.5 + 900)
+
+
+def test_what_is_remembered_holds_no_data_and_no_address_elsewhere():
+    frame = frame_of(x=np.arange(100) / 4)
+    given = run.matched(tasks.Sum(), [frame])
+    loops = loop.prepare(given.recipe, [run.surveyed(vec) for vec in given.vecs])
+    leaves = [[vec.leaves[0] for vec in given.vecs]]
+    state, _ = loop.run(given.recipe, loops, leaves, 0)
+    assert list(loops.sheets) == [(0, 1)]
+    again = pickle.loads(pickle.dumps(loops))
+    assert len(again.sheets) == 0
+    for part, other in zip(state, loop.run(given.recipe, again, leaves, 0)[0], strict=True):
+        np.testing.assert_array_equal(part, other)
+    assert len(again.sheets) == 0
+    chunk = weakref.ref(given.vecs[0].leaves[0][0].buffers[0])
+    del frame, given, leaves
+    gc.collect()
+    assert chunk() is None
 
 
 def test_columns_by_name_and_by_place():

@@ -84,13 +84,19 @@ class Sheet:
 class Sheets(dict[tuple[int, int], Sheet]):
     """Sheets by (number of the first leaf, how many): what one run wrote down, for the next one.
 
-    They hold addresses, so they are of use in this process only and travel to others as an
-    empty book. Worth it because describing a chunk takes 3 us of the interpreter's lock, a
-    quarter of the time in which a sum over a chunk of bytes is done.
+    They hold addresses, which hold for as long as the columns live in this process: a plan is
+    found by its columns' surveys, and a column keeps its chunks. Elsewhere chunks come and go
+    with each task, so there (`kept` is False) nothing is written down, and a book travels empty.
+    Worth it because describing a chunk takes 3 us of the interpreter's lock, a quarter of the
+    time in which a sum over a chunk of bytes is done.
     """
 
-    def __reduce__(self) -> tuple[type[Sheets], tuple[()]]:
-        return Sheets, ()
+    def __init__(self, kept: bool = True) -> None:
+        super().__init__()
+        self.kept = kept
+
+    def __reduce__(self) -> tuple[type[Sheets], tuple[bool]]:
+        return Sheets, (False,)
 
 
 PLANS_KEPT = 64
@@ -180,7 +186,9 @@ def run(
     n = len(leaves)
     sheet = loops.sheets.get((number, n))
     if sheet is None:
-        sheet = loops.sheets[number, n] = _sheet(recipe, loops, leaves)
+        sheet = _sheet(recipe, loops, leaves)
+        if loops.sheets.kept:
+            loops.sheets[number, n] = sheet
     state = start(recipe, n)
     outs: list[list[npt.NDArray[Any]]] = []
     places = []
