@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 import hydroscope as hs
 from hydroscope.engine.local import LocalEngine
+from hydroscope.models.tree import grower
 from hydroscope.models.tree.reference import bins_of_words, tree_values
 from hydroscope.node import ports
 
@@ -245,6 +246,17 @@ def test_the_same_seed_is_the_same_model_for_any_threads_and_blocks(share, monke
     monkeypatch.undo()
     another = trained(seed=6)._model.forest.value
     assert np.array_equal(first._model.forest.value, another) is (not share)
+
+
+@pytest.mark.parametrize("kind", [hs.GBMClassifier, hs.GBMRegressor])
+def test_histograms_that_do_not_fit_are_built_in_batches_and_change_nothing(kind, monkeypatch):
+    X, signal, _ = numbers(22, 1500, missing=0.1)
+    y = signal > 0.5 if kind is hs.GBMClassifier else signal
+    deep = {"n_estimators": 3, "max_depth": 30, "min_rows": 2, "subsample": 0.9, "random_state": 1}
+    whole = kind(**deep).fit(X, y)
+    assert whole._model.forest.depths.max() > 8
+    monkeypatch.setattr(grower, "HISTOGRAM_BYTES_MAX", 60_000)
+    same_forest(whole, kind(**deep).fit(X, y))
 
 
 def test_a_sample_takes_its_share_of_rows_and_columns():
