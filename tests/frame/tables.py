@@ -13,8 +13,8 @@ UTC = datetime.UTC
 TYPES = ("int", "real", "bool", "enum", "time", "string", "uuid")
 INT_MAX = 2**63 - 1
 
-few = settings(max_examples=settings().max_examples // 4)
-"""For tests that run once a type, or take long: a quarter of what the profile says."""
+few = settings(max_examples=settings().max_examples // 5)
+"""For tests that run once a type, or take long: a fifth of what the profile says."""
 
 _times = st.datetimes(datetime.datetime(1900, 1, 1), datetime.datetime(2200, 1, 1), timezones=st.just(UTC)).map(
     lambda each: each.replace(microsecond=each.microsecond // 1000 * 1000)

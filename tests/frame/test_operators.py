@@ -142,6 +142,7 @@ def test_comparison_is_pythons_in_every_type(symbol: str, type: str, data: st.Da
 
 
 @pytest.mark.parametrize("symbol", COMPARISONS)
+@few
 @given(
     values=st.lists(st.one_of(VALUES["int"], st.sampled_from([2**53, 2**53 + 1, INT_MAX])), min_size=1, max_size=5),
     scalar=st.one_of(
@@ -154,6 +155,7 @@ def test_integers_and_floats_compare_exactly(symbol: str, values: list[int], sca
 
 
 @pytest.mark.parametrize("symbol", COMPARISONS)
+@few
 @given(
     values=st.lists(st.one_of(VALUES["real"], st.sampled_from([2.0**53, 2.0**53 + 2])), min_size=1, max_size=5),
     scalar=st.one_of(st.integers(-(2**70), 2**70), st.sampled_from([2**53 + 1, -(2**53) - 1, 10**400, -(10**400)])),

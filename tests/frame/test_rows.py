@@ -23,6 +23,7 @@ from tests.frame.tables import assert_same, few
 Cut = tuple[dict[str, list[Any]], Frame]
 
 
+@few
 @given(cut_frames(), st.one_of(st.none(), st.integers(-15, 15)), st.one_of(st.none(), st.integers(-15, 15)))
 def test_a_slice_is_that_of_a_list(cut: Cut, start: int | None, stop: int | None) -> None:
     table, frame = cut

@@ -58,6 +58,7 @@ def test_as_pandas_nullable_columns(symbol: str, left: str, right: str, data: st
 
 
 @pytest.mark.parametrize("symbol", ["//", "%"])
+@few
 @given(data=st.data())
 def test_floor_division_and_remainder_as_pandas_where_the_divisor_is_not_zero(symbol: str, data: st.DataObject) -> None:
     function = {"//": operator.floordiv, "%": operator.mod}[symbol]
@@ -67,6 +68,7 @@ def test_floor_division_and_remainder_as_pandas_where_the_divisor_is_not_zero(sy
 
 
 @pytest.mark.parametrize("symbol", LOGIC)
+@few
 @given(data=st.data())
 def test_logic_as_pandas(symbol: str, data: st.DataObject) -> None:
     frame, table = data.draw(pairs("bool", "bool"))

@@ -21,7 +21,7 @@ from hydroscope.frame.frame import Frame
 from hydroscope.ground.limits import ROWS_PER_CHUNK
 from hydroscope.node.ports import Engine
 from tests.frame.cut import cut_frames, frame_cut, rows_of
-from tests.frame.tables import assert_same
+from tests.frame.tables import assert_same, few
 
 N = ROWS_PER_CHUNK + 1000
 
@@ -148,6 +148,7 @@ def test_describe_of_every_type_and_of_nothing() -> None:
     assert Frame({"x": []}).describe().to_dict()["missing"] == [0]
 
 
+@few
 @given(cut_frames())
 def test_head_and_tail_are_the_ends(cut: tuple[dict[str, list[Any]], Frame]) -> None:
     table, frame = cut
