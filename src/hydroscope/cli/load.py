@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import time
 from typing import Any
 
@@ -42,6 +43,9 @@ def load(path: str, screen: Screen, options: dict[str, Any]) -> hs.Frame:
         screen.say(NOTICE)
     began = time.perf_counter()
     frame = (hs.read_csv if "sep" in options else hs.read)(path, **options)  # who says a separator says that it is text
+    if not gc.isenabled():  # since `main` began
+        gc.freeze()
+        gc.enable()
     if mark is not None:
         remember(mark)
     seconds = time.perf_counter() - began
