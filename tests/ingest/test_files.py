@@ -22,8 +22,7 @@ from tests.ingest.texts import PACKERS, examples, packed, read, sizes, write
 
 
 def locate(frame) -> list[str]:
-    origin = frame.layout.origin
-    return [origin.locate(row) for row in range(frame.n_rows)]
+    return [frame.source_of(row) for row in range(frame.n_rows)]
 
 
 @examples()
@@ -75,7 +74,7 @@ def test_empty_files_among_others_are_left_out(tmp_path):
     paths = [write(tmp_path, text, f"{k}.csv") for k, text in enumerate(["", "a\n1\n", "\n\n", "a\n2\n"])]
     frame = read(paths)
     assert frame.to_dict() == {"a": [1, 2]}
-    notes = frame.layout.origin.report.notes
+    notes = frame.parse_report.notes
     assert [note.split("csv ")[1] for note in notes] == [
         "is empty, and was left out",
         "holds only blank lines, and was left out",
@@ -200,7 +199,7 @@ def test_there_is_no_line_of_a_row_that_is_not_there(tmp_path):
     frame = read(write(tmp_path, "a\n1\n2\n"))
     for row in (-1, 2):
         with pytest.raises(hs.UserError, match="rows go from 0 to 1"):
-            frame.layout.origin.locate(row)
+            frame.source_of(row)
 
 
 def test_parquet_is_known_by_content(tmp_path):

@@ -34,22 +34,18 @@ LINES_NULLED = [2, 4, 5, 6, 7, 8, 9]
 TYPES = {"n": "int", "word": "string"}
 
 
-def origin(frame):
-    return frame.layout.origin
-
-
 @examples()
 @given(small=sizes(), packing=st.sampled_from(["", "", ".gz"]), policy=st.sampled_from(["skip", "null"]))
 def test_bad_lines_are_left_out_or_made_missing_wherever_the_text_is_cut(tmp_path, small, packing, policy):
     path = packed(tmp_path, BROKEN.encode(), packing)
     frame = read(path, types=TYPES, on_bad_lines=policy, sizes=small)
     assert frame.to_dict() == (KEPT if policy == "skip" else NULLED)
-    report = origin(frame).report
+    report = frame.parse_report
     assert report.n_bad_lines == 4
     assert [bad.line for bad in report.bad_lines] == BAD_LINES
     assert {bad.file for bad in report.bad_lines} == {str(path)}
     lines = LINES_KEPT if policy == "skip" else LINES_NULLED
-    assert [origin(frame).locate(row) for row in range(frame.n_rows)] == [f"{path}:{line}" for line in lines]
+    assert [frame.source_of(row) for row in range(frame.n_rows)] == [f"{path}:{line}" for line in lines]
 
 
 @pytest.mark.parametrize("small", [Sizes(), Sizes(1, 1, 1, 1), Sizes(2, 9, 7, 5)])
@@ -89,13 +85,13 @@ def test_a_quote_that_is_never_closed_ends_the_file_there(tmp_path, packing, pol
     path = packed(tmp_path, b'a,b\n1,x\n2,y\n3,"z\n4,w\n', packing)
     frame = read(path, on_bad_lines=policy, sizes=small)
     assert frame.to_dict() == {"a": [1, 2], "b": ["x", "y"]}
-    (bad,) = origin(frame).report.bad_lines
+    (bad,) = frame.parse_report.bad_lines
     assert bad.line == 4
 
 
 def test_all_bad_lines_are_counted_and_the_first_are_told(tmp_path):
     frame = read(write(tmp_path, "a,b\n" + "1\n" * 1_000 + "1,2\n"), on_bad_lines="skip")
-    report = origin(frame).report
+    report = frame.parse_report
     assert (report.n_bad_lines, len(report.bad_lines), frame.n_rows) == (1_000, 100, 1)
     assert "1,000 bad lines" in str(report)
 
@@ -104,7 +100,7 @@ def test_what_was_widened_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr("hydroscope.ingest.guess.HEAD_BYTES", 16)
     monkeypatch.setattr("hydroscope.ingest.guess.N_MIDDLES", 0)
     path = write(tmp_path, "a,b\n" + "1,x\n" * 20 + "2.5,x\n" + "1,x\n" * 20)
-    report = origin(read(path)).report
+    report = read(path).parse_report
     assert [each[:3] for each in report.widened] == [("a", "int", "real")]
     assert (report.n_rows, report.n_bytes, report.files) == (41, path.stat().st_size - 4, (str(path),))
     assert "column 'a' was guessed int and is real" in str(report)
@@ -140,7 +136,7 @@ def test_a_type_is_widened_by_what_stands_in_a_later_piece(
     missing = [None if cell == "NA" else cell for cell in column]
     wanted = [None if cell is None else float(cell) for cell in missing] if wider == "real" else missing
     assert frame.to_dict() == {"k": list(range(len(column))), "v": wanted, "w": ["z"] * len(column)}
-    assert [each[0] for each in origin(frame).report.widened] == ["v"]
+    assert [each[0] for each in frame.parse_report.widened] == ["v"]
 
 
 def test_an_int_becomes_real_and_then_text(tmp_path, monkeypatch):

@@ -60,9 +60,7 @@ def load(path: str, screen: Screen, options: dict[str, Any]) -> hs.Frame:
 
 def _oddities(frame: hs.Frame, policy: str | None) -> list[str]:
     """Return what the reader should know of how the text was read: types widened, lines left out."""
-    from hydroscope.ingest.origin import ReadLayout
-
-    report = frame.layout.origin.report if isinstance(frame.layout, ReadLayout) else None
+    report = frame.parse_report
     if report is None:
         return []
     said = [

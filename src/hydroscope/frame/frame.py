@@ -118,6 +118,18 @@ class Frame:
         return {name: str(vec.type) for name, vec in self._vecs.items()}
 
     @property
+    def parse_report(self) -> Any:
+        """How the text was read: bad lines, widened types, notes. None for rows not read from text. Cost: free."""
+        return None if self._layout.origin is None else self._layout.origin.report
+
+    def source_of(self, row: int) -> str | None:
+        """Return the "file:line" that a row was read from; None for rows not read from text, or cut since.
+
+        Cost: one leaf's text is cut into fields again; a compressed file is decompressed up to there.
+        """
+        return None if self._layout.origin is None else self._layout.origin.locate(row)
+
+    @property
     def nbytes(self) -> int:
         """Compressed bytes of all columns. Cost: fast, no row is touched; free the second time."""
         return sum(compressed_bytes(vec) for vec in self._vecs.values())

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from hydroscope.ground.limits import CHUNKS_PER_LEAF, ROWS_PER_CHUNK
 
-__all__ = ["Layout"]
+__all__ = ["Layout", "Origin"]
+
+
+class Origin(Protocol):
+    """Where the rows of a layout were read from."""
+
+    @property
+    def report(self) -> Any:
+        """How reading went; None until it has ended."""
+        ...
+
+    def locate(self, row: int) -> str:
+        """Return "file:line" of a row."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -22,9 +36,12 @@ class Layout:
     starts : ndarray of int64, shape (n_chunks + 1,)
         First row of each chunk, and the number of rows. No chunk is empty, none has more
         than 65,536 rows. A frame without rows has starts [0] and no chunks.
+    origin : Origin or None
+        What knows the file and line of each row; None for rows that were not read from text.
     """
 
     starts: npt.NDArray[np.int64]
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def regular(cls, n_rows: int) -> Layout:

@@ -13,7 +13,7 @@ from hydroscope.ground.limits import CHUNKS_PER_LEAF, INT_MISSING
 from hydroscope.ingest import kernels_number as number
 from hydroscope.ingest.dialect import I64
 from hydroscope.ingest.kernels_time import CUT_BELOW_MS
-from hydroscope.ingest.origin import Origin, ReadLayout
+from hydroscope.ingest.origin import Origin
 from hydroscope.ingest.pieces import Parse
 from hydroscope.ingest.plan import ENUM_LEVELS_MAX, ColumnPlan, ColumnReport, Plan
 from hydroscope.node import ports
@@ -55,7 +55,7 @@ def make_vecs(plan: Plan, parse: Parse, origin: Origin) -> dict[str, Vec]:
     Cost: free but for columns whose pieces disagree about domain or type.
     """
     rows = [n for report in parse.reports for n in report.chunk_rows]
-    layout = ReadLayout(np.concatenate(([0], np.cumsum(rows))).astype(np.int64), origin)
+    layout = Layout(np.concatenate(([0], np.cumsum(rows))).astype(np.int64), origin)
     vecs: dict[str, Vec] = {}
     for k, column in enumerate(plan.columns):
         handles = [piece[k] for piece in parse.handles]

@@ -9,7 +9,6 @@ from itertools import islice
 
 import numpy as np
 
-from hydroscope.frame.layout import Layout
 from hydroscope.ground.errors import DataError, UserError
 from hydroscope.ingest import kernels
 from hydroscope.ingest.header import Headers
@@ -17,7 +16,7 @@ from hydroscope.ingest.leaf import Reader
 from hydroscope.ingest.pieces import stream_pieces
 from hydroscope.ingest.plan import BadLine, LeafReport, Plan, Segment
 
-__all__ = ["Origin", "ParseReport", "ReadLayout"]
+__all__ = ["Origin", "ParseReport"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +141,3 @@ class Origin:
                 if final:
                     return 0, seen
                 reader.fill()
-
-
-@dataclass(frozen=True)
-class ReadLayout(Layout):
-    """The layout of a frame that was read from text; columns that are selected from it share it."""
-
-    origin: Origin

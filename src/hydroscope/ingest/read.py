@@ -60,8 +60,8 @@ def read_csv(
     -------
     Frame
         A guessed type that later lines contradict is widened (int to real to enum or
-        string). How the reading went (bad lines, widened types, notes) is `frame.layout.origin.report`;
-        `frame.layout.origin.locate(row)` is the file and line of a row. New rows (slices, filters) have none.
+        string). How the reading went (bad lines, widened types, notes) is `frame.parse_report`; `frame.source_of(row)`
+        is the file and line of a row. New rows (slices, filters) have neither.
 
     Raises
     ------

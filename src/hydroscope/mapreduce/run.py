@@ -353,8 +353,7 @@ def _frame(
 
 def _source_of(layout: Layout, row: int) -> str | None:
     """Return the file and line that a row was read from, where the layout knows (see `ingest.origin`)."""
-    origin = getattr(layout, "origin", None)
-    return str(origin.locate(row)) if origin is not None and row >= 0 else None
+    return layout.origin.locate(row) if layout.origin is not None and row >= 0 else None
 
 
 def _reduce_error(recipe: Recipe, error: Exception) -> Exception:
