@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from hydroscope.frame.frame import Frame
+from hydroscope.ground.errors import UserError
 from tests.frame.tables import TYPES, assert_same, few, tables
 
 AS_THEY_ARE = {name: name for name in TYPES}
@@ -160,3 +162,10 @@ def test_csv_names_are_quoted_only_where_needed(tmp_path: Path) -> None:
     first = (tmp_path / "x.csv").read_bytes().splitlines()[0]
     assert first == b'plain,"a,b","q""'.replace(b'"q""', b'"q"""') + b'," x"'
     assert list(pd.read_csv(io.BytesIO((tmp_path / "x.csv").read_bytes())).columns) == ["plain", "a,b", 'q"', " x"]
+
+
+@pytest.mark.parametrize("package", ["pandas", "polars"])
+def test_what_an_exit_needs_is_named(monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=f"to_{package}.* needs the package {package}: pip install {package}"):
+        getattr(Frame({"x": [1]}), f"to_{package}")()

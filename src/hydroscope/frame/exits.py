@@ -35,7 +35,10 @@ def arrow_reader(vecs: Mapping[str, Vec], layout: Layout) -> Any:
 
 def pandas_table(vecs: Mapping[str, Vec], layout: Layout) -> Any:
     """Return a pandas DataFrame."""
-    import pandas as pd
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise UserError("to_pandas() needs the package pandas: pip install pandas") from error
     import pyarrow as pa
 
     # pandas' own choice for ints with missing values is float64, which loses digits above 2**53.

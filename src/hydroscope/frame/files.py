@@ -102,7 +102,7 @@ def _explained(path: Path, error: OSError) -> UserError:
         errno.EROFS: "the disk is read-only; choose another one",
     }
     reason = reasons.get(error.errno or 0, f"{error.strerror or error}; choose another place")
-    return UserError(f"{str(path)!r} was not written: {reason} (the frame is untouched, no partial file is left)")
+    return UserError(f"{str(path)!r} was not written: {reason} (nothing in memory is lost, no partial file is left)")
 
 
 def _quoted(name: str) -> str:

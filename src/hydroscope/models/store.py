@@ -213,9 +213,8 @@ def _header(model: GBMModel, table: list[Tensor], written_by: str) -> Header:
 def _read_header(file: Any, size: int, place: str) -> Header:
     prefix = file.read(_PREFIX_BYTES)
     if prefix[: len(MAGIC)] != MAGIC[: len(prefix)] or len(prefix) < len(MAGIC):
-        raise CorruptError(
-            f"{place!r} is no hydroscope model (its first bytes are {prefix[:8]!r}); give a file that save() wrote"
-        )
+        why = f"its first bytes are {prefix[:8]!r}" if prefix else "it is empty"
+        raise CorruptError(f"{place!r} is no hydroscope model ({why}); give a file that save() wrote")
     if len(prefix) < _PREFIX_BYTES:
         raise CorruptError(f"model {place!r} ends after {len(prefix)} bytes, within its prefix; copy it again")
     length = int.from_bytes(prefix[8:16], "little")
