@@ -49,6 +49,42 @@ class Moments(hs.MapReduce):
         self.products += product
 
 
+class SumsAlone(hs.MapReduce):
+    """What a row adds depends on its value alone."""
+
+    shift: float
+    n: int = 0
+    flag: bool = False
+    total: float = 0.0
+    squares: float = 0.0
+    above: int = 0
+
+    def map(self, x):
+        moved = x + self.shift
+        self.n += 1
+        self.total -= moved
+        self.squares += moved**2
+        self.above += moved > 1
+
+
+class Inverses(hs.MapReduce):
+    total: float = 0.0
+
+    def map(self, x):
+        self.total += 1 / x
+
+
+class SumsOfSums(hs.MapReduce):
+    """What a row adds depends on the rows before it."""
+
+    n: int = 0
+    ranks: float = 0.0
+
+    def map(self, x):
+        self.n += 1
+        self.ranks += self.n * (x + 1)
+
+
 class MissingToo(hs.MapReduce):
     skipna = False
     n: int = 0

@@ -202,6 +202,29 @@ def test_sparse_columns_side_by_side():
     plain.assert_close(plain.outputs(task.do_all(frame_from(vecs[:3]))), plain.sums(task, vecs[:3]))
 
 
+@pytest.mark.parametrize(("family", "name"), [("real", "sparse"), ("int", "sparse"), ("int", "sparse missing")])
+@pytest.mark.parametrize("missing", [0.0, 0.02])
+def test_rows_that_a_sparse_column_does_not_hold_count_too(family, name, missing):
+    rng = np.random.default_rng(6)
+    for task, sizes in (
+        (tasks.SumsOfSums(), [7000, 1024, 1023, 3000]),  # one leaf: outputs start anew in each
+        (tasks.SumsAlone(shift=0.75), [7000, 1024, 1023, 3000, 900, 2000]),
+    ):
+        layout = layout_of(sizes)
+        vec = vec_of(family, layout, [values(family, name, rng, n, missing) for n in sizes])
+        assert "SPARSE" in {codec.name for codec in codecs_of(vec)}
+        plain.assert_close(plain.outputs(task.do_all(frame_from([vec]))), plain.sums(task, [vec]))
+    loops = [each.source for each in tasks.SumsAlone(shift=0.75).explain(frame_from([vec])).loops]
+    assert any("_hs_m" in source for source in loops)
+    assert not any("_hs_m" in each.source for each in tasks.SumsOfSums().explain(frame_from([vec])).loops)
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_what_absent_rows_add_may_be_infinite():
+    column = hs.Frame({"x": np.where(np.arange(3000) % 100 == 0, 2.0, 0.0)})
+    assert tasks.Inverses().do_all(column).total == np.inf
+
+
 def test_what_is_remembered_follows_what_changes(monkeypatch):
     x = np.arange(100) / 4
     frame, other = frame_of(x=x), frame_of(x=np.arange(100))

@@ -6,13 +6,17 @@ change what NaN means). A function that does nothing but add expressions to scal
 can do without: it runs for every row, and adds 0 where one does not count. A sum over a
 column of bytes with gaps takes a third of the time then, and it no longer matters how many
 gaps there are.
+
+If besides no expression reads an output, what a row adds depends on its values alone: all
+rows of one value add as many times what one of them adds. The rows that a sparse chunk does
+not hold are then done at once.
 """
 
 from __future__ import annotations
 
 import ast
 
-__all__ = ["DEAD", "only_sums"]
+__all__ = ["DEAD", "only_sums", "reads"]
 
 DEAD = "_hs_dead"
 """The variable that tells whether the row at hand does not count."""
@@ -30,6 +34,19 @@ def only_sums(statements: list[ast.stmt], self_name: str, scalars: set[str]) -> 
     values: those of rows with gaps are arbitrary.
     """
     return bool(statements) and all(_is_sum(each, self_name, scalars) for each in statements)
+
+
+def reads(statements: list[ast.stmt], self_name: str, fields: set[str]) -> bool:
+    """Tell whether an expression reads one of these fields of `self` (`self.n += 1` alone does not)."""
+    return any(
+        isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Load)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == self_name
+        and node.attr in fields
+        for statement in statements
+        for node in ast.walk(statement)
+    )
 
 
 def _is_sum(node: ast.stmt, self_name: str, scalars: set[str]) -> bool:

@@ -46,7 +46,7 @@ def survey(family: Family, chunks: Sequence[Chunk]) -> LeafCodecs:
     """Look at one leaf's chunks, not at their values. Cost: about 1 us a chunk."""
     table = FUSABLE[family]
     missing = decimals = False
-    narrow = tiny = True
+    narrow = tiny = unit = True
     fusable = []
     for chunk in chunks:
         codec = chunk.codec
@@ -58,12 +58,16 @@ def survey(family: Family, chunks: Sequence[Chunk]) -> LeafCodecs:
             last = bias + step * _RAW_LIMIT[codec]
             low, high = min(bias, last), max(bias, last)
             narrow &= low >= -(2**31) and high < 2**31
+            unit &= step == 1
             tiny &= low >= -(2**11) and high < 2**11
             exact = family == "int" or (abs(bias) <= _EXACT and abs(step) <= _EXACT)
         fusable.append(codec in table and exact)
     rows = tuple(chunk.n_rows for chunk in chunks)
     return LeafCodecs(
-        tuple(chunk.codec for chunk in chunks), rows, tuple(fusable), ColumnFlags(missing, decimals, narrow, tiny)
+        tuple(chunk.codec for chunk in chunks),
+        rows,
+        tuple(fusable),
+        ColumnFlags(missing, decimals, narrow, tiny, unit),
     )
 
 
@@ -74,6 +78,7 @@ def common_flags(leaves: Sequence[LeafCodecs]) -> ColumnFlags:
         any(leaf.flags.decimals for leaf in leaves),
         all(leaf.flags.narrow for leaf in leaves),
         all(leaf.flags.tiny for leaf in leaves),
+        all(leaf.flags.unit for leaf in leaves),
     )
 
 

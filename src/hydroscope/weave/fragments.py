@@ -18,13 +18,28 @@ from dataclasses import dataclass
 from hydroscope.codecs.table import Codec
 from hydroscope.weave.recipe import Family
 
-__all__ = ["FUSABLE", "ROWS", "SLOT", "TILE_BYTES", "TILE_ROWS", "ColumnFlags", "column_lines", "tile_lines"]
+__all__ = [
+    "FILL",
+    "FUSABLE",
+    "INNER",
+    "N_PRESENT",
+    "ROWS",
+    "SLOT",
+    "TILE_BYTES",
+    "TILE_ROWS",
+    "ColumnFlags",
+    "column_lines",
+    "tile_lines",
+]
 
 SLOT = 17
 """Words that describe one column of one chunk."""
 
 ROWS = 16
 """The word that holds the number of rows."""
+
+N_PRESENT, FILL, INNER = 1, 2, 8
+"""Of a SPARSE chunk: how many rows it holds, whether the others are missing, where its inner chunk is described."""
 
 TILE_ROWS = 1024
 """Rows decoded at a time: 8 KB a column, so that a few columns stay in the L1 cache."""
@@ -50,12 +65,15 @@ class ColumnFlags:
     tiny : bool
         It even fits into 12 bits. Worth using where values are multiplied: 0.65 against
         1.4 ns a row for (x - y) * z of three columns, but 0.33 against 0.23 for a sum.
+    unit : bool
+        Every step is 1, as it mostly is: no multiplication then.
     """
 
     missing: bool
     decimals: bool
     narrow: bool
     tiny: bool
+    unit: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +153,8 @@ def column_lines(k: int, codec: Codec, family: Family, flags: ColumnFlags, multi
         row.append(f"_hs_v{k} = " + convert.format(k=k))
     elif family == "int":
         how = "_hs_tiny" if flags.tiny and multiplied else "_hs_narrow"
-        product = f"{how}(_hs_q{k}, _hs_D{k}, _hs_C{k})" if flags.narrow else f"_hs_q{k} * _hs_D{k} + _hs_C{k}"
+        step = "1" if flags.unit else f"_hs_D{k}"
+        product = f"{how}(_hs_q{k}, {step}, _hs_C{k})" if flags.narrow else f"_hs_q{k} * {step} + _hs_C{k}"
         row.append(f"_hs_v{k} = {product}")
     else:
         # The product alone may need 54 bits; fused, only the sum is rounded, and it is exact.

@@ -23,7 +23,7 @@ from hydroscope.weave.compiler import LOOP_FLAGS, compile_source
 from hydroscope.weave.fragments import SLOT, TILE_BYTES
 from hydroscope.weave.names import NotWoven
 from hydroscope.weave.recipe import Recipe, State, start
-from hydroscope.weave.source import Draft, Woven, draft, weave
+from hydroscope.weave.source import SPARSE_ALONE, Draft, Woven, draft, weave
 
 __all__ = ["MOST_FUSED", "Leaf", "Loops", "draft", "plan", "prepare", "run"]
 
@@ -133,8 +133,9 @@ def plan(recipe: Recipe, made: Draft, columns: Sequence[Survey]) -> Loops:
     tiled = False
     for leaf in zip(*(column.leaves for column in columns), strict=True):
         for k, n in enumerate(leaf[0].rows):
-            if all(column.fusable[k] for column in leaf):
-                rows[tuple(column.codecs[k] for column in leaf)] += n
+            codecs = tuple(column.codecs[k] for column in leaf)
+            if all(column.fusable[k] for column in leaf) or (made.body.repeats and codecs == SPARSE_ALONE):
+                rows[codecs] += n
             else:
                 tiled = True
     total = sum(n for leaf in columns[0].leaves for n in leaf.rows) if columns else 0

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from hydroscope.ground.errors import UserError, unknown_name
-from hydroscope.weave.branchless import DEAD, only_sums
+from hydroscope.weave.branchless import DEAD, only_sums, reads
 from hydroscope.weave.names import FreeNames, Names, NotWoven, Parsed, bound_names
 from hydroscope.weave.recipe import Field, Kind, Recipe
 
@@ -54,6 +54,8 @@ class Body:
         Whether it may run for rows that do not count: it then adds 0 where `_hs_dead`.
     multiplies : bool
         Whether it has a product or a power.
+    repeats : bool
+        Whether equal rows of its one column add equal amounts, so that many can be done at once.
     """
 
     lines: tuple[str, ...]
@@ -62,6 +64,7 @@ class Body:
     inputs: tuple[str, ...]
     branchless: bool
     multiplies: bool
+    repeats: bool
 
 
 def rewrite_map(parsed: Parsed, recipe: Recipe, names: Names) -> Body:
@@ -80,13 +83,15 @@ def rewrite_map(parsed: Parsed, recipe: Recipe, names: Names) -> Body:
     multiplies = any(isinstance(each, (ast.Mult, ast.Pow)) for statement in statements for each in ast.walk(statement))
     scalars = {field.name for field in (*recipe.integers, *recipe.floats) if field.kind != "bool"}
     fields.branchless = recipe.skipna and not recipe.returns and only_sums(statements, self_name, scalars)
+    repeats = fields.branchless and len(parameters) == 1 and not reads(statements, self_name, scalars)
     statements = [each for statement in statements for each in _listed(fields.visit(statement))]
     returns = _Returns(recipe)
     statements = returns.replace(statements, loops=0)
     if returns.flagged:
         statements.insert(0, _parse(f"{DONE} = False", tree)[0])
     lines, user_lines = _unparse(statements)
-    return Body(lines, user_lines, parameters, tuple(sorted(fields.inputs)), fields.branchless, multiplies)
+    inputs = tuple(sorted(fields.inputs))
+    return Body(lines, user_lines, parameters, inputs, fields.branchless, multiplies, repeats)
 
 
 class _Fields(FreeNames):

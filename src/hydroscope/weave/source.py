@@ -25,17 +25,32 @@ from typing import Any
 
 from hydroscope.codecs.table import Codec
 from hydroscope.weave.branchless import DEAD
-from hydroscope.weave.fragments import ROWS, SLOT, TILE_ROWS, ColumnFlags, ColumnLines, column_lines, tile_lines
+from hydroscope.weave.fragments import (
+    FILL,
+    INNER,
+    N_PRESENT,
+    ROWS,
+    SLOT,
+    TILE_ROWS,
+    ColumnFlags,
+    ColumnLines,
+    column_lines,
+    tile_lines,
+)
 from hydroscope.weave.names import Names, NotWoven, parse
 from hydroscope.weave.recipe import Recipe
 from hydroscope.weave.rewrite import Body, rewrite_map
 
-__all__ = ["Draft", "Woven", "draft", "weave"]
+__all__ = ["SPARSE_ALONE", "Draft", "Woven", "draft", "weave"]
 
 _INTRINSICS = """
     as_bool as_f64 as_i64 bits_to_f64 call_decoder decimal fused is_nan load_bit load_crumb load_f32 load_f64
     load_i64 load_u8 load_u16 load_u32 narrow pick store_f64 store_i64 tiny
 """.split()  # noqa: SIM905 (a word list reads better)
+
+
+SPARSE_ALONE = (Codec.SPARSE,)
+"""One sparse column: a body that `repeats` sees the rows that are there, and one of all the others."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +139,7 @@ def weave(recipe: Recipe, made: Draft, codecs: tuple[Codec, ...] | None, flags: 
 def _weave(recipe: Recipe, made: Draft, codecs: tuple[Codec, ...] | None, flags: tuple[ColumnFlags, ...]) -> Woven:
     columns = [
         tile_lines(k, family, flags[k])
-        if codecs is None
+        if codecs in (None, SPARSE_ALONE)
         else column_lines(k, codecs[k], family, flags[k], made.body.multiplies)
         for k, family in enumerate(recipe.families)
     ]
@@ -143,16 +158,20 @@ def _weave(recipe: Recipe, made: Draft, codecs: tuple[Codec, ...] | None, flags:
         pen.write(3, f"_hs_o{k} = _hs_load_i64(_hs_outs, _hs_c * {n_outs} + {k})")
     for column in columns:
         pen.write(3, *column.chunk)
-    if codecs is None:
+    if codecs == SPARSE_ALONE:
+        depth = _present_loop(pen)
+    elif codecs is None:
         depth = _tile_loop(pen, recipe)
     else:
         pen.write(3, "for _hs_i in range(_hs_n):")
         depth = 4
     _row(pen, depth, recipe, made.body, columns)
     pen.body(depth, made.body)
+    if codecs == SPARSE_ALONE:
+        _absent_rows(pen, recipe, made.body)
     _store_state(pen, recipe)
     pen.lines[0] = pen.imports()
-    return Woven("\n".join(pen.lines) + "\n", tuple(pen.origin), codecs is None)
+    return Woven("\n".join(pen.lines) + "\n", tuple(pen.origin), codecs in (None, SPARSE_ALONE))
 
 
 class _Pen:
@@ -208,6 +227,31 @@ def _tile_loop(pen: _Pen, recipe: Recipe) -> int:
     pen.write(4, "for _hs_j in range(_hs_rows):")
     pen.write(5, "_hs_i = _hs_tile + _hs_j")
     return 5
+
+
+def _present_loop(pen: _Pen) -> int:
+    """Write the loop over the rows that a sparse chunk holds: those of its inner chunk."""
+    pen.write(3, f"_hs_m = _hs_load_i64(_hs_at, {N_PRESENT})")
+    pen.write(3, f"for _hs_tile in range(0, _hs_m, {TILE_ROWS}):")
+    pen.write(4, f"_hs_rows = min({TILE_ROWS}, _hs_m - _hs_tile)")
+    pen.write(4, f"_hs_call_decoder(_hs_decoder, _hs_at + {8 * INNER}, _hs_tile, _hs_rows, _hs_T0)")
+    pen.write(4, "for _hs_j in range(_hs_rows):")
+    return 5
+
+
+def _absent_rows(pen: _Pen, recipe: Recipe, body: Body) -> None:
+    """Write what the rows add that a sparse chunk does not hold: as many times what one zero adds."""
+    zero = "0" if recipe.families[0] == "int" else "0.0"
+    scalars = [(each.name, "0") for each in recipe.integers if each.kind != "bool"] + [
+        (each.name, "0.0") for each in recipe.floats
+    ]
+    pen.write(3, f"if _hs_n > _hs_m and _hs_load_i64(_hs_at, {FILL}) == 0:")
+    for name, nothing in scalars:
+        pen.write(4, f"_hs_b_{name} = _hs_s_{name}", f"_hs_s_{name} = {nothing}")
+    pen.write(4, f"{DEAD} = False", f"{body.parameters[0]} = {zero}")
+    pen.body(4, body)
+    for name, _ in scalars:
+        pen.write(4, f"_hs_s_{name} = _hs_b_{name} + (_hs_n - _hs_m) * _hs_s_{name}")
 
 
 def _row(pen: _Pen, depth: int, recipe: Recipe, body: Body, columns: list[ColumnLines]) -> None:
