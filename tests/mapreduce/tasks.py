@@ -74,6 +74,13 @@ class Inverses(hs.MapReduce):
         self.total += 1 / x
 
 
+class Counted(hs.MapReduce):
+    n: int = 0
+
+    def map(self, *row):
+        self.n += 1
+
+
 class SumsOfSums(hs.MapReduce):
     """What a row adds depends on the rows before it."""
 

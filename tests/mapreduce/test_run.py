@@ -225,6 +225,13 @@ def test_what_absent_rows_add_may_be_infinite():
     assert tasks.Inverses().do_all(column).total == np.inf
 
 
+@pytest.mark.filterwarnings("error::hydroscope.InterpretedWarning")
+def test_a_sparse_column_among_any_number_of_columns_stays_compiled():
+    column = hs.Frame({"x": np.where(np.arange(3000) % 100 == 0, 2.0, 0.0)})
+    assert tasks.Counted().do_all(column).n == 3000
+    assert tasks.Counted().explain(column).compiled
+
+
 def test_what_is_remembered_follows_what_changes(monkeypatch):
     x = np.arange(100) / 4
     frame, other = frame_of(x=x), frame_of(x=np.arange(100))

@@ -15,6 +15,7 @@ not hold are then done at once.
 from __future__ import annotations
 
 import ast
+from typing import TypeGuard
 
 __all__ = ["DEAD", "only_sums", "reads"]
 
@@ -39,24 +40,25 @@ def only_sums(statements: list[ast.stmt], self_name: str, scalars: set[str]) -> 
 def reads(statements: list[ast.stmt], self_name: str, fields: set[str]) -> bool:
     """Tell whether an expression reads one of these fields of `self` (`self.n += 1` alone does not)."""
     return any(
-        isinstance(node, ast.Attribute)
-        and isinstance(node.ctx, ast.Load)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == self_name
-        and node.attr in fields
+        _is_field(node, self_name, fields) and isinstance(node.ctx, ast.Load)
         for statement in statements
         for node in ast.walk(statement)
     )
 
 
+def _is_field(node: ast.AST, self_name: str, fields: set[str]) -> TypeGuard[ast.Attribute]:
+    return (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == self_name
+        and node.attr in fields
+    )
+
+
 def _is_sum(node: ast.stmt, self_name: str, scalars: set[str]) -> bool:
     if isinstance(node, ast.AugAssign):
-        field = node.target
         return (
-            isinstance(field, ast.Attribute)
-            and isinstance(field.value, ast.Name)
-            and field.value.id == self_name
-            and field.attr in scalars
+            _is_field(node.target, self_name, scalars)
             and isinstance(node.op, (ast.Add, ast.Sub))
             and _is_plain(node.value)
         )

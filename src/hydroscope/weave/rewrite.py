@@ -83,7 +83,8 @@ def rewrite_map(parsed: Parsed, recipe: Recipe, names: Names) -> Body:
     multiplies = any(isinstance(each, (ast.Mult, ast.Pow)) for statement in statements for each in ast.walk(statement))
     scalars = {field.name for field in (*recipe.integers, *recipe.floats) if field.kind != "bool"}
     fields.branchless = recipe.skipna and not recipe.returns and only_sums(statements, self_name, scalars)
-    repeats = fields.branchless and len(parameters) == 1 and not reads(statements, self_name, scalars)
+    one = len(parameters) == 1 and arguments.vararg is None
+    repeats = fields.branchless and one and not reads(statements, self_name, scalars)
     statements = [each for statement in statements for each in _listed(fields.visit(statement))]
     returns = _Returns(recipe)
     statements = returns.replace(statements, loops=0)

@@ -159,9 +159,10 @@ def _weave(recipe: Recipe, made: Draft, codecs: tuple[Codec, ...] | None, flags:
     for column in columns:
         pen.write(3, *column.chunk)
     if codecs == SPARSE_ALONE:
-        depth = _present_loop(pen)
+        pen.write(3, f"_hs_m = _hs_load_i64(_hs_at, {N_PRESENT})")
+        depth = _tile_loop(pen, "_hs_m", [INNER])  # the rows that the chunk holds: those of its inner chunk
     elif codecs is None:
-        depth = _tile_loop(pen, recipe)
+        depth = _tile_loop(pen, "_hs_n", [SLOT * k for k in range(len(recipe.families))])
     else:
         pen.write(3, "for _hs_i in range(_hs_n):")
         depth = 4
@@ -218,24 +219,14 @@ def _store_state(pen: _Pen, recipe: Recipe) -> None:
         pen.write(2, f"_hs_store_f64(_hs_fs, {k}, _hs_s_{each.name})")
 
 
-def _tile_loop(pen: _Pen, recipe: Recipe) -> int:
-    pen.write(3, f"for _hs_tile in range(0, _hs_n, {TILE_ROWS}):")
-    pen.write(4, f"_hs_rows = min({TILE_ROWS}, _hs_n - _hs_tile)")
-    for k in range(len(recipe.families)):
-        place = f"_hs_at + {8 * SLOT * k}"
-        pen.write(4, f"_hs_call_decoder(_hs_decoder, {place}, _hs_tile, _hs_rows, _hs_T{k})")
+def _tile_loop(pen: _Pen, n_rows: str, words: list[int]) -> int:
+    """Write the loop over tiles of chunks that are described from these words on, one a column."""
+    pen.write(3, f"for _hs_tile in range(0, {n_rows}, {TILE_ROWS}):")
+    pen.write(4, f"_hs_rows = min({TILE_ROWS}, {n_rows} - _hs_tile)")
+    for k, word in enumerate(words):
+        pen.write(4, f"_hs_call_decoder(_hs_decoder, _hs_at + {8 * word}, _hs_tile, _hs_rows, _hs_T{k})")
     pen.write(4, "for _hs_j in range(_hs_rows):")
     pen.write(5, "_hs_i = _hs_tile + _hs_j")
-    return 5
-
-
-def _present_loop(pen: _Pen) -> int:
-    """Write the loop over the rows that a sparse chunk holds: those of its inner chunk."""
-    pen.write(3, f"_hs_m = _hs_load_i64(_hs_at, {N_PRESENT})")
-    pen.write(3, f"for _hs_tile in range(0, _hs_m, {TILE_ROWS}):")
-    pen.write(4, f"_hs_rows = min({TILE_ROWS}, _hs_m - _hs_tile)")
-    pen.write(4, f"_hs_call_decoder(_hs_decoder, _hs_at + {8 * INNER}, _hs_tile, _hs_rows, _hs_T0)")
-    pen.write(4, "for _hs_j in range(_hs_rows):")
     return 5
 
 
