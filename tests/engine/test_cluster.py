@@ -30,4 +30,4 @@ def test_a_lost_node_is_made_good_and_the_client_port_works() -> None:
         [sys.executable, str(script)], capture_output=True, text=True, env=environment, timeout=WAIT_S, check=False
     )
     steps = [line for line in run.stdout.splitlines() if line.startswith(tuple(STEPS))]
-    assert steps == [f"{step} {result}" for step, result in STEPS.items()], run.stderr
+    assert steps == [f"{step} {result}" for step, result in STEPS.items()], run.stdout + run.stderr
