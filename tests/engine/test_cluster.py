@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-WAIT_S = 240
+WAIT_S = 400
 
 STEPS = {
     "made on a node": "6 (200000, 3)",

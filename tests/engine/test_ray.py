@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hydroscope.engine.local import LocalEngine
-from hydroscope.engine.ray import TASKS_PER_CPU, Flight, RayEngine, run_item
+from hydroscope.engine.ray import DOORMEN, TASKS_PER_CPU, Flight, RayEngine, _attach, run_item
 from hydroscope.ground.errors import CancelledError, HydroscopeError
 from hydroscope.node import jobs
 from hydroscope.node.ports import EngineError
@@ -125,3 +125,34 @@ def test_ray_listens_on_the_loopback_interface_only(ray_engine: RayEngine) -> No
 def test_data_of_the_local_engine_can_be_used(ray_engine: RayEngine, local: LocalEngine) -> None:
     made = local.map(places.ones, [(10,), (20,)])
     assert ray_engine.get(ray_engine.map(places.total, [(value,) for value in made])) == [10.0, 20.0]
+
+
+class SlowDoor:
+    """Stands in for Ray's client port on a machine too slow for its 30 s: the first attempts fail."""
+
+    def __init__(self, n_failures: int, text: str = "Starting Ray client server failed. See its log") -> None:
+        self.n_failures = n_failures
+        self.n_asked = 0
+        self.text = text
+
+    def is_initialized(self) -> bool:
+        return False
+
+    def init(self, **_: Any) -> None:
+        self.n_asked += 1
+        if self.n_asked <= self.n_failures:
+            raise ConnectionAbortedError(self.text)
+
+
+def test_a_slow_client_port_is_asked_again() -> None:
+    door = SlowDoor(DOORMEN - 1)
+    _attach(door, "ray://")
+    assert door.n_asked == DOORMEN
+
+
+@pytest.mark.parametrize(("text", "n_asked"), [("Starting Ray client server failed.", DOORMEN), ("no such token", 1)])
+def test_it_is_not_asked_for_ever_nor_after_a_refusal(text: str, n_asked: int) -> None:
+    door = SlowDoor(9, text)
+    with pytest.raises(ConnectionAbortedError):
+        _attach(door, "ray://")
+    assert door.n_asked == n_asked

@@ -38,6 +38,9 @@ LOOK_EVERY_S = 0.1
 KNOCK_S = 5.0
 """Seconds for a cluster to answer the door."""
 
+DOORMEN = 3
+"""Times to ask for a process behind the client port: Ray gives the first on a cold machine 30 s to start, too few."""
+
 _UNHANDLED = "RAY_IGNORE_UNHANDLED_ERRORS"
 """Ray logs errors that nobody fetched: of items after the first that failed, nobody does."""
 
@@ -350,10 +353,17 @@ def _attach(ray: Any, address: str) -> None:
     _refuse_silence(address)
     if ray.is_initialized():
         raise UserError(f"this process is attached to a Ray already; call ray.shutdown() to go to {address!r}")
-    if address.startswith("ray://"):
-        ray.init(address=address, logging_level=logging.ERROR)
-    else:
+    if not address.startswith("ray://"):
         ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
+        return
+    for attempt in range(DOORMEN):
+        try:
+            ray.init(address=address, logging_level=logging.ERROR)
+        except ConnectionAbortedError as error:
+            if "Starting Ray client server failed" not in str(error) or attempt == DOORMEN - 1:
+                raise
+        else:
+            return
 
 
 def _home(ray: Any, error: BaseException) -> BaseException:
