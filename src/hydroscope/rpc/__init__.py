@@ -1,0 +1,1 @@
+"""Calls between members: sent until answered, executed once, whatever the network does."""
