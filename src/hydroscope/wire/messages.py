@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 __all__ = [
+    "NOBODY",
     "REPLIES",
     "REQUESTS",
     "Ack",
@@ -61,6 +62,10 @@ class Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 # --- membership -----------------------------------------------------------------------------------------------------
 
 
+NOBODY = 0xFFFF
+"""The sender's number in a `Hello`: numbers are given by the authority, and never twice."""
+
+
 class MemberInfo(Shape):
     """One member of a view. `life` is its incarnation: drawn anew at every start, never 0."""
 
@@ -79,7 +84,7 @@ class View(Shape):
     epoch: int
     members: tuple[MemberInfo, ...]
     founders: tuple[int, ...]
-    """Numbers of all members that ever stored: what the lost among them held is lost, and said to be."""
+    """Numbers of all members that ever stored: what the lost among them held is lost, and said to be so."""
 
 
 class Hello(Shape, tag=1):
@@ -90,22 +95,33 @@ class Hello(Shape, tag=1):
 
 
 class Welcome(Shape, tag=2):
-    """Answer a `Hello`: its nonce, and who belongs."""
+    """Answer a `Hello`: its nonce, the authority's life, and the number that is yours from the next view on."""
 
     nonce: int
-    view: View
+    life: int
+    number: int
 
 
 class Heartbeat(Shape, tag=3):
-    """The sender lives; `view_epoch` is what it knows, so that the authority can tell it of a newer view."""
+    """The sender lives. Members send it to the authority, and the authority to them."""
 
     view_epoch: int
+    """The view that the sender has entered."""
+    is_open: bool
+    """Whether it knows that everybody has entered it."""
+    stamp: int
+    """The sender's own time in microseconds, for `echo`."""
+    echo: int
+    """The newest stamp heard from the receiver: what it sent at that time did arrive."""
+    suspects: tuple[int, ...] = ()
+    """Members that owe the sender an answer and have been silent for too long."""
 
 
 class Announce(Shape, tag=4):
-    """A newer view, from the authority."""
+    """A newer view, from the authority; `is_open`: everybody has entered it, work may go on."""
 
     view: View
+    is_open: bool
 
 
 class Refuse(Shape, tag=5):
