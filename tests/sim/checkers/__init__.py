@@ -1,0 +1,1 @@
+"""Oracles: what may have been read and written, decided from the history of a run alone."""
