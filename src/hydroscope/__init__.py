@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hydroscope.models.gbm import GBMClassifier, GBMRegressor
     from hydroscope.models.store import load_model
     from hydroscope.node.jobs import Job
-    from hydroscope.node.ports import EngineError
+    from hydroscope.node.ports import EngineError, NodeLost
     from hydroscope.weave.failure import MapError
     from hydroscope.weave.notice import HydroscopeWarning, InterpretedWarning
 
@@ -51,6 +51,7 @@ __all__ = [
     "Keep",
     "MapError",
     "MapReduce",
+    "NodeLost",
     "UnknownNameError",
     "UserError",
     "__version__",
@@ -80,6 +81,7 @@ _HOME = {
     "Keep": "mapreduce.task",
     "MapError": "weave.failure",
     "MapReduce": "mapreduce.task",
+    "NodeLost": "node.ports",
     "UnknownNameError": "ground.errors",
     "UserError": "ground.errors",
     "full": "mapreduce.task",
@@ -127,4 +129,10 @@ def _boot_host() -> _ports.Host:
     return boot_host()
 
 
-_ports.on_first_use(_boot_engine, _boot_host)
+def _boot_keys() -> _ports.Keys:
+    from hydroscope.engine.boot import boot_keys
+
+    return boot_keys()
+
+
+_ports.on_first_use(_boot_engine, _boot_host, _boot_keys)

@@ -3,13 +3,14 @@
 A *handle* stands for a value that may live elsewhere. On the local engine a handle is the
 value itself; on Ray it is an object reference. Only `Engine.get` turns one into a value.
 
-This module also keeps which providers are in use: one engine and one host a process.
+This module also keeps which providers are in use: one engine, one host and one key/value
+store a process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, Self
 
 from hydroscope.ground.errors import HydroscopeError, InternalError
 
@@ -18,12 +19,17 @@ __all__ = [
     "EngineError",
     "Handle",
     "Host",
+    "Keys",
     "Latch",
+    "NodeLost",
     "Progress",
+    "Watching",
     "current",
     "host",
     "install",
     "install_host",
+    "install_keys",
+    "keys",
     "on_first_use",
     "restore",
 ]
@@ -33,6 +39,21 @@ Handle = Any
 
 class EngineError(HydroscopeError):
     """A worker, or the way to it, was lost; the frames that were loaded are still there."""
+
+
+class NodeLost(EngineError):
+    """A member of the cluster was lost, and with it what was being asked about these keys.
+
+    Attributes
+    ----------
+    keys : tuple of str
+        What may have been lost: values whose home was the lost member, and writes that it
+        had not confirmed.
+    """
+
+    def __init__(self, text: str, keys: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.keys = tuple(keys)
 
 
 class Engine(Protocol):
@@ -124,16 +145,99 @@ class Host(Protocol):
         """Show the job's progress if it lasts; the function returned waits until that is off the screen."""
 
 
+class Watching(Protocol):
+    """What `Keys.watch` returns: tells which keys changed. A context manager that closes at the end.
+
+    Of several changes of one key between two looks only the last value is told (a watcher that
+    is slow costs nobody anything), and that last value always is.
+    """
+
+    def poll(self, timeout_s: float | None = 0.0) -> dict[str, Any]:
+        """Return the keys that changed since the last look with their values now (None: removed).
+
+        Waits up to `timeout_s` (None: until then) for the first one; empty when there was none, or when closed.
+        """
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        """Yield (key, value) as changes come, until closed."""
+
+    def close(self) -> None:
+        """Look no longer; who waits comes back."""
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+
+    def __exit__(self, *error: object) -> None:
+        """Close."""
+
+
+class Keys(Protocol):
+    """A key/value store that all processes of a cluster share.
+
+    Rules every provider keeps:
+
+    - A key is a str of 1 to 255 characters. One that begins with "!" is *volatile*: each of its
+      writes waits until every process sees it. One that begins with "@3/" lives on member 3.
+    - Values are what `wire.values` can pack. They are never changed in place: who put a value or
+      got one must not alter it. None means absent, so a put of None removes.
+    - A thread sees its own puts at once, and never an older value of a key after a newer one.
+      With `wait=True`, for volatile keys and for `atomic`, reads and writes of one key happen in one
+      order that agrees with the clock on the wall.
+    - Nothing waits for ever: when the key's home is lost, `NodeLost` is raised.
+    """
+
+    name: str
+    """"local", "sockets", "ray"."""
+    me: str
+    """How records name this process."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return the value, or `default` when the key is absent."""
+
+    def put(self, key: str, value: Any, wait: bool = False, durable: bool = False) -> None:
+        """Write. `wait`: return when every process sees it; `durable`: and a second member has a copy."""
+
+    def atomic(self, key: str, function: str, *arguments: Any) -> Any:
+        """Apply the function registered under that name at the key's home, once, and return its result.
+
+        `function(value, *arguments)` gets the value (None: absent) and returns the new one, which
+        is the result too, or a `kv.functions.Change` or `Unchanged`. When it raises, nothing is
+        written and a UserError says what it raised.
+        """
+
+    def remove(self, key: str, wait: bool = False) -> None:
+        """Make the key absent; no error when it is."""
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """Return the keys that begin with `prefix`, sorted."""
+
+    def watch(self, prefix: str = "") -> Watching:
+        """Begin to watch the keys that begin with `prefix`; changes from now on are told."""
+
+    def fence(self) -> None:
+        """Wait until the plain puts of this thread are ordered: what happens next happens after them."""
+
+    def register(self, name: str, function: Callable[..., Any]) -> None:
+        """Give a function for `atomic` its name, in this process; every process that is a home needs it."""
+
+    def shutdown(self) -> None:
+        """Let go of threads and connections; watchers are closed."""
+
+
 _engine: Engine | None = None
 _host: Host | None = None
+_keys: Keys | None = None
 _boot_engine: Callable[[], Engine] | None = None
 _boot_host: Callable[[], Host] | None = None
+_boot_keys: Callable[[], Keys] | None = None
 
 
-def on_first_use(boot_engine: Callable[[], Engine], boot_host: Callable[[], Host]) -> None:
-    """Say how to start the default engine and the host when none was chosen."""
-    global _boot_engine, _boot_host
-    _boot_engine, _boot_host = boot_engine, boot_host
+def on_first_use(
+    boot_engine: Callable[[], Engine], boot_host: Callable[[], Host], boot_keys: Callable[[], Keys]
+) -> None:
+    """Say how to start the default engine, the host and the default store when none was chosen."""
+    global _boot_engine, _boot_host, _boot_keys
+    _boot_engine, _boot_host, _boot_keys = boot_engine, boot_host, boot_keys
 
 
 def current() -> Engine:
@@ -172,4 +276,21 @@ def install_host(provider: Host | None) -> Host | None:
     """Make `provider` the host and return the one that was."""
     global _host
     before, _host = _host, provider
+    return before
+
+
+def keys() -> Keys:
+    """Return the key/value store in use; the first call starts the default one."""
+    if _keys is None:
+        if _boot_keys is None:
+            raise InternalError("no key/value store was installed and none can be started")
+        install_keys(_boot_keys())  # two threads that come first together are given the same one
+    assert _keys is not None
+    return _keys
+
+
+def install_keys(provider: Keys | None) -> Keys | None:
+    """Make `provider` the store in use, `hs.kv` its face, and return the one that was."""
+    global _keys
+    before, _keys = _keys, provider
     return before
