@@ -1,0 +1,420 @@
+"""One member of a cluster: packets and a caller's operations go in, packets and outcomes come out.
+
+`Member` joins what the lower rooms decide. Inwards: a packet is checked (for me? from a life
+that belongs? of this epoch?), its message goes to the link with that peer, what the link
+says is to be done goes to the store. Outwards: what the store asks of peers becomes calls on
+links, which become packets.
+
+It does no I/O: whoever owns it (a thread with sockets, the simulator) hands in packets and
+the time, and performs the actions that come back, in their order. One owner at a time; only
+`front` may be read by anybody.
+
+Work is *held* while this member must not work (the view has not opened, the lease has run
+out), and goes on by itself afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import msgspec
+
+from hydroscope.ground.clocks.hlc import HybridClock
+from hydroscope.ground.clocks.port import Clock
+from hydroscope.ground.errors import DataError, InternalError
+from hydroscope.kv import effects as kv
+from hydroscope.kv.functions import Functions
+from hydroscope.kv.store import Store
+from hydroscope.node import standing
+from hydroscope.node.membership import Settings
+from hydroscope.node.standing import Standing
+from hydroscope.rpc import effects as rpc
+from hydroscope.rpc.link import Link
+from hydroscope.wire import bodies
+from hydroscope.wire.messages import (
+    Ack,
+    AckAck,
+    Call,
+    Failed,
+    MemberInfo,
+    Message,
+    Nack,
+    Packet,
+    Piece,
+    PieceAck,
+    Probe,
+    View,
+)
+
+__all__ = ["Action", "Entered", "Excluded", "Member", "Transmit"]
+
+WORK = (Call, Probe, Nack, Ack, AckAck, Piece, PieceAck)
+"""Messages that belong to an epoch."""
+
+
+class Transmit(msgspec.Struct, frozen=True):
+    """Put a packet on the way; `streamed`: over the peer's stream rather than as a datagram."""
+
+    peer: int
+    packet: Packet
+    streamed: bool = False
+
+
+class Entered(msgspec.Struct, frozen=True):
+    """A view holds from here on (addresses of its members are in it), or has opened."""
+
+    view: View
+    is_open: bool
+
+
+class Excluded(msgspec.Struct, frozen=True):
+    """This member does not belong (any more): all its operations have ended as lost."""
+
+    reason: str
+
+
+Action = Transmit | Entered | Excluded | kv.Finish | kv.Changed | kv.Ordered
+
+
+class Member:
+    """One member: its links, its store, its standing.
+
+    Parameters
+    ----------
+    me : MemberInfo
+        With number NOBODY: `join` asks for one.
+    cluster : int
+        Drawn by whoever starts the cluster; packets of others are refused.
+    clock : Clock
+    functions : Functions
+        What `atomic` can apply; the same at all members.
+    authority : int or None
+        Number of the authority; None: views come from outside, through `enter`, and leases do not end.
+    encode : bool
+        Whether bodies of calls are bytes (they are, except in the simulator's fast mode).
+    settings : Settings or None
+    """
+
+    def __init__(
+        self,
+        me: MemberInfo,
+        cluster: int,
+        clock: Clock,
+        functions: Functions,
+        *,
+        authority: int | None = None,
+        encode: bool = True,
+        settings: Settings | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.standing = Standing(me, cluster, authority, self.settings, self._suspects)
+        self.front: dict[str, Any] = {}
+        self.links: dict[int, Link] = {}
+        self.counters: Counter[str] = Counter()
+        self.deadline = math.inf
+        self._hlc = HybridClock(clock)
+        self._encode = encode
+        self._functions = functions
+        self._store: Store | None = None
+        self._tags: dict[tuple[int, int], Any] = {}  # what the store calls each of our calls
+        self._held: deque[Callable[[], None]] = deque()
+        self._actions: list[Action] = []
+        self._now = -math.inf
+        self._owing_since: dict[int, float] = {}  # peers that have owed us an answer, and not been heard
+
+    # --- life -------------------------------------------------------------------------------------------------------
+
+    def start(self, now: float) -> list[Action]:
+        """Begin as the authority: others may join."""
+        return self._membership(now, self.standing.start(now))
+
+    def join(self, nonce: int, now: float) -> list[Action]:
+        """Ask the authority to belong, until it answers."""
+        return self._membership(now, self.standing.join(nonce, now))
+
+    def enter(self, view: View, now: float, is_open: bool = True) -> list[Action]:
+        """Enter a view that was decided outside."""
+        return self._membership(now, self.standing.enter(view, is_open, now))
+
+    def lose(self, number: int, now: float) -> list[Action]:
+        """Tell the authority that a member is gone for certain."""
+        return self._membership(now, self.standing.lose(number, now))
+
+    def leave(self, reason: str, now: float) -> list[Action]:
+        """Stop for good; the others find out by themselves, or are told by `lose`."""
+        return self._membership(now, self.standing.leave(reason))
+
+    # --- operations of this process's threads: each ends with `Finish(op, outcome)` ----------------------------------
+
+    def get(self, op: Hashable, thread: int, key: str, now: float) -> list[Action]:
+        """Read a key that `front` does not have."""
+        return self._operate(now, op, lambda store: store.get(op, thread, key))
+
+    def put(
+        self, op: Hashable, thread: int, key: str, value: Any, now: float, wait: bool = False, durable: bool = False
+    ) -> list[Action]:
+        """Write a key (None: remove it)."""
+        return self._operate(now, op, lambda store: store.put(op, thread, key, value, wait, durable))
+
+    def atomic(
+        self,
+        op: Hashable,
+        thread: int,
+        key: str,
+        name: str,
+        arguments: tuple[Any, ...],
+        now: float,
+        durable: bool = False,
+    ) -> list[Action]:
+        """Apply a registered function at the key's home."""
+        return self._operate(now, op, lambda store: store.atomic(op, thread, key, name, arguments, durable))
+
+    def fence(self, op: Hashable, thread: int, now: float) -> list[Action]:
+        """Wait until the plain puts of this thread are ordered."""
+        return self._operate(now, op, lambda store: store.fence(op, thread))
+
+    def scan(self, op: Hashable, prefix: str, now: float) -> list[Action]:
+        """List the keys that begin with `prefix`."""
+        return self._operate(now, op, lambda store: store.scan(op, prefix))
+
+    def watch(self, prefix: str, now: float) -> list[Action]:
+        """Hear of changes of keys that begin with `prefix`, as `Changed` (no `Finish`)."""
+        return self._operate(now, None, lambda store: store.watch(prefix))
+
+    def unwatch(self, prefix: str, now: float) -> list[Action]:
+        """Hear of them no longer (no `Finish`)."""
+        return self._operate(now, None, lambda store: store.unwatch(prefix))
+
+    def is_full(self, peer: int) -> bool:
+        """Tell whether so much is on the way to `peer` that callers should wait."""
+        link = self.links.get(peer)
+        return link is not None and link.is_full
+
+    # --- packets and time -------------------------------------------------------------------------------------------
+
+    def receive(self, packet: Packet, now: float) -> list[Action]:
+        """Take a packet in; what does not count is counted and dropped."""
+        self._now = now
+        refusal = self.standing.refusal(packet)
+        if refusal is not None:
+            self.counters[refusal] += 1
+            return self._membership(now, self.standing.answer_stranger(packet))
+        if not self._hlc.merge(packet.hlc):
+            self.counters["stamp from the future"] += 1
+            return []
+        message = packet.message
+        if not isinstance(message, WORK):
+            return self._membership(now, self.standing.receive(packet, now))
+        if self.standing.is_of_this_epoch(packet, now):
+            self._owing_since.pop(packet.sender, None)
+            self._perform(packet.sender, self._link(packet.sender).receive(message, now))
+        return self._take()
+
+    def expire(self, now: float) -> list[Action]:
+        """Do what is due: send again, beat, give up the silent."""
+        self._now = now
+        for peer in list(self.links):
+            link = self.links.get(peer)
+            if link is not None and link.deadline <= now:
+                self._perform(peer, link.expire(now))
+        return self._membership(now, self.standing.expire(now) if now >= self.standing.deadline else [])
+
+    def stamp(self) -> int:
+        """Return a hybrid logical time: later than everything this member has seen."""
+        return self._hlc.tick()
+
+    def check(self) -> None:
+        """Check all invariants of links and store; raises InternalError."""
+        for link in self.links.values():
+            link.check()
+        if self._store is not None:
+            self._store.check()
+
+    @property
+    def number(self) -> int:
+        """This member's number."""
+        return self.standing.me.number
+
+    @property
+    def store(self) -> Store:
+        """The store; there is one from the first view on."""
+        if self._store is None:
+            raise InternalError(f"member {self.number} has not entered a view yet")
+        return self._store
+
+    @property
+    def lease_until(self) -> float:
+        """Until when `front` may be trusted (a process that was stopped finds this in the past)."""
+        return self.standing.lease_until
+
+    # --- inside: membership -----------------------------------------------------------------------------------------
+
+    def _membership(self, now: float, effects: list[standing.Effect]) -> list[Action]:
+        """Do what the standing says; then go on with what was held, if that may be."""
+        self._now = now
+        was_open = self.standing.is_open
+        for effect in effects:
+            match effect:
+                case standing.Tell(peer=peer, life=life, message=message):
+                    self._transmit(peer, life, message)
+                case standing.Enter(view=view):
+                    self._enter(view)
+                case standing.Leave(reason=reason):
+                    self._leave(reason)
+        if self.standing.view is not None and self.standing.is_open and not was_open:
+            self._actions.append(Entered(self.standing.view, True))
+        self._release()
+        self._set_deadline()
+        return self._take()
+
+    def _enter(self, view: View) -> None:
+        """Drop all replicas; end what was begun with members that are not in the view."""
+        if self._store is None:
+            self._store = Store(self.number, self._functions, self.front)
+        self._actions.append(Entered(view, self.standing.is_open))
+        self._do(self._store.enter(view))
+        for peer in [peer for peer in self.links if peer not in self.standing.lives]:
+            self._perform(peer, self.links[peer].lose())
+            del self.links[peer]
+            self._owing_since.pop(peer, None)
+
+    def _leave(self, reason: str) -> None:
+        """Let every operation end as lost."""
+        if self._store is not None:
+            self._do(self._store.leave())
+        self.front.clear()
+        self.links.clear()
+        self._tags.clear()
+        held, self._held = self._held, deque()
+        for go in held:
+            go()
+        self._actions.append(Excluded(reason))
+
+    def _suspects(self, now: float) -> tuple[int, ...]:
+        """Return the peers that have owed us an answer for too long and said nothing meanwhile."""
+        for peer, link in self.links.items():
+            if link.n_waiting:
+                self._owing_since.setdefault(peer, now)
+            else:
+                self._owing_since.pop(peer, None)
+        limit = now - self.settings.detect_s
+        return tuple(sorted(peer for peer, since in self._owing_since.items() if since <= limit))
+
+    # --- inside: work -----------------------------------------------------------------------------------------------
+
+    def _may_work(self) -> bool:
+        return self._now < self.standing.lease_until
+
+    def _operate(self, now: float, op: Hashable, call: Callable[[Store], list[kv.Effect]]) -> list[Action]:
+        self._now = now
+        if self._may_work() and not self._held:
+            self._do(call(self.store))
+            return self._take()
+
+        def go() -> None:
+            if self.standing.is_out:
+                self._actions.append(kv.Finish(op, kv.Lost(())))
+            else:
+                self._do(call(self.store))
+
+        self._hold(go)
+        return self._take()
+
+    def _hold(self, go: Callable[[], None]) -> None:
+        """Do it once work may go on; now, if it never will."""
+        if self.standing.is_out:
+            go()
+        else:
+            self._held.append(go)
+
+    def _release(self) -> None:
+        while self._held and self._may_work():
+            self._held.popleft()()
+
+    def _perform(self, peer: int, effects: list[rpc.Effect]) -> None:
+        """Do what a link says, in order: an answer is used before the peer is told that it was."""
+        for effect in effects:
+            match effect:
+                case rpc.Send(message=message):
+                    self._send(peer, message)
+                case rpc.Execute(number=number, body=body):
+                    self._execute(peer, number, body)
+                case rpc.Deliver(number=number, body=body):
+                    reply = bodies.decode_reply(body) if self._encode else body
+                    self._do(self.store.answered(self._tags.pop((peer, number)), reply))
+                case rpc.Settle(number=number):
+                    self._do(self.store.settled(peer, number))
+                case rpc.Fail(number=number):
+                    self._do(self.store.failed(self._tags.pop((peer, number))))
+        link = self.links.get(peer)
+        if link is not None and link.deadline < self.deadline:
+            self.deadline = link.deadline
+
+    def _execute(self, peer: int, number: int, body: Any) -> None:
+        if self._may_work() and not self._held:
+            self._serve(peer, number, body)
+            return
+
+        def go() -> None:
+            if peer in self.links:
+                self._serve(peer, number, body)
+
+        self._hold(go)
+
+    def _serve(self, peer: int, number: int, body: Any) -> None:
+        try:
+            request = bodies.decode_request(body) if self._encode else body
+        except DataError as error:  # of another version: its sender learns of it
+            self.counters["request that cannot be read"] += 1
+            self._do([kv.Answer(peer, number, Failed("refused", str(error)))])
+            return
+        self._do(self.store.serve(peer, number, request))
+
+    def _do(self, effects: list[kv.Effect]) -> None:
+        """Do what the store says, in order."""
+        for effect in effects:
+            match effect:
+                case kv.Ask(peer=peer, request=request, tag=tag):
+                    body, size_bytes = self._encoded(request)
+                    number, told = self._link(peer).call(body, self._now, size_bytes)
+                    self._tags[peer, number] = tag
+                    self._perform(peer, told)
+                case kv.Answer(peer=peer, number=number, reply=reply):
+                    if peer in self.links:
+                        body, size_bytes = self._encoded(reply)
+                        self._perform(peer, self.links[peer].finish(number, body, self._now, size_bytes))
+                case _:
+                    self._actions.append(effect)
+
+    def _encoded(self, body: Any) -> tuple[Any, int]:
+        if not self._encode:
+            return body, 0
+        data = bodies.encode(body)
+        return data, len(data)
+
+    def _link(self, peer: int) -> Link:
+        link = self.links.get(peer)
+        if link is None:
+            link = self.links[peer] = Link()
+        return link
+
+    def _send(self, peer: int, message: Message) -> None:
+        life = self.standing.lives.get(peer)
+        if life is not None:
+            self._transmit(peer, life, message)
+
+    def _transmit(self, peer: int, life: int, message: Message) -> None:
+        here = self.standing
+        packet = Packet(here.cluster, here.me.number, here.me.life, peer, life, here.epoch, self._hlc.tick(), message)
+        self._actions.append(Transmit(peer, packet))
+
+    def _set_deadline(self) -> None:
+        self.deadline = min((link.deadline for link in self.links.values()), default=math.inf)
+        self.deadline = min(self.deadline, self.standing.deadline)
+
+    def _take(self) -> list[Action]:
+        actions, self._actions = self._actions, []
+        return actions

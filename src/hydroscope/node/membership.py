@@ -1,0 +1,169 @@
+"""Who belongs: decided by one member, the authority; the others hold a lease from it.
+
+There is no election. The authority is the process that started the cluster (the driver);
+when it is gone the service is down, which is said and not papered over. In exchange the
+rules are few:
+
+- A member is a *life*: a process that starts again is somebody else, with a new number.
+  Numbers are never given twice, so that nothing said to or by the dead can be mistaken.
+- The authority announces *views*, numbered by epochs. Every packet carries its epoch, and
+  work between members of different epochs is refused (and sent again later by the RPC).
+- A view *opens* once all its members have entered it: entering drops all replicas, so
+  nobody can still read what a newer epoch may overwrite.
+- A member may work while it holds a *lease*: while the authority has acknowledged something
+  it sent less than `lease_s` ago. The authority gives a member up after `detect_s` of
+  silence, which is longer: whoever is given up has stopped working before (a process that
+  was stopped finds its lease expired when it wakes).
+- A member that gets no answer from a peer tells the authority whom it suspects. When both
+  are heard by the authority, the way between them is broken, and one of them is given up:
+  the one in most suspicions, of equals the later one.
+
+`Roster` is the authority's part, `Lease` everybody else's. Both only decide.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import msgspec
+
+from hydroscope.ground.errors import InternalError
+from hydroscope.wire.messages import MemberInfo, View
+
+__all__ = ["Lease", "Roster", "Settings"]
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """Times of a cluster; the same for all its members."""
+
+    n_founders: int = 1
+    """Members that store, the authority included: the first view waits for them."""
+    heartbeat_s: float = 1.0
+    lease_s: float = 6.0
+    """Without news from the authority a member stops working after this time."""
+    detect_s: float = 10.0
+    """And is given up after this. The difference covers clocks that run at different speeds."""
+
+    def check(self) -> None:
+        """Refuse times that cannot work."""
+        assert 0 < self.heartbeat_s < self.lease_s < self.detect_s, self
+
+
+class Roster:
+    """What the authority knows of everybody, and the view that follows from it.
+
+    Attributes
+    ----------
+    view : View or None
+        None until all founders have come.
+    is_open : bool
+        Whether all members have entered it.
+    """
+
+    def __init__(self, me: MemberInfo, settings: Settings) -> None:
+        settings.check()
+        self._me = me
+        self._settings = settings
+        self._members: dict[int, MemberInfo] = {me.number: me}
+        self._founders: set[int] = {me.number} if me.stores else set()
+        self._numbers: dict[int, int] = {me.life: me.number}  # of every life ever seen
+        self._lost: set[int] = set()
+        self._heard: dict[int, float] = {me.number: math.inf}
+        self._entered: dict[int, int] = {}
+        self._suspects: dict[int, tuple[int, ...]] = {}
+        self._changed = True
+        self._awake = -math.inf
+        self.view: View | None = None
+        self.is_open = False
+
+    def hello(self, info: MemberInfo, now: float) -> int | None:
+        """Take in a new life and return its number; None for one that was given up before."""
+        number = self._numbers.get(info.life)
+        if number is not None:
+            return None if number in self._lost else number
+        number = max(self._numbers.values()) + 1
+        self._numbers[info.life] = number
+        stores = info.stores and self.view is None  # the homes are settled by the first view
+        self._members[number] = msgspec.structs.replace(info, number=number, stores=stores)
+        if stores:
+            self._founders.add(number)
+        self._heard[number] = now
+        self._changed = True
+        return number
+
+    def heard(self, number: int, epoch: int, suspects: tuple[int, ...], now: float) -> None:
+        """Note a heartbeat."""
+        if number in self._members:
+            self._heard[number] = now
+            self._entered[number] = max(epoch, self._entered.get(number, 0))
+            self._suspects[number] = suspects
+
+    def lose(self, number: int) -> None:
+        """Give a member up: somebody who knows (the engine) says that it is gone, or it left."""
+        if number == self._me.number:
+            raise InternalError("the authority cannot give itself up")
+        if self._members.pop(number, None) is not None:
+            self._lost.add(number)
+            self._suspects.pop(number, None)
+            self._changed = True
+
+    def decide(self, now: float) -> bool:
+        """Give up the silent and the cut off; True when there is a new view, or it has opened."""
+        before = self.view, self.is_open
+        self._forgive(now)
+        for number in [n for n in self._members if self._heard[n] + self._settings.detect_s <= now]:
+            self.lose(number)
+        if (worst := self._most_suspected()) is not None:
+            self.lose(worst)
+        if self._changed and len(self._founders) >= self._settings.n_founders:
+            epoch = self.view.epoch + 1 if self.view is not None else 1
+            members = tuple(self._members[n] for n in sorted(self._members))
+            self.view = View(epoch, members, tuple(sorted(self._founders)))
+            self._changed, self.is_open = False, False
+            self._entered[self._me.number] = epoch
+            self._suspects.clear()
+        if self.view is not None and not self.is_open:
+            self.is_open = all(self._entered.get(n, 0) >= self.view.epoch for n in self._members)
+        return (self.view, self.is_open) != before
+
+    def next_silence(self) -> float:
+        """Return when somebody will have been silent for too long."""
+        return min(self._heard[n] for n in self._members) + self._settings.detect_s
+
+    def _forgive(self, now: float) -> None:
+        """While this process did not run (it was stopped) nobody was silent: nobody was listened to."""
+        asleep = now - self._awake
+        if self._settings.lease_s < asleep < math.inf:
+            self._heard = {n: heard + asleep for n, heard in self._heard.items()}
+        self._awake = now
+
+    def _most_suspected(self) -> int | None:
+        """Return one end of a way that is broken although both ends are heard here."""
+        counts: Counter[int] = Counter()
+        for suspecting, suspects in self._suspects.items():
+            for suspect in suspects:
+                if suspect in self._members:
+                    counts.update((suspecting, suspect))
+        counts.pop(self._me.number, None)
+        return max(counts, key=lambda n: (counts[n], n), default=None)
+
+
+class Lease:
+    """Until when a member may work: its own clock, from the time at which it sent what was acknowledged."""
+
+    def __init__(self, settings: Settings, now: float) -> None:
+        self._settings = settings
+        self._began = now
+        self.until = -math.inf
+        self.heard = now
+
+    def echoed(self, stamp_us: int, now: float) -> None:
+        """The authority has heard what was sent at `stamp_us` (0: nothing yet)."""
+        self.heard = now
+        if stamp_us:
+            self.until = max(self.until, stamp_us / 1e6 + self._settings.lease_s)
+
+    def is_over(self, now: float) -> bool:
+        """Tell whether the authority has been silent for so long that it must be gone."""
+        return now >= self.heard + 2 * self._settings.detect_s
