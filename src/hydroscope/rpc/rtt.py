@@ -1,0 +1,70 @@
+"""How long to wait for an answer: the round trip, estimated as RFC 6298 does, and doubled while nothing comes."""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = ["RoundTrip", "Timing"]
+
+ALPHA = 1 / 8
+"""Weight of a new round trip in the mean (RFC 6298, 2.3)."""
+BETA = 1 / 4
+"""Weight of a new deviation in the mean deviation."""
+DEVIATIONS = 4
+SHARED_BACKOFF = 4
+"""A resend makes later messages wait longer too, up to this factor, until one is answered at first try.
+
+Without a bound, one caller behind heavy loss would start each call at the longest wait; with none
+shared, a round trip that grew beyond the wait would make every message a double for ever.
+"""
+
+
+class Timing(msgspec.Struct, frozen=True):
+    """Bounds of the wait for an answer, in seconds."""
+
+    first: float = 0.25
+    """Before anything was measured."""
+    shortest: float = 0.05
+    longest: float = 5.0
+
+
+class RoundTrip:
+    """Owner of one peer's estimate. What was sent twice teaches nothing (Karn): its answer may be to either."""
+
+    __slots__ = ("_deviation", "_factor", "_mean", "_timing", "_widened_until", "timeout")
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self._mean = -1.0
+        self._deviation = 0.0
+        self._factor = 1
+        self._widened_until = 0.0
+        self.timeout = timing.first
+        """Seconds to wait for the answer to what is sent for the first time, nothing having been lost lately."""
+
+    @property
+    def mean(self) -> float:
+        """Return the smoothed round trip in seconds; negative before the first measurement."""
+        return self._mean
+
+    def measure(self, seconds: float) -> None:
+        """Learn from the answer to something that was sent once."""
+        if self._mean < 0.0:
+            self._mean = seconds
+            self._deviation = seconds / 2
+        else:
+            self._deviation += BETA * (abs(self._mean - seconds) - self._deviation)
+            self._mean += ALPHA * (seconds - self._mean)
+        timing = self._timing
+        self.timeout = min(max(self._mean + DEVIATIONS * self._deviation, timing.shortest), timing.longest)
+        self._factor = 1
+
+    def wait(self, n_sent: int) -> float:
+        """Return how long to wait after sending for the `n_sent`-th time: twice as long each time."""
+        return min(self.timeout * max(self._factor, 1 << min(n_sent - 1, 16)), self._timing.longest)
+
+    def widen(self, now: float) -> None:
+        """Note that no answer came in time; what times out together counts once."""
+        if now >= self._widened_until:
+            self._factor = min(self._factor * 2, SHARED_BACKOFF)
+            self._widened_until = now + self.timeout * self._factor
