@@ -32,7 +32,7 @@ def check(link: Link, at_rest: bool = False) -> None:
 
 def _check_client(link: Link) -> None:
     counted = link.counters
-    queued = [number for number, task in link._own.items() if task.state is ClientState.QUEUED]
+    queued = [number for number, task in link._own.items() if task.state == ClientState.QUEUED]
     sent = [task for task in link._own.values() if task.state in (ClientState.SENT, ClientState.NACKED)]
     number = link.last_number
     _hold(link, number, len(queued) + len(sent) == len(link._own), "a call that is done is still in the table")
@@ -45,7 +45,7 @@ def _check_client(link: Link) -> None:
     _hold(link, number, link._in_flight <= max(link.window.calls, 1), "the window is exceeded")
     for task in sent:
         is_waiting = task.due < float("inf")
-        _hold(link, task.number, is_waiting is (task.state is ClientState.SENT), "a sent call is not waited for")
+        _hold(link, task.number, is_waiting == (task.state == ClientState.SENT), "a sent call is not waited for")
 
 
 def _check_server(link: Link) -> None:
@@ -62,8 +62,8 @@ def _check_server(link: Link) -> None:
     kept = 0
     for number, record in link._theirs.items():
         _hold(link, number, number > link.removed and number not in settled, "I11: an open call was forgotten")
-        is_done = record.state is ServerState.DONE
-        _hold(link, number, is_done or record.state is ServerState.RUNNING, "a settled call is still in the table")
+        is_done = record.state == ServerState.DONE
+        _hold(link, number, is_done or record.state == ServerState.RUNNING, "a settled call is still in the table")
         _hold(link, number, is_done is (record.due < float("inf")), "a result is not repeated")
         kept += record.size_bytes
     _hold(link, number, kept == link._kept_bytes, "the results' bytes are miscounted")

@@ -32,7 +32,6 @@ from hydroscope.rpc.states import (
     ClientState,
     ServerEvent,
     ServerState,
-    Side,
     Step,
 )
 from hydroscope.wire.messages import Ack, AckAck, Call, Message, Nack, Probe
@@ -69,7 +68,7 @@ class Own:
         self.number = number
         self.body = body
         self.size_bytes = size_bytes
-        self.state: IntEnum = ClientState.UNSENT
+        self.state = _UNSENT
         self.n_sent = 0
         self.sent_at = 0.0
         self.due = math.inf
@@ -84,27 +83,39 @@ class Theirs:
         self.number = number
         self.body: Any = None
         self.size_bytes = 0
-        self.state: IntEnum = ServerState.RUNNING
+        self.state = _RUNNING
         self.n_sent = 0
         self.sent_at = 0.0
         self.due = math.inf
 
 
+SIDES: tuple[tuple[str, Mapping[Any, Step]], ...] = (("client", CLIENT), ("server", SERVER))
+
 Act = Callable[["Link", int, Any, Any, float, list[Effect]], None]
-Row = tuple[tuple[IntEnum, tuple[Act, ...], int], ...]
+Row = tuple[tuple[int, tuple[Act, ...], int], ...]
 Plan = tuple[Row, ...]
-"""A table made ready: plan[state][event] is the next state, what to run, and where to count."""
+"""A table made ready: plan[state][event] is the next state, what to run, and the number of the entry."""
 
-N_CELLS = max(len(CLIENT), len(SERVER))
+ENTRIES = [f"{side}: {on.name} at {at.name}" for side, table in SIDES for at, on in table]
+"""Names of all entries; an entry's number is its place here."""
 
-_CLIENT_CALL, _CLIENT_CALL_FULL, _CLIENT_ROOM, _CLIENT_NACK, _CLIENT_ACK, _CLIENT_TIMEOUT, _CLIENT_LOSE = ClientEvent
-_SERVER_CALL, _SERVER_PROBE, _SERVER_FINISH, _SERVER_ACKACK, _SERVER_TIMEOUT = ServerEvent
-_ABSENT, _BEYOND, _SETTLED, _FORGOTTEN = (
-    ServerState.ABSENT,
-    ServerState.BEYOND,
-    ServerState.SETTLED,
-    ServerState.FORGOTTEN,
+
+def entry_of(at: IntEnum, on: IntEnum) -> int:
+    """Return the number of an entry of either table (whose states and events, as integers, would look the same)."""
+    if isinstance(at, ClientState):
+        return at * len(ClientEvent) + on
+    return len(CLIENT) + at * len(ServerEvent) + on
+
+
+COUNTED = {name: tuple(entry_of(*cell) for cell in cells) for name, cells in COUNTERS.items()}
+
+# Plain numbers: to look up a member of an enum takes as long as the rest of a step.
+_CLIENT_CALL, _CLIENT_CALL_FULL, _CLIENT_ROOM, _CLIENT_NACK, _CLIENT_ACK, _CLIENT_TIMEOUT, _CLIENT_LOSE = map(
+    int, ClientEvent
 )
+_UNSENT, _QUEUED, _SENT, _NACKED, _CLIENT_DONE = map(int, ClientState)
+_SERVER_CALL, _SERVER_PROBE, _SERVER_FINISH, _SERVER_ACKACK, _SERVER_TIMEOUT = map(int, ServerEvent)
+_ABSENT, _BEYOND, _RUNNING, _SERVER_DONE, _SETTLED, _FORGOTTEN = map(int, ServerState)
 
 
 class Link:
@@ -115,18 +126,17 @@ class Link:
 
     __slots__ = (
         "_checked_removed",
-        "_client_visits",
         "_in_flight",
         "_in_flight_bytes",
         "_kept_bytes",
         "_lost",
         "_own",
         "_queue",
-        "_server_visits",
         "_settled",
         "_story",
         "_theirs",
         "_timers",
+        "_visits",
         "highest",
         "last_number",
         "removed",
@@ -151,9 +161,8 @@ class Link:
         self._settled: set[int] = set()
         self._kept_bytes = 0
         self._timers: list[tuple[float, int]] = []  # when, 2 * number + side; stale ones are passed over
-        self._client_visits = [0] * N_CELLS
-        self._server_visits = [0] * N_CELLS
-        self._story: deque[tuple[IntEnum, int, IntEnum]] = deque(maxlen=STORY_STEPS)
+        self._visits = [0] * len(ENTRIES)
+        self._story: deque[tuple[int, int]] = deque(maxlen=STORY_STEPS)
         self._checked_removed = 0
         self._lost = False
 
@@ -264,13 +273,8 @@ class Link:
     @property
     def counters(self) -> dict[str, int]:
         """Return how often what happened, by the names of `states.COUNTERS`."""
-        visits = (self._client_visits, self._server_visits)
-        counted = {}
-        for name, cells in COUNTERS.items():
-            side = Side.CLIENT if isinstance(cells[0][0], ClientState) else Side.SERVER
-            n_events = len(ClientEvent) if side is Side.CLIENT else len(ServerEvent)
-            counted[name] = sum(visits[side][at * n_events + on] for at, on in cells)
-        return counted
+        visits = self._visits
+        return {name: sum([visits[entry] for entry in entries]) for name, entries in COUNTED.items()}
 
     def check(self, at_rest: bool = False) -> None:
         """Raise `InternalError` with the call's story where an invariant of the RPC does not hold."""
@@ -278,31 +282,27 @@ class Link:
 
     def story(self, number: int) -> str:
         """Return the remembered steps of the calls with this number, in order."""
-        lines = [
-            f"{'client' if isinstance(event, ClientEvent) else 'server'}: {event.name} at {state.name}"
-            for event, each, state in self._story
-            if each == number
-        ]
+        lines = [ENTRIES[entry] for entry, each in self._story if each == number]
         return f"call {number}: " + ("; ".join(lines) if lines else "no step of it is remembered")
 
     # --- the interpreter --------------------------------------------------------------------------------------------
 
     def _client_step(
-        self, event: ClientEvent, number: int, task: Own | None, body: Any, now: float, effects: list[Effect]
+        self, event: int, number: int, task: Own | None, body: Any, now: float, effects: list[Effect]
     ) -> None:
         if task is not None:
             state = task.state
         else:
-            state = ClientState.DONE if 0 < number <= self.last_number else ClientState.UNSENT
-        self._story.append((event, number, state))
-        after, acts, cell = self.client[state][event]
-        self._client_visits[cell] += 1
+            state = _CLIENT_DONE if 0 < number <= self.last_number else _UNSENT
+        after, acts, entry = self.client[state][event]
+        self._visits[entry] += 1
+        self._story.append((entry, number))
         if task is not None:
             task.state = after
         for act in acts:
             act(self, number, task, body, now, effects)
 
-    def _server_step(self, event: ServerEvent, number: int, body: Any, now: float, effects: list[Effect]) -> None:
+    def _server_step(self, event: int, number: int, body: Any, now: float, effects: list[Effect]) -> None:
         record = self._theirs.get(number)
         if record is not None:
             state = record.state
@@ -314,9 +314,9 @@ class Link:
             state = _BEYOND
         else:
             state = _ABSENT
-        self._story.append((event, number, state))
-        after, acts, cell = self.server[state][event]
-        self._server_visits[cell] += 1
+        after, acts, entry = self.server[state][event]
+        self._visits[entry] += 1
+        self._story.append((entry, number))
         if record is not None:
             record.state = after
         for act in acts:
@@ -431,20 +431,12 @@ class Link:
     @classmethod
     def plan(cls, table: Mapping[Any, Step]) -> Plan:
         """Return a table of `rpc.states` made ready for `client` or `server`; each cell must be there."""
-        first_state, first_event = next(iter(table))
-        states: type[IntEnum] = type(first_state)
-        events: type[IntEnum] = type(first_event)
         acts: dict[Action, Act] = {action: getattr(cls, f"_{action.name.lower()}") for action in Action}
-        rows = []
-        for at in states:
-            steps = [(on, table[at, on]) for on in events]
-            rows.append(
-                tuple(
-                    (step.state, tuple(acts[action] for action in step.actions), at * len(events) + on)
-                    for on, step in steps
-                )
-            )
-        return tuple(rows)
+        rows: dict[int, list[tuple[int, tuple[Act, ...], int]]] = {}
+        for (at, on), step in sorted(table.items()):
+            entry = (int(step.state), tuple(acts[action] for action in step.actions), entry_of(at, on))
+            rows.setdefault(at, []).append(entry)
+        return tuple(tuple(row) for row in rows.values())
 
 
 Link.client = Link.plan(CLIENT)

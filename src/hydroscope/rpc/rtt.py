@@ -31,10 +31,11 @@ class Timing(msgspec.Struct, frozen=True):
 class RoundTrip:
     """Owner of one peer's estimate. What was sent twice teaches nothing (Karn): its answer may be to either."""
 
-    __slots__ = ("_deviation", "_factor", "_mean", "_timing", "_widened_until", "timeout")
+    __slots__ = ("_deviation", "_factor", "_longest", "_mean", "_shortest", "_widened_until", "timeout")
 
     def __init__(self, timing: Timing) -> None:
-        self._timing = timing
+        self._shortest = timing.shortest
+        self._longest = timing.longest
         self._mean = -1.0
         self._deviation = 0.0
         self._factor = 1
@@ -49,19 +50,30 @@ class RoundTrip:
 
     def measure(self, seconds: float) -> None:
         """Learn from the answer to something that was sent once."""
-        if self._mean < 0.0:
-            self._mean = seconds
-            self._deviation = seconds / 2
+        mean = self._mean
+        if mean < 0.0:
+            mean = seconds
+            deviation = seconds / 2
         else:
-            self._deviation += BETA * (abs(self._mean - seconds) - self._deviation)
-            self._mean += ALPHA * (seconds - self._mean)
-        timing = self._timing
-        self.timeout = min(max(self._mean + DEVIATIONS * self._deviation, timing.shortest), timing.longest)
+            deviation = self._deviation
+            deviation += BETA * (abs(mean - seconds) - deviation)
+            mean += ALPHA * (seconds - mean)
+        self._mean = mean
+        self._deviation = deviation
         self._factor = 1
+        timeout = mean + DEVIATIONS * deviation
+        if timeout < self._shortest:  # min and max would take longer than all of the above
+            timeout = self._shortest
+        elif timeout > self._longest:
+            timeout = self._longest
+        self.timeout = timeout
 
     def wait(self, n_sent: int) -> float:
         """Return how long to wait after sending for the `n_sent`-th time: twice as long each time."""
-        return min(self.timeout * max(self._factor, 1 << min(n_sent - 1, 16)), self._timing.longest)
+        factor = self._factor
+        if n_sent == 1 and factor == 1:
+            return self.timeout
+        return min(self.timeout * max(factor, 1 << min(n_sent - 1, 16)), self._longest)
 
     def widen(self, now: float) -> None:
         """Note that no answer came in time; what times out together counts once."""

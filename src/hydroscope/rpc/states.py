@@ -32,16 +32,8 @@ __all__ = [
     "ClientState",
     "ServerEvent",
     "ServerState",
-    "Side",
     "Step",
 ]
-
-
-class Side(IntEnum):
-    """Who acts."""
-
-    CLIENT = 0
-    SERVER = 1
 
 
 @unique
