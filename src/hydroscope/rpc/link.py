@@ -59,34 +59,27 @@ class Window(msgspec.Struct, frozen=True):
     """Calls of the peer from the first that is open to the last."""
 
 
-class Own:
+class Own(msgspec.Struct):
     """A call of ours; owned by its link."""
 
-    __slots__ = ("body", "due", "n_sent", "number", "sent_at", "size_bytes", "state")
-
-    def __init__(self, number: int, body: Any, size_bytes: int) -> None:
-        self.number = number
-        self.body = body
-        self.size_bytes = size_bytes
-        self.state = _UNSENT
-        self.n_sent = 0
-        self.sent_at = 0.0
-        self.due = math.inf
+    number: int
+    body: Any
+    size_bytes: int
+    state: int = 0
+    n_sent: int = 0
+    sent_at: float = 0.0
+    due: float = math.inf
 
 
-class Theirs:
+class Theirs(msgspec.Struct):
     """A call of the peer's while it runs or its result waits; owned by its link."""
 
-    __slots__ = ("body", "due", "n_sent", "number", "sent_at", "size_bytes", "state")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.body: Any = None
-        self.size_bytes = 0
-        self.state = _RUNNING
-        self.n_sent = 0
-        self.sent_at = 0.0
-        self.due = math.inf
+    state: int
+    body: Any = None
+    size_bytes: int = 0
+    n_sent: int = 0
+    sent_at: float = 0.0
+    due: float = math.inf
 
 
 SIDES: tuple[tuple[str, Mapping[Any, Step]], ...] = (("client", CLIENT), ("server", SERVER))
@@ -377,7 +370,7 @@ class Link:
         effects.append(Fail(number))
 
     def _record(self, number: int, record: None, body: Any, now: float, effects: list[Effect]) -> None:
-        self._theirs[number] = Theirs(number)
+        self._theirs[number] = Theirs(_RUNNING)
         if number > self.highest:
             self.highest = number
 
