@@ -220,7 +220,8 @@ class Link:
             else:
                 task = self._own.get(number)
                 if task is not None and task.due == due:
-                    self.round_trip.widen(now)
+                    if task.state == _SENT:
+                        self.round_trip.widen(now)
                     self._client_step(_CLIENT_TIMEOUT, number, task, None, now, effects)
         return effects
 
@@ -252,6 +253,11 @@ class Link:
                 return timers[0][0]
             heappop(timers)
         return math.inf
+
+    @property
+    def n_waiting(self) -> int:
+        """Return how many calls of ours have no answer yet, queued ones included."""
+        return len(self._own)
 
     @property
     def is_full(self) -> bool:
@@ -345,9 +351,13 @@ class Link:
         task.due = due = now + self.round_trip.wait(task.n_sent)
         heappush(self._timers, (due, number << 1))
 
-    def _disarm_call(self, number: int, task: Own, body: Any, now: float, effects: list[Effect]) -> None:
-        task.due = math.inf
+    def _send_probe(self, number: int, task: Own, body: Any, now: float, effects: list[Effect]) -> None:
+        effects.append(Send(Probe(number)))
+
+    def _arm_probe(self, number: int, task: Own, body: Any, now: float, effects: list[Effect]) -> None:
         task.n_sent += 1  # what comes now tells how long the work took, not the way
+        task.due = due = now + self.round_trip.probe_s
+        heappush(self._timers, (due, number << 1))
 
     def _deliver(self, number: int, task: Own, body: Any, now: float, effects: list[Effect]) -> None:
         if task.n_sent == 1 and task.size_bytes <= LARGE_BYTES:

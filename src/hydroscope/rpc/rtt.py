@@ -20,27 +20,30 @@ shared, a round trip that grew beyond the wait would make every message a double
 
 
 class Timing(msgspec.Struct, frozen=True):
-    """Bounds of the wait for an answer, in seconds."""
+    """Bounds of the wait for an answer."""
 
-    first: float = 0.25
+    first_s: float = 0.25
     """Before anything was measured."""
-    shortest: float = 0.05
-    longest: float = 5.0
+    shortest_s: float = 0.05
+    longest_s: float = 5.0
+    probe_s: float = 2.0
+    """Between two questions for a call that the server said it works on."""
 
 
 class RoundTrip:
     """Owner of one peer's estimate. What was sent twice teaches nothing (Karn): its answer may be to either."""
 
-    __slots__ = ("_deviation", "_factor", "_longest", "_mean", "_shortest", "_widened_until", "timeout")
+    __slots__ = ("_deviation", "_factor", "_longest", "_mean", "_shortest", "_widened_until", "probe_s", "timeout")
 
     def __init__(self, timing: Timing) -> None:
-        self._shortest = timing.shortest
-        self._longest = timing.longest
+        self._shortest = timing.shortest_s
+        self._longest = timing.longest_s
         self._mean = -1.0
         self._deviation = 0.0
         self._factor = 1
         self._widened_until = 0.0
-        self.timeout = timing.first
+        self.probe_s = timing.probe_s
+        self.timeout = timing.first_s
         """Seconds to wait for the answer to what is sent for the first time, nothing having been lost lately."""
 
     @property

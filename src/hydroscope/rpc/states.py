@@ -47,7 +47,7 @@ class ClientState(IntEnum):
     SENT = 2
     """On the way, repeated by us."""
     NACKED = 3
-    """The server has it, and answers for it."""
+    """The server has it and will answer; asked after from time to time, so that a server that is gone is noticed."""
     DONE = 4
     """Answered, or given up with its peer."""
 
@@ -107,7 +107,8 @@ class Action(Enum):
     SEND_CALL = "send CALL"
     RESEND_CALL = "send the same CALL again (PROBE for a large one)"
     ARM_CALL = "wait for an answer"
-    DISARM_CALL = "stop waiting for an answer"
+    SEND_PROBE = "send PROBE"
+    ARM_PROBE = "wait longer for an answer"
     DELIVER = "use the result"
     SEND_ACKACK = "send ACKACK"
     FORGET_CALL = "forget the call, let the next into the window"
@@ -147,12 +148,13 @@ def _client() -> dict[tuple[ClientState, ClientEvent], Step]:
         (state.QUEUED, event.NACK): Step(state.QUEUED, (Action.LEAVE,)),
         (state.QUEUED, event.ACK): Step(state.QUEUED, (Action.LEAVE,)),
         (state.QUEUED, event.LOSE): Step(state.DONE, (Action.FAIL,)),
-        (state.SENT, event.NACK): Step(state.NACKED, (Action.DISARM_CALL,)),
+        (state.SENT, event.NACK): Step(state.NACKED, (Action.ARM_PROBE,)),
         (state.SENT, event.ACK): Step(state.DONE, answered),
         (state.SENT, event.TIMEOUT): Step(state.SENT, (Action.RESEND_CALL, Action.ARM_CALL)),
         (state.SENT, event.LOSE): Step(state.DONE, (Action.FAIL,)),
         (state.NACKED, event.NACK): Step(state.NACKED, (Action.LEAVE,)),
         (state.NACKED, event.ACK): Step(state.DONE, answered),
+        (state.NACKED, event.TIMEOUT): Step(state.NACKED, (Action.SEND_PROBE, Action.ARM_PROBE)),
         (state.NACKED, event.LOSE): Step(state.DONE, (Action.FAIL,)),
         (state.DONE, event.NACK): Step(state.DONE, (Action.SEND_ACKACK,)),
         (state.DONE, event.ACK): Step(state.DONE, (Action.SEND_ACKACK,)),
@@ -197,6 +199,7 @@ COUNTERS: Mapping[str, tuple[tuple[IntEnum, IntEnum], ...]] = {
     "calls": ((ClientState.UNSENT, ClientEvent.CALL), (ClientState.UNSENT, ClientEvent.CALL_FULL)),
     "calls_queued": ((ClientState.UNSENT, ClientEvent.CALL_FULL),),
     "calls_resent": ((ClientState.SENT, ClientEvent.TIMEOUT),),
+    "calls_asked_after": ((ClientState.NACKED, ClientEvent.TIMEOUT),),
     "calls_answered": ((ClientState.SENT, ClientEvent.ACK), (ClientState.NACKED, ClientEvent.ACK)),
     "calls_failed": tuple((at, ClientEvent.LOSE) for at in (ClientState.QUEUED, ClientState.SENT, ClientState.NACKED)),
     "nacks_received": ((ClientState.SENT, ClientEvent.NACK), (ClientState.NACKED, ClientEvent.NACK)),
