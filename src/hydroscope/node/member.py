@@ -143,9 +143,9 @@ class Member:
         """Tell the authority that a member is gone for certain."""
         return self._membership(now, self.standing.lose(number, now))
 
-    def leave(self, reason: str, now: float) -> list[Action]:
-        """Stop for good; the others find out by themselves, or are told by `lose`."""
-        return self._membership(now, self.standing.leave(reason))
+    def leave(self, now: float) -> list[Action]:
+        """Stop for good, and tell the authority so."""
+        return self._membership(now, self.standing.farewell())
 
     # --- operations of this process's threads: each ends with `Finish(op, outcome)` ----------------------------------
 
@@ -180,13 +180,13 @@ class Member:
         """List the keys that begin with `prefix`."""
         return self._operate(now, op, lambda store: store.scan(op, prefix))
 
-    def watch(self, prefix: str, now: float) -> list[Action]:
-        """Hear of changes of keys that begin with `prefix`, as `Changed` (no `Finish`)."""
-        return self._operate(now, None, lambda store: store.watch(prefix))
+    def watch(self, op: Hashable, prefix: str, now: float) -> list[Action]:
+        """Hear of changes of keys that begin with `prefix`, as `Changed`; finished once all homes know of it."""
+        return self._operate(now, op, lambda store: store.watch(op, prefix))
 
-    def unwatch(self, prefix: str, now: float) -> list[Action]:
-        """Hear of them no longer (no `Finish`)."""
-        return self._operate(now, None, lambda store: store.unwatch(prefix))
+    def unwatch(self, op: Hashable, prefix: str, now: float) -> list[Action]:
+        """Hear of them no longer."""
+        return self._operate(now, op, lambda store: store.unwatch(op, prefix))
 
     def is_full(self, peer: int) -> bool:
         """Tell whether so much is on the way to `peer` that callers should wait."""

@@ -224,6 +224,9 @@ class Keys(Protocol):
         """Let go of threads and connections; watchers are closed."""
 
 
+_FACE = ("get", "put", "atomic", "remove", "keys", "watch", "fence", "register")
+"""What of a store is called through `hs.kv`."""
+
 _engine: Engine | None = None
 _host: Host | None = None
 _keys: Keys | None = None
@@ -291,6 +294,13 @@ def keys() -> Keys:
 
 def install_keys(provider: Keys | None) -> Keys | None:
     """Make `provider` the store in use, `hs.kv` its face, and return the one that was."""
+    from hydroscope import kv
+    from hydroscope.node.locks import lock
+
     global _keys
     before, _keys = _keys, provider
+    if provider is None:
+        kv.bind(None)
+    else:
+        kv.bind({name: getattr(provider, name) for name in _FACE} | {"lock": lock})
     return before

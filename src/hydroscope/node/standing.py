@@ -150,6 +150,13 @@ class Standing:
         self.is_out, self.next_beat = True, math.inf
         return [Leave(reason)]
 
+    def farewell(self) -> list[Effect]:
+        """Stop for good, and tell the authority, which otherwise would have to find out."""
+        to = self._authority
+        known = to is not None and to != self.me.number and to in self.lives and not self.is_out
+        told: list[Effect] = [Tell(to, self.lives[to], Refuse("left", self.epoch))] if known and to is not None else []
+        return told + self.leave("it left")
+
     # --- packets ----------------------------------------------------------------------------------------------------
 
     def refusal(self, packet: Packet) -> str | None:
@@ -198,6 +205,8 @@ class Standing:
                 return self._on_heartbeat(packet.sender, message, now)
             case Announce(view=view, is_open=is_open) if packet.sender == self._authority:
                 return self.enter(view, is_open, now)
+            case Refuse(reason="left") if self._roster is not None:
+                return self.lose(packet.sender, now)
             case Refuse(reason="view") if packet.sender == self._authority:
                 return self.leave("the authority has given it up")
         self.counters["membership from a member that has no say"] += 1

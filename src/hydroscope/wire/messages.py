@@ -125,7 +125,7 @@ class Announce(Shape, tag=4):
 
 
 class Refuse(Shape, tag=5):
-    """Why a packet was not taken: "life", "epoch" or "view" (you do not belong any more)."""
+    """No more of this: "view" (from the authority: you do not belong any more) or "left" (to it: I go)."""
 
     reason: str
     epoch: int
