@@ -1,0 +1,254 @@
+"""The authority's roster, leases and standing: who belongs, from when to when, and what each is told."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from hydroscope.ground.errors import InternalError
+from hydroscope.node.membership import Lease, Roster, Settings
+from hydroscope.node.standing import Effect, Enter, Leave, Standing, Tell
+from hydroscope.wire.messages import NOBODY, Announce, Heartbeat, Hello, MemberInfo, Packet, Refuse, Welcome
+
+CLUSTER = 99
+SETTINGS = Settings(n_founders=3, heartbeat_s=1.0, lease_s=6.0, detect_s=10.0)
+
+
+def info(number: int, life: int | None = None, stores: bool = True) -> MemberInfo:
+    return MemberInfo(number, 100 + number if life is None else life, stores=stores)
+
+
+def newcomer(life: int, stores: bool = True) -> MemberInfo:
+    return MemberInfo(NOBODY, life, stores=stores)
+
+
+def full_roster() -> Roster:
+    roster = Roster(info(0), SETTINGS)
+    assert [roster.hello(newcomer(life), 0.0) for life in (101, 102)] == [1, 2]
+    assert roster.decide(0.0)
+    return roster
+
+
+class TestRoster:
+    def test_the_first_view_waits_for_all_founders(self) -> None:
+        roster = Roster(info(0), SETTINGS)
+        roster.hello(newcomer(101), 0.0)
+        assert not roster.decide(0.0)
+        assert roster.view is None
+        roster.hello(newcomer(200, stores=False), 0.0)  # a leaf is no founder
+        assert not roster.decide(0.0)
+        roster.hello(newcomer(102), 0.0)
+        assert roster.decide(0.0)
+        assert roster.view is not None
+        assert (roster.view.epoch, roster.view.founders) == (1, (0, 1, 3))
+        assert [each.number for each in roster.view.members] == [0, 1, 2, 3]
+
+    def test_a_view_opens_once_everybody_has_entered_it(self) -> None:
+        roster = full_roster()
+        roster.heard(1, 1, (), 0.0)
+        assert not roster.decide(0.0)
+        assert not roster.is_open
+        roster.heard(2, 1, (), 0.0)
+        assert roster.decide(0.0)
+        assert roster.is_open
+        assert not roster.decide(0.0)
+
+    def test_the_same_life_gets_the_same_number_and_a_lost_one_none(self) -> None:
+        roster = full_roster()
+        assert roster.hello(newcomer(101), 1.0) == 1
+        roster.lose(1)
+        assert roster.hello(newcomer(101), 2.0) is None
+        assert roster.hello(newcomer(555), 2.0) == 3, "numbers are never given twice"
+
+    def test_who_is_silent_is_given_up_and_stays_a_founder(self) -> None:
+        roster = full_roster()
+        for second in range(1, 10):
+            roster.heard(1, 1, (), float(second))
+            assert not roster.decide(float(second)) or roster.is_open
+        assert roster.decide(10.0)
+        assert roster.view is not None
+        assert (roster.view.epoch, roster.view.founders) == (2, (0, 1, 2))
+        assert [each.number for each in roster.view.members] == [0, 1]
+
+    def test_who_comes_later_stores_nothing(self) -> None:
+        roster = full_roster()
+        number = roster.hello(newcomer(300), 1.0)
+        roster.decide(1.0)
+        assert roster.view is not None
+        assert roster.view.founders == (0, 1, 2)
+        assert [each.stores for each in roster.view.members if each.number == number] == [False]
+
+    def test_an_authority_that_was_stopped_gives_nobody_up_for_it(self) -> None:
+        roster = full_roster()
+        roster.decide(1.0)
+        roster.decide(100.0)
+        assert roster.view is not None
+        assert roster.view.epoch == 1
+        assert roster.next_silence() == pytest.approx(109.0)
+
+    def test_of_two_that_cannot_hear_each_other_one_is_given_up(self) -> None:
+        roster = full_roster()
+        roster.heard(1, 1, (2,), 1.0)
+        assert roster.decide(1.0)
+        assert roster.view is not None
+        assert [each.number for each in roster.view.members] == [0, 1]
+
+    def test_the_one_that_nobody_hears_is_given_up_though_it_accuses_too(self) -> None:
+        roster = Roster(info(0), Settings(n_founders=4))
+        for life in (101, 102, 103):
+            roster.hello(newcomer(life), 0.0)
+        roster.decide(0.0)
+        roster.heard(1, 1, (2, 3), 1.0)
+        roster.heard(2, 1, (1,), 1.0)
+        roster.heard(3, 1, (1,), 1.0)
+        assert roster.decide(1.0)
+        assert roster.view is not None
+        assert [each.number for each in roster.view.members] == [0, 2, 3]
+
+    def test_it_cannot_give_itself_up(self) -> None:
+        with pytest.raises(InternalError):
+            full_roster().lose(0)
+
+
+class TestLease:
+    def test_it_counts_from_when_the_acknowledged_was_sent(self) -> None:
+        lease = Lease(SETTINGS, 0.0)
+        assert lease.until == -math.inf
+        lease.echoed(2_000_000, 5.0)
+        assert lease.until == 8.0
+        lease.echoed(1_000_000, 6.0)  # an older echo, late
+        assert lease.until == 8.0
+
+    def test_it_has_run_out_before_its_holder_is_given_up(self) -> None:
+        """Sent at s, heard at h >= s: the lease ends at s + lease_s, which is before h + detect_s."""
+        assert SETTINGS.lease_s < SETTINGS.detect_s
+        with pytest.raises(AssertionError):
+            Roster(info(0), Settings(lease_s=10.0, detect_s=10.0))
+
+    def test_an_authority_silent_for_twice_the_time_is_gone(self) -> None:
+        lease = Lease(SETTINGS, 0.0)
+        assert not lease.is_over(19.9)
+        assert lease.is_over(20.0)
+
+
+class Net:
+    """Standings that hear each other at once; `cut` ways lose everything."""
+
+    def __init__(self, n_members: int) -> None:
+        self.now = 1.0
+        self.all = [Standing(info(0), CLUSTER, 0, SETTINGS, self.suspects)]
+        self.all += [Standing(newcomer(100 + i), CLUSTER, 0, SETTINGS, self.suspects) for i in range(1, n_members)]
+        self.cut: set[frozenset[int]] = set()
+        self.entered: list[tuple[int, int]] = []
+        self.left: dict[int, str] = {}
+        for i, each in enumerate(self.all):
+            self.do(i, each.start(self.now) if i == 0 else each.join(7, self.now))
+
+    def suspects(self, now: float) -> tuple[int, ...]:
+        return ()
+
+    def do(self, sender: int, effects: list[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Tell(peer=peer, life=life, message=message):
+                    here = self.all[sender]
+                    number = NOBODY if isinstance(message, Hello) else here.me.number
+                    packet = Packet(CLUSTER, number, here.me.life, peer, life, here.epoch, 0, message)
+                    to = next((i for i, each in enumerate(self.all) if each.me.life == life), 0)
+                    if frozenset((sender, to)) not in self.cut:
+                        self.hand(to, packet)
+                case Enter(view=view):
+                    self.entered.append((sender, view.epoch))
+                case Leave(reason=reason):
+                    self.left[sender] = reason
+
+    def hand(self, to: int, packet: Packet) -> None:
+        there = self.all[to]
+        if there.refusal(packet) is None:
+            self.do(to, there.receive(packet, self.now))
+        else:
+            self.do(to, there.answer_stranger(packet))
+
+    def run(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.now += 1.0
+            for i, each in enumerate(self.all):
+                if each.deadline <= self.now:
+                    self.do(i, each.expire(self.now))
+
+
+class TestStanding:
+    def test_three_come_together_and_may_work(self) -> None:
+        net = Net(3)
+        net.run(3)
+        assert [each.me.number for each in net.all] == [0, 1, 2]
+        assert [each.epoch for each in net.all] == [1, 1, 1]
+        assert all(each.lease_until > net.now for each in net.all)
+        assert sorted(net.entered) == [(0, 1), (1, 1), (2, 1)]
+
+    def test_who_is_cut_off_stops_working_before_the_others_go_on_without_it(self) -> None:
+        net = Net(3)
+        net.run(3)
+        net.cut = {frozenset((0, 2)), frozenset((1, 2))}
+        stopped = replaced = math.inf
+        for _ in range(15):
+            net.run(1)
+            if net.all[2].lease_until <= net.now:
+                stopped = min(stopped, net.now)
+            if net.all[0].epoch == 2:
+                replaced = min(replaced, net.now)
+        assert stopped < replaced < math.inf
+
+    def test_back_from_the_cut_it_learns_that_it_was_given_up(self) -> None:
+        net = Net(3)
+        net.run(3)
+        net.cut = {frozenset((0, 2)), frozenset((1, 2))}
+        net.run(12)
+        net.cut = set()
+        net.run(2)
+        assert net.left == {2: "the authority has given it up"}
+        assert net.all[2].lease_until == -math.inf
+        assert [each.epoch for each in net.all[:2]] == [2, 2]
+
+    def test_without_the_authority_everybody_ends(self) -> None:
+        net = Net(3)
+        net.run(3)
+        net.cut = {frozenset((0, 1)), frozenset((0, 2))}
+        net.run(22)
+        assert set(net.left) == {1, 2}
+
+    def test_a_farewell_is_heard_at_once(self) -> None:
+        net = Net(3)
+        net.run(3)
+        net.do(1, net.all[1].farewell())
+        net.run(1)
+        assert net.all[0].view is not None
+        assert [each.number for each in net.all[0].view.members] == [0, 2]
+
+    def test_packets_that_do_not_count(self) -> None:
+        net = Net(3)
+        net.run(3)
+        one = net.all[1]
+        beat = Heartbeat(1, True, 1, 1)
+        right = Packet(CLUSTER, 0, 100, 1, 101, 1, 0, beat)
+        assert one.refusal(right) is None
+        cases = {
+            "other cluster": Packet(98, 0, 100, 1, 101, 1, 0, beat),
+            "meant for another life": Packet(CLUSTER, 0, 100, 1, 999, 1, 0, beat),
+            "from a life that does not belong": Packet(CLUSTER, 0, 999, 1, 101, 1, 0, beat),
+            "hello to a member that is not the authority": Packet(CLUSTER, NOBODY, 5, 1, 0, 0, 0, Hello(1, info(9))),
+            "unasked welcome": Packet(CLUSTER, 0, 100, 1, 101, 1, 0, Welcome(7, 100, 4)),
+        }
+        assert {one.refusal(packet) for packet in cases.values()} == set(cases)
+
+    def test_only_the_authority_can_announce_or_exclude(self) -> None:
+        net = Net(3)
+        net.run(3)
+        one, view = net.all[1], net.all[1].view
+        assert view is not None
+        for message in (Announce(view, True), Refuse("view", 5)):
+            packet = Packet(CLUSTER, 2, 102, 1, 101, 1, 0, message)
+            assert one.receive(packet, net.now) == []
+        assert not one.is_out
+        assert one.counters["membership from a member that has no say"] == 2
