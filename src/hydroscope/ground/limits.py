@@ -5,10 +5,15 @@ from __future__ import annotations
 __all__ = [
     "CHUNKS_PER_LEAF",
     "DICT_MAX",
+    "FRAME_BYTES",
     "INT_MISSING",
+    "MESSAGE_BYTES",
+    "PIECE_BYTES",
     "REDUCE_FAN_IN",
     "ROWS_PER_CHUNK",
     "ROWS_PER_LEAF",
+    "SECRET_BYTES",
+    "VALUE_DEPTH",
 ]
 
 ROWS_PER_CHUNK = 65_536
@@ -27,3 +32,18 @@ INT_MISSING = -(2**63)
 
 DICT_MAX = 256
 """Distinct values of the smallest dictionary codec."""
+
+PIECE_BYTES = 128 * 2**10
+"""Bytes of one piece of a large message: small enough that many transfers take turns, large enough to hide headers."""
+
+FRAME_BYTES = 2 * PIECE_BYTES
+"""Bytes of the body of one frame; what claims to be longer is refused before there is room made for it."""
+
+MESSAGE_BYTES = 2**31 - 1
+"""Bytes of one large message."""
+
+VALUE_DEPTH = 64
+"""Levels of lists within lists in a value of the key/value store."""
+
+SECRET_BYTES = 16
+"""Bytes of the shortest cluster secret: 128 bits cannot be guessed."""

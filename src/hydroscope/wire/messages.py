@@ -66,7 +66,7 @@ NOBODY = 0xFFFF
 """The sender's number in a `Hello`: numbers are given by the authority, and never twice."""
 
 
-class MemberInfo(Shape):
+class MemberInfo(Shape, frozen=True):
     """One member of a view. `life` is its incarnation: drawn anew at every start, never 0."""
 
     number: int
@@ -78,7 +78,7 @@ class MemberInfo(Shape):
     """False for a leaf: it caches, and is home to nothing."""
 
 
-class View(Shape):
+class View(Shape, frozen=True):
     """Who belongs to the cluster. Homes follow from `founders` and from who of them is still in `members`."""
 
     epoch: int
@@ -87,14 +87,14 @@ class View(Shape):
     """Numbers of all members that ever stored: what the lost among them held is lost, and said to be so."""
 
 
-class Hello(Shape, tag=1):
+class Hello(Shape, frozen=True, tag=1):
     """Ask to belong (the receiver's life is not known yet, so the frame carries 0 for it)."""
 
     nonce: int
     info: MemberInfo
 
 
-class Welcome(Shape, tag=2):
+class Welcome(Shape, frozen=True, tag=2):
     """Answer a `Hello`: its nonce, the authority's life, and the number that is yours from the next view on."""
 
     nonce: int
@@ -102,7 +102,7 @@ class Welcome(Shape, tag=2):
     number: int
 
 
-class Heartbeat(Shape, tag=3):
+class Heartbeat(Shape, frozen=True, tag=3):
     """The sender lives. Members send it to the authority, and the authority to them."""
 
     view_epoch: int
@@ -117,14 +117,14 @@ class Heartbeat(Shape, tag=3):
     """Members that owe the sender an answer and have been silent for too long."""
 
 
-class Announce(Shape, tag=4):
+class Announce(Shape, frozen=True, tag=4):
     """A newer view, from the authority; `is_open`: everybody has entered it, work may go on."""
 
     view: View
     is_open: bool
 
 
-class Refuse(Shape, tag=5):
+class Refuse(Shape, frozen=True, tag=5):
     """No more of this: "view" (from the authority: you do not belong any more) or "left" (to it: I go)."""
 
     reason: str
@@ -134,33 +134,33 @@ class Refuse(Shape, tag=5):
 # --- RPC ------------------------------------------------------------------------------------------------------------
 
 
-class Call(Shape, tag=10):
+class Call(Shape, frozen=True, tag=10):
     """Do `body`. Numbers count from 1 without gaps for each ordered pair of members."""
 
     number: int
     body: Any
 
 
-class Probe(Shape, tag=11):
+class Probe(Shape, frozen=True, tag=11):
     """What of my call? Sent instead of a large body again."""
 
     number: int
 
 
-class Nack(Shape, tag=12):
+class Nack(Shape, frozen=True, tag=12):
     """Working on it: do not send it again, the answer will come."""
 
     number: int
 
 
-class Ack(Shape, tag=13):
+class Ack(Shape, frozen=True, tag=13):
     """It is done, with this result."""
 
     number: int
     body: Any
 
 
-class AckAck(Shape, tag=14):
+class AckAck(Shape, frozen=True, tag=14):
     """The result has been used: it can be forgotten."""
 
     number: int
@@ -169,7 +169,7 @@ class AckAck(Shape, tag=14):
 # --- large payloads -------------------------------------------------------------------------------------------------
 
 
-class Piece(Shape, tag=20):
+class Piece(Shape, frozen=True, tag=20):
     """One piece of a large message (an encoded `Call` or `Ack`), over a stream."""
 
     transfer: int
@@ -182,7 +182,7 @@ class Piece(Shape, tag=20):
     data: bytes
 
 
-class PieceAck(Shape, tag=21):
+class PieceAck(Shape, frozen=True, tag=21):
     """All pieces below `n_received` of the transfer have arrived."""
 
     transfer: int
@@ -192,7 +192,7 @@ class PieceAck(Shape, tag=21):
 Message = Hello | Welcome | Heartbeat | Announce | Refuse | Call | Probe | Nack | Ack | AckAck | Piece | PieceAck
 
 
-class Packet(Shape):
+class Packet(Shape, frozen=True):
     """One frame: from which life of which member, to which, when, in which epoch, and what."""
 
     cluster: int
@@ -208,13 +208,13 @@ class Packet(Shape):
 # --- requests and replies of the key/value store ----------------------------------------------------------------------
 
 
-class Get(Shape, tag=40):
+class Get(Shape, frozen=True, tag=40):
     """The value of a key, to be kept as a replica."""
 
     key: str
 
 
-class Put(Shape, tag=41):
+class Put(Shape, frozen=True, tag=41):
     """A new value; None removes the key."""
 
     key: str
@@ -222,7 +222,7 @@ class Put(Shape, tag=41):
     durable: bool = False
 
 
-class Atomic(Shape, tag=42):
+class Atomic(Shape, frozen=True, tag=42):
     """Apply the registered function `name` to the value, once."""
 
     key: str
@@ -231,33 +231,33 @@ class Atomic(Shape, tag=42):
     durable: bool = False
 
 
-class Invalidate(Shape, tag=43):
+class Invalidate(Shape, frozen=True, tag=43):
     """Drop your replica of this key if it has this version."""
 
     key: str
     version: int
 
 
-class Scan(Shape, tag=44):
+class Scan(Shape, frozen=True, tag=44):
     """The keys that you are home to and that begin with this."""
 
     prefix: str
 
 
-class Watch(Shape, tag=45):
+class Watch(Shape, frozen=True, tag=45):
     """Tell me of changes of keys that begin with this (or no longer)."""
 
     prefix: str
     wanted: bool = True
 
 
-class Notify(Shape, tag=46):
+class Notify(Shape, frozen=True, tag=46):
     """These keys have changed."""
 
     keys: tuple[str, ...]
 
 
-class Backup(Shape, tag=47):
+class Backup(Shape, frozen=True, tag=47):
     """Keep a second copy: you are home after me."""
 
     key: str
@@ -268,7 +268,7 @@ class Backup(Shape, tag=47):
 Request = Get | Put | Atomic | Invalidate | Scan | Watch | Notify | Backup
 
 
-class Got(Shape, tag=60):
+class Got(Shape, frozen=True, tag=60):
     """The value (None: absent). `keep`: you are registered as a replica of `version` in `epoch`."""
 
     value: Any
@@ -277,7 +277,7 @@ class Got(Shape, tag=60):
     epoch: int
 
 
-class Written(Shape, tag=61):
+class Written(Shape, frozen=True, tag=61):
     """The write happened as `version`; an atomic has a result, and may have been aborted by its function."""
 
     version: int
@@ -285,17 +285,17 @@ class Written(Shape, tag=61):
     aborted: bool = False
 
 
-class Done(Shape, tag=62):
+class Done(Shape, frozen=True, tag=62):
     """Done, nothing to tell."""
 
 
-class Names(Shape, tag=63):
+class Names(Shape, frozen=True, tag=63):
     """The keys of a scan."""
 
     keys: tuple[str, ...]
 
 
-class Failed(Shape, tag=64):
+class Failed(Shape, frozen=True, tag=64):
     """It cannot be done: `kind` is "lost", "unknown function", "function", "not home" or "refused"."""
 
     kind: str
