@@ -41,6 +41,9 @@ __all__ = ["LARGE_BYTES", "Link", "Timing", "Window"]
 LARGE_BYTES = 1_200
 """A body of more than this travels over a stream: with its header it would not fit one Ethernet frame."""
 
+BODY_EVERY = 8
+"""Each so manieth time a large body itself is sent again: whoever refused it for want of room has not kept it."""
+
 MANY_TIMERS = 4_096
 """Timers, stale ones included, of which it is worth sweeping those out that lie deep."""
 
@@ -345,7 +348,8 @@ class Link:
 
     def _resend_call(self, number: int, task: Own, body: Any, now: float, effects: list[Effect]) -> None:
         task.n_sent += 1
-        effects.append(Send(Probe(number) if task.size_bytes > LARGE_BYTES else Call(number, task.body)))
+        is_asked_after = task.size_bytes > LARGE_BYTES and task.n_sent % BODY_EVERY
+        effects.append(Send(Probe(number) if is_asked_after else Call(number, task.body)))
 
     def _arm_call(self, number: int, task: Own, body: Any, now: float, effects: list[Effect]) -> None:
         task.due = due = now + self.round_trip.wait(task.n_sent)
@@ -401,7 +405,8 @@ class Link:
 
     def _resend_ack(self, number: int, record: Theirs, body: Any, now: float, effects: list[Effect]) -> None:
         record.n_sent += 1
-        effects.append(Send(Nack(number) if record.size_bytes > LARGE_BYTES else Ack(number, record.body)))
+        is_asked_after = record.size_bytes > LARGE_BYTES and record.n_sent % BODY_EVERY
+        effects.append(Send(Nack(number) if is_asked_after else Ack(number, record.body)))
 
     def _arm_ack(self, number: int, record: Theirs, body: Any, now: float, effects: list[Effect]) -> None:
         record.due = due = now + self.round_trip.wait(record.n_sent)

@@ -8,9 +8,9 @@ in a record while the call runs or its result waits, in a set once settled, and 
 watermark when all numbers up to there are settled. A client that has used a result says ACKACK
 to whatever still speaks of that call, however late.
 
-Large bodies are not repeated: they travel over streams, whose own acknowledgement
-(`rpc.bulk`) sees them through. The client repeats a PROBE instead, the server a NACK, which
-asks a client that has the result for its ACKACK.
+Large bodies are seldom repeated: they travel over streams, whose own acknowledgement
+(`rpc.bulk`) sees them through. Mostly the client repeats a PROBE instead, the server a NACK,
+which asks a client that has the result for its ACKACK.
 
 Every pair of state and event has an entry. What only our own error can bring about raises;
 what the peer (or somebody in its name) can send, however mistaken, is counted and left.
@@ -105,7 +105,7 @@ class Action(Enum):
 
     ENQUEUE = "wait for room in the window"
     SEND_CALL = "send CALL"
-    RESEND_CALL = "send the same CALL again (PROBE for a large one)"
+    RESEND_CALL = "send the same CALL again (mostly PROBE for a large one)"
     ARM_CALL = "wait for an answer"
     SEND_PROBE = "send PROBE"
     ARM_PROBE = "wait longer for an answer"
@@ -119,7 +119,7 @@ class Action(Enum):
     SEND_NACK = "send NACK"
     KEEP_RESULT = "keep the result"
     SEND_ACK = "send ACK"
-    RESEND_ACK = "send the same ACK again (NACK for a large one)"
+    RESEND_ACK = "send the same ACK again (mostly NACK for a large one)"
     ARM_ACK = "wait for the ACKACK"
     SETTLE = "tell that the result was used"
     DROP_RESULT = "drop the result"

@@ -1,0 +1,200 @@
+"""Values of users as bytes: a closed list of types, each of which comes back as what it was.
+
+None, bool, int of 64 bits, float, str, bytes, datetime (comes back in UTC), lists, tuples and dictionaries of
+these; NumPy arrays and numbers; `msgspec.Struct` types that were registered by name. A
+bytearray or memoryview comes back as bytes, an array read-only. Everything else is refused
+when it is put, with the place of it: MessagePack would make a list of a set and a string of a
+Decimal without saying so.
+
+Nothing is imported, called or found by name except the types that this process registered.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+from typing import Any
+
+import msgspec
+
+from hydroscope.ground.errors import DataError, UserError
+from hydroscope.ground.limits import VALUE_DEPTH
+
+__all__ = ["Types", "pack", "register", "unpack", "verify"]
+
+TUPLE, STRUCT, ARRAY, NUMBER = 1, 2, 3, 4
+"""Codes of MessagePack's extensions."""
+
+KINDS = frozenset("biufcSUmM?")
+"""Of NumPy's dtypes: numbers, times, texts of fixed width; no objects, no records."""
+
+PLAIN = frozenset({type(None), bool, int, float, str, bytes})
+KEYS = frozenset({str, int, bool, bytes, float})
+INT_MIN, INT_MAX = -(2**63), 2**64 - 1
+ALLOWED = (
+    "None, bool, int of 64 bits, float, str, bytes, datetime, list, tuple, dict, NumPy arrays "
+    "and msgspec.Struct types registered with hydroscope.wire.values.register"
+)
+
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+class Types:
+    """Owner of the registered types, one a process: both ends must register the same ones under the same names."""
+
+    def __init__(self) -> None:
+        self._by_name: dict[str, msgspec.msgpack.Decoder[Any]] = {}
+        self._names: dict[type, str] = {}
+
+    def add(self, kind: type[msgspec.Struct], name: str | None = None) -> None:
+        """Let values of this type be put; `name` is what travels (default: the name of the class)."""
+        if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
+            raise UserError(f"{kind!r} is not a msgspec.Struct; only such types say completely what they hold")
+        name = name or kind.__name__
+        if name in self._by_name and self._names.get(kind) != name:
+            raise UserError(f"a type is registered as {name!r} already; give this one another name")
+        self._by_name[name] = msgspec.msgpack.Decoder(kind)
+        self._names[kind] = name
+
+    def name_of(self, kind: type) -> str | None:
+        """Return the name of a registered type."""
+        return self._names.get(kind)
+
+    def decode(self, name: str, data: bytes) -> Any:
+        """Return the value of a registered type."""
+        decoder = self._by_name.get(name)
+        if decoder is None:
+            raise DataError(f"a value of type {name!r} came, which is not registered here; register it at all members")
+        return decoder.decode(data)
+
+
+_types = Types()
+register = _types.add
+
+
+def pack(value: Any) -> bytes:
+    """Return a value as bytes; of a type that would not come back the same: `UserError`. Cost: O(size)."""
+    try:
+        return _ENCODER.encode(_plain(value, "value", 0))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"this value cannot be stored: {error}; what can be: {ALLOWED}") from error
+
+
+def verify(value: Any) -> None:
+    """Raise `UserError` for a value that `pack` would refuse: a caller learns of it before anything is sent."""
+    pack(value)
+
+
+def unpack(data: bytes | memoryview) -> Any:
+    """Return the value that `pack` made these bytes of; others: `DataError`. Cost: O(size)."""
+    try:
+        value = msgspec.msgpack.decode(data, ext_hook=_extension)
+        _check_depth(value, 0)
+    except DataError:
+        raise
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise DataError(f"bytes that are not a value: {error}") from error
+    return value
+
+
+def _plain(value: Any, place: str, depth: int) -> Any:
+    """Return the value in terms of what MessagePack holds without loss."""
+    kind = type(value)
+    if kind in PLAIN:
+        if kind is int and not INT_MIN <= value <= INT_MAX:
+            raise UserError(f"{place} is {value}, which does not fit 64 bits; store it as str or float")
+        return value
+    if depth >= VALUE_DEPTH:
+        raise UserError(f"{place[:80]} lies {depth} levels deep; {VALUE_DEPTH} are allowed: store a flatter value")
+    if kind is list or kind is tuple:
+        items = value
+        if not set(map(type, value)) <= PLAIN:
+            items = [_plain(each, f"{place}[{index}]", depth + 1) for index, each in enumerate(value)]
+        return list(items) if kind is list else msgspec.msgpack.Ext(TUPLE, _ENCODER.encode(list(items)))
+    if kind is dict:
+        return {_key(key, place): _plain(each, f"{place}[{key!r}]", depth + 1) for key, each in value.items()}
+    if kind is bytearray or kind is memoryview:
+        return bytes(value)
+    if kind is datetime.datetime:
+        if value.utcoffset() is None:
+            raise UserError(f"{place} is {value}, a time without a zone; give it one: value.astimezone()")
+        return value
+    if isinstance(value, msgspec.Struct):
+        return _struct(value, kind, place)
+    if kind.__module__ == "numpy" and hasattr(value, "dtype"):
+        return _numpy(value, place)
+    raise UserError(f"{place} is of type {kind.__qualname__}, which cannot be stored; what can be: {ALLOWED}")
+
+
+def _key(key: Any, place: str) -> Any:
+    if type(key) not in KEYS:
+        raise UserError(f"{place} has a key of type {type(key).__qualname__}; keys are str, int, bool, float or bytes")
+    return key
+
+
+def _struct(value: msgspec.Struct, kind: type, place: str) -> msgspec.msgpack.Ext:
+    name = _types.name_of(kind)
+    if name is None:
+        raise UserError(
+            f"{place} is of type {kind.__qualname__}, which is not registered; "
+            f"call hydroscope.wire.values.register({kind.__name__}) at every member"
+        )
+    return msgspec.msgpack.Ext(STRUCT, _ENCODER.encode((name, _ENCODER.encode(value))))
+
+
+def _numpy(value: Any, place: str) -> msgspec.msgpack.Ext:
+    import numpy as np
+
+    is_array = type(value) is np.ndarray
+    if value.dtype.kind not in KINDS or value.dtype.itemsize == 0 or not (is_array or isinstance(value, np.generic)):
+        raise UserError(
+            f"{place} is a {type(value).__name__} of {value.dtype}, which cannot be stored; "
+            "use a plain array of numbers or of texts of fixed width"
+        )
+    data = np.ascontiguousarray(value).tobytes()
+    if is_array:
+        return msgspec.msgpack.Ext(ARRAY, _ENCODER.encode((value.dtype.str, value.shape, data)))
+    return msgspec.msgpack.Ext(NUMBER, _ENCODER.encode((value.dtype.str, (), data)))
+
+
+_TUPLE_DECODER = msgspec.msgpack.Decoder(tuple[Any, ...], ext_hook=lambda code, data: _extension(code, data))
+_STRUCT_DECODER = msgspec.msgpack.Decoder(tuple[str, bytes])
+_ARRAY_DECODER = msgspec.msgpack.Decoder(tuple[str, tuple[int, ...], bytes])
+
+
+def _extension(code: int, data: memoryview) -> Any:
+    if code == TUPLE:
+        return _TUPLE_DECODER.decode(data)
+    if code == STRUCT:
+        return _types.decode(*_STRUCT_DECODER.decode(data))
+    if code in (ARRAY, NUMBER):
+        return _array(code, *_ARRAY_DECODER.decode(data))
+    raise DataError(f"bytes that are not a value: an extension {code}, which there is not")
+
+
+def _array(code: int, dtype_name: str, shape: tuple[int, ...], data: bytes) -> Any:
+    import numpy as np
+
+    if len(dtype_name) > 32 or dtype_name[1:2] not in KINDS:
+        raise DataError(f"bytes that are not a value: an array of {dtype_name[:32]!r}")
+    dtype = np.dtype(dtype_name)
+    fits = dtype.itemsize > 0 and min(shape, default=0) >= 0 and math.prod(shape) * dtype.itemsize == len(data)
+    if not fits or dtype.kind not in KINDS:
+        raise DataError(f"bytes that are not a value: an array of shape {shape[:8]} in {len(data)} bytes")
+    flat = np.frombuffer(data, dtype)
+    return flat.reshape(shape) if code == ARRAY else flat[0]
+
+
+def _check_depth(value: Any, depth: int) -> None:
+    kind = type(value)
+    if kind is dict:
+        value = value.values()
+    elif kind is not list and kind is not tuple:
+        return
+    if depth >= VALUE_DEPTH:
+        raise DataError(f"bytes that are not a value: more than {VALUE_DEPTH} levels deep")
+    if not set(map(type, value)) <= PLAIN:
+        for each in value:
+            _check_depth(each, depth + 1)
