@@ -38,6 +38,7 @@ bench: $(VENV)/stamp-bench ## The tables of benchmarks/, peers measured in the s
 
 soak: $(VENV)/stamp-dev ## The property tests with fifty times as many examples.
 	$(BIN)/python -m pytest --hypothesis-profile=soak
+	$(BIN)/python -m tests.spin
 
 docs: $(VENV)/stamp-docs ## The documentation, in site/.
 	$(BIN)/mkdocs build --strict
