@@ -9,9 +9,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hydroscope import kv as _kv
 from hydroscope.node import ports as _ports
 
 if TYPE_CHECKING:
+    from hydroscope import kv
     from hydroscope.engine.boot import init, shutdown
     from hydroscope.frame.frame import Frame
     from hydroscope.ground.errors import (
@@ -57,6 +59,7 @@ __all__ = [
     "__version__",
     "full",
     "init",
+    "kv",
     "load_model",
     "metrics",
     "read",
@@ -86,6 +89,7 @@ _HOME = {
     "UserError": "ground.errors",
     "full": "mapreduce.task",
     "init": "engine.boot",
+    "kv": "kv",
     "load_model": "models.store",
     "metrics": "models.metrics",
     "read": "ingest.read",
@@ -95,7 +99,7 @@ _HOME = {
 }
 """The module in which each name lives."""
 
-_MODULES = frozenset({"metrics"})
+_MODULES = frozenset({"kv", "metrics"})
 """Names that are the module itself."""
 
 
@@ -136,3 +140,4 @@ def _boot_keys() -> _ports.Keys:
 
 
 _ports.on_first_use(_boot_engine, _boot_host, _boot_keys)
+_kv.opens_with(_ports.keys)

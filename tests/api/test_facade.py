@@ -34,6 +34,7 @@ def test_the_import_loads_nothing_heavy() -> None:
         "hydroscope",
         "hydroscope.ground",
         "hydroscope.ground.errors",
+        "hydroscope.kv",
         "hydroscope.node",
         "hydroscope.node.ports",
     }

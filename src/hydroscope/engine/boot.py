@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import warnings
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.node import ports
 
-__all__ = ["Session", "boot_default", "boot_host", "init", "shutdown"]
+if TYPE_CHECKING:
+    from hydroscope.engine.keys_local import LocalKeys
+
+__all__ = ["Session", "boot_default", "boot_host", "boot_keys", "init", "shutdown"]
 
 ENGINES = ("local", "ray")
 THREADS_MAX = 1024
@@ -25,6 +29,8 @@ _UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 _chosen: Session | None = None
+_local_keys: LocalKeys | None = None
+_opening = threading.Lock()
 
 
 class Session:
@@ -103,13 +109,16 @@ def shutdown() -> None:
     """Let go of the engine's threads and connections. The next use starts the default engine anew.
 
     Frames of the local engine stay usable. Those of a Ray that was started here are gone
-    with it. Cost: free; a second or two to end a Ray.
+    with it, and so are keys and values, whatever the engine. Cost: free; a second or two to end a Ray.
     """
-    global _chosen
+    global _chosen, _local_keys
     _chosen = None
     engine = ports.install(None)
     if engine is not None:
         engine.shutdown()
+    keys, _local_keys = ports.install_keys(None), None
+    if keys is not None:
+        keys.shutdown()
 
 
 def boot_default() -> ports.Engine:
@@ -124,6 +133,17 @@ def boot_host() -> ports.Host:
     from hydroscope.engine.threads import ThreadHost
 
     return ThreadHost(Display(enabled=os.environ.get("HYDROSCOPE_PROGRESS", "1") != "0"))
+
+
+def boot_keys() -> ports.Keys:
+    """Return the key/value store of this process, the same one for whoever comes first."""
+    global _local_keys
+    with _opening:
+        if _local_keys is None:
+            from hydroscope.engine.keys_local import LocalKeys
+
+            _local_keys = LocalKeys()
+        return _local_keys
 
 
 def n_cores(quota_file: str = "/sys/fs/cgroup/cpu.max") -> int:
