@@ -11,30 +11,40 @@ import numpy as np
 import pytest
 
 from hydroscope.engine.local import LocalEngine
-from hydroscope.engine.ray import DOORMEN, TASKS_PER_CPU, Flight, RayEngine, _attach, run_item
+from hydroscope.engine.ray.cluster import DOORMEN, attach
+from hydroscope.engine.ray.engine import TASKS_PER_CPU, RayEngine
+from hydroscope.engine.ray.flight import Flight
+from hydroscope.engine.ray.task import run_item
 from hydroscope.ground.errors import CancelledError, HydroscopeError
 from hydroscope.node import jobs
-from hydroscope.node.ports import EngineError
+from hydroscope.node.deaths import WorkerDied
+from hydroscope.weave.notice import HydroscopeWarning
 from tests.engine import places
 
 
-def test_a_worker_that_dies_is_named(ray_engine: RayEngine) -> None:
-    with pytest.raises(EngineError, match=r"a Ray worker was lost.*WorkerCrashedError") as caught:
+def test_a_task_that_kills_its_workers_is_convicted(ray_engine: RayEngine) -> None:
+    with pytest.raises(WorkerDied, match=r"places.die kills the processes that run it \(exit code 3\)") as caught:
         ray_engine.map(places.die, [(0,)])
     assert "in item 0 of 1 of tests.engine.places.die" in caught.value.__notes__
+    first, alone = caught.value.deaths
+    assert first.exit_code == alone.exit_code == 3
+    assert first.pid != alone.pid
+    assert alone.evidence == ("alone in a process of its own", "wait status: exit code 3")
     assert ray_engine.get(ray_engine.map(places.double, [(1,)])) == [2]
 
 
 def test_the_item_of_a_worker_that_died_is_tried_again(ray_engine: RayEngine, tmp_path: Path) -> None:
     items = [(str(tmp_path / f"item {i}") if i == 1 else __file__, i) for i in range(4)]
-    assert ray_engine.get(ray_engine.map(places.die_once, items)) == [0, 1, 2, 3]
+    with pytest.warns(HydroscopeWarning, match=r"ended by exit code 3 .* item 1 of 4 of tests.engine.places.die_once"):
+        assert ray_engine.get(ray_engine.map(places.die_once, items)) == [0, 1, 2, 3]
+    assert ray_engine.deaths[-1].exit_code == 3
     assert (tmp_path / "item 1").exists()
 
 
 def test_fetching_looks_whether_the_job_was_cancelled(ray_engine: RayEngine, tmp_path: Path) -> None:
     task, _ = ray_engine._bound_task(run_item, places.wait_for, 1)
     began, until = str(tmp_path / "began"), str(tmp_path / "until")
-    value, ended = task.remote(None, began, until)  # as if its node were lost and it ran once more
+    value, ended = task.remote(None, (0, 1, 10.0), began, until)  # as if its node were lost and it ran once more
     job = jobs.start(ray_engine.get, value)
     job.cancel()
     try:
@@ -84,7 +94,8 @@ def test_no_more_than_so_many_tasks_are_in_flight(ray_engine: RayEngine) -> None
             super()._land(waited_for)
 
     task, bound = ray_engine._bound_task(run_item, places.double, 1)
-    flight = Watched(ray_engine._ray, task, [(bound, i) for i in range(60)], 2 * TASKS_PER_CPU)
+    items = [(bound, (i, 60, 10.0), i) for i in range(60)]
+    flight = Watched(ray_engine._ray, task, items, 2 * TASKS_PER_CPU, lambda: None, list)
     flight.land_all(counted=False)
     assert len(flight.handles) == 60
     assert most == 2 * TASKS_PER_CPU
@@ -146,7 +157,7 @@ class SlowDoor:
 
 def test_a_slow_client_port_is_asked_again() -> None:
     door = SlowDoor(DOORMEN - 1)
-    _attach(door, "ray://")
+    attach(door, "ray://")
     assert door.n_asked == DOORMEN
 
 
@@ -154,5 +165,5 @@ def test_a_slow_client_port_is_asked_again() -> None:
 def test_it_is_not_asked_for_ever_nor_after_a_refusal(text: str, n_asked: int) -> None:
     door = SlowDoor(9, text)
     with pytest.raises(ConnectionAbortedError):
-        _attach(door, "ray://")
+        attach(door, "ray://")
     assert door.n_asked == n_asked
