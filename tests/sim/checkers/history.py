@@ -47,6 +47,8 @@ class Operation:
     """Which version was read; None if that is not known."""
     wrote_version: int | None = None
     """As which version it was ordered; None if it was not, or if that is not known."""
+    merged: bool = False
+    """A plain put replaced by a later one of its member before it was sent: its version is that one's, which it precedes."""
     waits: bool = True
     """False for a plain put: it may be seen early by its own member, and late by others."""
     lost: bool = False

@@ -61,11 +61,16 @@ def atomicity(relations: Relations) -> list[str]:
     return wrong
 
 
-def real_time(relations: Relations) -> list[str]:
-    """Return the operations that saw or wrote a version older than one an operation before them saw or wrote."""
+def real_time(relations: Relations, holds_for: Callable[[str], bool] = bool) -> list[str]:
+    """Return the operations that saw or wrote a version older than one an operation before them saw or wrote.
+
+    `holds_for` tells the keys to look at.
+    """
     wrong = []
     points: dict[str, list[tuple[int, bool, Operation]]] = {}
     for key in relations.writers.keys() | relations.readers.keys():
+        if not holds_for(key):
+            continue
         rows = points.setdefault(key, [])
         for version, vertex in relations.writers.get(key, ()):
             rows.append((version, True, relations.operations[vertex]))
@@ -174,6 +179,22 @@ def _add_communication(relations: Relations, key: str, after: list[list[int]]) -
             next_index += 1
         if next_index < n:
             after[reader].append(writers[next_index][1])
+
+
+def visible_after_waiting(relations: Relations) -> list[str]:
+    """Return the reads that began after a write had been waited for, and saw an older version."""
+    wrong = []
+    for key, readers in relations.readers.items():
+        waited = [
+            (version, relations.operations[vertex])
+            for version, vertex in relations.writers.get(key, ())
+            if relations.operations[vertex].waits and not relations.operations[vertex].pending
+        ]
+        for version, reader in readers:
+            operation = relations.operations[reader]
+            if any(written > version and write.end < operation.start for written, write in waited):
+                wrong.append(f"an older value than one waited for: {operation}")
+    return wrong
 
 
 def unread(relations: Relations) -> int:

@@ -1,0 +1,250 @@
+"""One seed of a mix on a whole simulated cluster: run it, then ask all oracles."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from random import Random
+from typing import Any
+
+import msgspec
+
+from hydroscope.engine.simulated.faults import Faults
+from hydroscope.engine.simulated.process import Process
+from hydroscope.engine.simulated.world import Ended, World
+from hydroscope.ground.errors import InternalError
+from hydroscope.kv.effects import Changed, Lost, Ordered, Refused, Value, Wrote
+from hydroscope.node.member import Entered
+from hydroscope.node.membership import Settings
+from tests.sim.checkers.history import NEVER, Operation
+from tests.sim.checkers.rest import disagreements
+from tests.sim.judge import judge_history
+from tests.sim.scripts import Mix, Step, draw_scripts, register
+from tests.sim.verdict import Verdict
+
+__all__ = ["ENCODED_EVERY", "Run", "run_cluster"]
+
+ENCODED_EVERY = 50
+"""One seed in so many sends real frames, bytes that can be damaged."""
+
+LIMIT_S = 400.0
+
+
+class Run:
+    """A world, the operations tried in it, and what its homes ordered."""
+
+    def __init__(self, mix: Mix, seed: int, world_class: type[World], trace: bool) -> None:
+        random = Random(seed * 7919 + len(mix.name))
+        self.mix = mix
+        self.seed = seed
+        self.verdict = Verdict()
+        self.operations: list[Operation] = []
+        self.by_number: dict[int, Operation] = {}
+        self.writer: dict[tuple[str, Any], Operation] = {}
+        self.final: dict[str, Any] = {}
+        self.versions: dict[str, int] = {}
+        self.changed: dict[tuple[int, str], int] = {}
+        self.last_change: dict[str, int] = {}
+        self.n_lives = 0
+        self.deaths: list[tuple[int, int]] = []
+        faults = Faults.draw(random, harsh=mix.harsh)
+        settings = Settings(n_founders=mix.members)
+        if mix.joins:
+            faults = _with_crashes(faults, random)
+            settings = random.choice((settings, Settings(mix.members, heartbeat_s=0.1, lease_s=0.6, detect_s=1.0)))
+        self.world = world_class(
+            mix.members,
+            seed,
+            encode=seed % ENCODED_EVERY == ENCODED_EVERY - 1,
+            joins=mix.joins,
+            settings=settings,
+            trace=trace,
+            faults=faults,
+        )
+        register(self.world.functions)
+        self.world.on_ordered = self.ordered
+        self.world.on_finish = self.finished
+        self.world.on_changed = self.change
+        self.world.on_life = self.life
+        self.world.on_entered = self.entered
+        self.random = random
+        for member, steps in draw_scripts(mix, random):
+            self.start(member, steps)
+
+    def start(self, member: int, steps: list[Step]) -> None:
+        thread = self.world.spawn(self.program, steps, member=member, raw=True)
+        for step in steps:
+            operation = step.operation
+            operation.thread = thread.number
+            if operation.key:
+                self.operations.append(operation)
+            if operation.number:
+                self.by_number[operation.number] = operation
+            if operation.kind in ("put", "swap"):
+                self.writer[operation.key, operation.argument] = operation
+            elif operation.kind == "swap_if":
+                self.writer[operation.key, operation.argument[1]] = operation
+
+    # --- what the world tells ---------------------------------------------------------------------------------------
+
+    def program(self, _: Any, steps: list[Step]) -> Generator[Any, Ended, None]:
+        tick = self.world.agenda.tick
+        for step in steps:
+            operation = step.operation
+            operation.start = tick()
+            ended = yield step.do
+            operation.end = ended.step
+            outcome = ended.outcome
+            kind = type(outcome)
+            if kind is Value:
+                operation.observed = outcome.value
+                if outcome.version >= 0:
+                    operation.read_version = outcome.version
+            elif kind is Wrote:
+                operation.aborted = outcome.aborted
+                if operation.kind not in ("put", "remove"):
+                    operation.observed = outcome.result
+                if outcome.aborted:
+                    operation.read_version = outcome.version
+            elif kind is Lost:
+                operation.lost = True
+                self.verdict.counters["operations lost with a member"] += 1
+            elif kind is Refused:
+                self.verdict.wrong("refused", f"{outcome.kind}: {outcome.text}: {operation}")
+                operation.lost = True
+
+    def finished(self, process: Process, op: Any, outcome: Any) -> None:
+        operation = self.by_number.get(op)
+        if operation is None or not operation.key:
+            return
+        kind = type(outcome)
+        if kind is Wrote and not outcome.aborted:
+            operation.merged = outcome.merged
+            self.place(operation, outcome.version)
+        elif kind is Lost and operation.end != NEVER:
+            operation.lost = True
+
+    def ordered(self, process: Process, effect: Ordered) -> None:
+        key, version = effect.key, effect.version
+        if version <= self.versions.get(key, 0):
+            self.verdict.wrong("I8 versions", f"{key}: version {version} after {self.versions[key]}")
+        self.versions[key] = version
+        self.final[key] = effect.value
+        self.last_change[key] = self.world.agenda.tick()
+        operation = self.writer.get((key, effect.value))
+        if operation is not None:
+            self.place(operation, version)
+
+    def place(self, operation: Operation, version: int) -> None:
+        if operation.wrote_version is not None and operation.wrote_version != version:
+            self.verdict.wrong("ordered twice", f"as version {version} too: {operation}")
+        operation.wrote_version = version
+
+    def change(self, process: Process, effect: Changed) -> None:
+        step = self.world.agenda.tick()
+        for key in effect.keys:
+            self.changed[process.place, key] = step
+
+    def entered(self, process: Process, effect: Entered) -> None:
+        """Note who was given up: what it was home to is lost from here on."""
+        members = {info.number for info in effect.view.members}
+        known = {number for number, _ in self.deaths}
+        self.deaths += [
+            (number, self.world.agenda.tick()) for number in effect.view.founders if number not in members | known
+        ]
+
+    def life(self, process: Process) -> None:
+        mix = self.mix
+        self.n_lives += 1
+        base = 1000 * self.n_lives
+        scripts = draw_scripts(mix, Random(self.seed))
+        member, steps = scripts[process.place * mix.threads]
+        for step in steps:
+            if step.operation.number:
+                step.operation.number += base
+        member = process.place
+        self.start(member, [_renumbered(step, base) for step in steps])
+
+    # --- running and judging ----------------------------------------------------------------------------------------
+
+    def go(self) -> Verdict:
+        verdict, world = self.verdict, self.world
+        try:
+            if self.mix.watches:
+                for process in world.processes.values():
+                    world.watch(process.place, "")
+            world.run_programs(LIMIT_S)
+            world.rest()
+            self.at_rest()
+        except InternalError as error:
+            hung = "still waiting" in str(error)
+            verdict.wrong("hung" if hung else "invariant", str(error))
+        judge_history(self.operations, self.mix, self.deaths, verdict)
+        verdict.n_operations = len(self.operations)
+        verdict.simulated_s = world.agenda.now
+        self.count()
+        if world.lines is not None:
+            verdict.lines = world.lines
+        return verdict
+
+    def at_rest(self) -> None:
+        world, verdict = self.world, self.verdict
+        live = world.live()
+        fronts = {process.place: process.member.front for process in live}
+        if not self.deaths:
+            for text in disagreements(fronts, self.final):
+                verdict.wrong("convergence", text)
+        for process in live:
+            process.member.store.check_at_rest()
+            for link in process.member.links.values():
+                link.check(at_rest=True)
+        if self.mix.watches:
+            for process in live:
+                for key, step in self.last_change.items():
+                    if self.changed.get((process.place, key), -1) < step:
+                        verdict.wrong("watch", f"member {process.place} did not hear of the last change of {key}")
+
+    def count(self) -> None:
+        counters = self.verdict.counters
+        counters.update(self.world.network.counters)
+        for process in self.world.processes.values():
+            member = process.member
+            counters.update({f"member {name}": n for name, n in member.counters.items()})
+            for link in member.links.values():
+                for name, n in link.counters.items():
+                    if n:
+                        counters[f"rpc {name}"] += n
+            if member._store is not None:
+                counters.update({f"kv {name}": n for name, n in member.store.counters.items() if n})
+
+
+def _renumbered(step: Step, base: int) -> Step:
+    """Give a step of a later life values of its own."""
+    do = step.do
+    operation = step.operation
+    number = operation.number
+    value = number if do.kind == "put" and do.value is not None else do.value
+    arguments = do.arguments
+    if operation.kind in ("put", "swap"):
+        operation.argument = number
+    if operation.kind == "swap":
+        arguments = (number,)
+    elif operation.kind == "swap_if":
+        arguments = (arguments[0], number)
+        operation.argument = arguments
+    return Step(operation, type(do)(do.kind, do.key, value, do.wait, do.durable, do.name, arguments, do.seconds, number))
+
+
+def _with_crashes(faults: Faults, random: Random) -> Faults:
+    return msgspec.structs.replace(
+        faults,
+        crashes=random.choice((0, 1, 1, 1, 2)),
+        restarts=random.random() < 0.7,
+        window_s=random.choice((0.05, 0.3, 2.0)),
+        pause_s=random.choice((0.5, 2.0, 15.0)),
+        skew=min(faults.skew, 0.01),
+    )
+
+
+def run_cluster(mix: Mix, seed: int, world_class: type[World] = World, trace: bool = False) -> Verdict:
+    """Run one seed of a mix and return its verdict."""
+    return Run(mix, seed, world_class, trace).go()

@@ -1,0 +1,83 @@
+"""All oracles over one history."""
+
+from __future__ import annotations
+
+from tests.sim.checkers.graph import relate
+from tests.sim.checkers.history import NEVER, Operation
+from tests.sim.checkers.linearizable import by_key, is_linearizable
+from tests.sim.checkers.order import (
+    atomicity,
+    coherence,
+    happens_before,
+    is_sequentially_consistent,
+    real_time,
+    visible_after_waiting,
+)
+from tests.sim.scripts import Mix, is_durable, is_volatile
+from tests.sim.verdict import Verdict
+
+__all__ = ["judge_history"]
+
+
+def judge_history(operations: list[Operation], mix: Mix, deaths: list[tuple[int, int]], verdict: Verdict) -> None:
+    """Note everything that the promises do not allow."""
+    started = [each for each in operations if each.start]
+    for key, of_key in by_key(started).items():
+        if is_volatile(key):
+            _judge_volatile(key, of_key, deaths, verdict)
+    if deaths:
+        return
+    spread_versions(started)
+    relations = relate(each for each in started if each.key[:2] != "!n")
+    for text in relations.wrong:
+        verdict.wrong("history", text)
+    for text in atomicity(relations):
+        verdict.wrong("atomicity", text)
+    volatile_only = not mix.plain
+    for text in real_time(relations, is_volatile):
+        verdict.wrong("real time", text)
+    if is_sequentially_consistent(relations):
+        verdict.counters["sequentially consistent"] += 1
+    else:
+        verdict.counters["not sequentially consistent"] += 1
+        if volatile_only:
+            verdict.wrong("not sequentially consistent", "")
+        for key in coherence(relations):
+            verdict.wrong("incoherent", key)
+        for text in happens_before(relations, is_volatile):
+            verdict.wrong("happens-before", text)
+    for text in visible_after_waiting(relations):
+        verdict.wrong("waited for and not seen", text)
+
+
+SPREAD = 1000
+"""Room between two versions for the puts that were merged into the second."""
+
+
+def spread_versions(operations: list[Operation]) -> None:
+    """Give merged puts versions of their own, right before the put that replaced them."""
+    merged: dict[tuple[str, int], list[Operation]] = {}
+    unplaced_removes = {(each.key, each.member) for each in operations if each.kind == "remove" and not each.waits}
+    for each in operations:
+        if each.read_version is not None:
+            each.read_version *= SPREAD
+            if not each.read_version and (each.observed is not None or (each.key, each.member) in unplaced_removes):
+                each.read_version = None  # an own put or remove that had no place yet
+        if each.wrote_version is not None:
+            if each.merged:
+                merged.setdefault((each.key, each.wrote_version), []).append(each)
+            each.wrote_version *= SPREAD
+    for puts in merged.values():
+        puts.sort(key=lambda each: each.start)
+        for i, each in enumerate(puts):
+            assert each.wrote_version is not None
+            each.wrote_version -= len(puts) - i
+
+
+def _judge_volatile(key: str, operations: list[Operation], deaths: list[tuple[int, int]], verdict: Verdict) -> None:
+    tried = operations
+    if deaths and (not is_durable(key) or len(deaths) > 1):
+        loses = [Operation(0, 0, 0, "lose", key, start=step, end=NEVER) for _, step in deaths]
+        tried = sorted([*operations, *loses], key=lambda each: each.start)
+    if not is_linearizable(tried):
+        verdict.wrong("not linearizable", "\n".join([key, *map(str, tried)]))
