@@ -7,7 +7,7 @@ from typing import Any
 
 from hydroscope.ground.errors import UserError
 
-__all__ = ["KEY_LENGTH_MAX", "check_key"]
+__all__ = ["KEY_LENGTH_MAX", "check_key", "forced_home", "is_volatile"]
 
 KEY_LENGTH_MAX = 255
 """Characters."""
@@ -30,3 +30,17 @@ def check_key(key: Any) -> None:
         key.encode()
     except UnicodeEncodeError:
         raise UserError(f"key {key!r} holds half of a surrogate pair, which no encoding can carry") from None
+
+
+def is_volatile(key: str) -> bool:
+    """Return whether all writes of the key wait: its name begins with "!"."""
+    return key[:1] == "!"
+
+
+def forced_home(key: str) -> int | None:
+    """Return the member that the key lives on by its name ("@3/x", "!@3/x"), or None."""
+    start = 1 if key[:1] == "!" else 0
+    if key[start : start + 1] != "@":
+        return None
+    digits = key[start + 1 :].partition("/")[0]
+    return int(digits) if digits.isascii() and digits.isdigit() else None
