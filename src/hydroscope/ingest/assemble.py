@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from hydroscope.codecs.chunk import Chunk
@@ -56,7 +58,8 @@ def make_vecs(plan: Plan, parse: Parse, origin: Origin) -> dict[str, Vec]:
     """
     rows = [n for report in parse.reports for n in report.chunk_rows]
     layout = Layout(np.concatenate(([0], np.cumsum(rows))).astype(np.int64), origin)
-    vecs: dict[str, Vec] = {}
+    domains: list[tuple[str, ...] | None] = []
+    columns: list[list[ports.Handle]] = []
     for k, column in enumerate(plan.columns):
         handles = [piece[k] for piece in parse.handles]
         reports = [report.columns[k] for report in parse.reports]
@@ -65,8 +68,12 @@ def make_vecs(plan: Plan, parse: Parse, origin: Origin) -> dict[str, Vec]:
             handles, domain = _one_domain(handles, reports)
         elif column.type == VecType.REAL:
             handles = _all_real(handles, reports)
-        vecs[column.name] = Vec(column.type, layout, _leaves(handles, parse, layout), domain)
-    return vecs
+        domains.append(domain)
+        columns.append(handles)
+    return {
+        column.name: Vec(column.type, layout, leaves, domain)
+        for column, leaves, domain in zip(plan.columns, _leaves(columns, parse, layout), domains, strict=True)
+    }
 
 
 def _one_domain(handles: list[ports.Handle], reports: list[ColumnReport]) -> tuple[list[ports.Handle], tuple[str, ...]]:
@@ -117,18 +124,38 @@ def _real(chunk: Chunk) -> Chunk:
     return encode_real(np.where(values == INT_MISSING, np.nan, values.astype(np.float64)))
 
 
-def _leaves(handles: list[ports.Handle], parse: Parse, layout: Layout) -> tuple[ports.Handle, ...]:
-    """Put four chunks to a leaf; pieces that are leaves already stay where they are."""
+def _leaves(columns: list[list[ports.Handle]], parse: Parse, layout: Layout) -> list[tuple[ports.Handle, ...]]:
+    """Put four chunks to a leaf, in every column; pieces that are leaves already stay where they are.
+
+    A task makes each leaf (of all columns at once), so that it can be made again.
+    """
     counts = [len(report.chunk_rows) for report in parse.reports]
     if (
         all(n == CHUNKS_PER_LEAF for n in counts[:-1])
         and 0 not in counts[-1:]
         and max(counts, default=0) <= CHUNKS_PER_LEAF
     ):
-        return tuple(handles)
-    engine = ports.current()
-    chunks = [chunk for part in engine.get(handles) for chunk in part]
-    return tuple(engine.put(tuple(chunks[a:b])) for a, b in layout.leaves)
+        return [tuple(handles) for handles in columns]
+    starts = np.concatenate(([0], np.cumsum(counts)))
+    items = []
+    for first, last in layout.leaves:
+        pieces = range(int(np.searchsorted(starts, first, "right")) - 1, int(np.searchsorted(starts, last, "left")))
+        low = first - int(starts[pieces[0]])
+        parts = [handles[piece] for handles in columns for piece in pieces]
+        items.append((len(pieces), low, low + last - first, *parts))
+    made: list[Any] = list(ports.current().map(join, items, len(columns)))
+    if len(columns) == 1:
+        return [tuple(made)]
+    return [tuple(leaf[k] for leaf in made) for k in range(len(columns))]
+
+
+def join(n_pieces: int, low: int, high: int, *parts: tuple[Chunk, ...]) -> Any:
+    """Return chunks low..high of each column's pieces put together; `parts` are column after column."""
+    columns = [
+        tuple(chunk for part in parts[k : k + n_pieces] for chunk in part)[low:high]
+        for k in range(0, len(parts), n_pieces)
+    ]
+    return columns[0] if len(columns) == 1 else tuple(columns)
 
 
 def time_notes(plan: Plan, parse: Parse) -> list[str]:

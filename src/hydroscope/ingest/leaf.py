@@ -27,6 +27,7 @@ from hydroscope.ingest.plan import (
     Plan,
     Segment,
 )
+from hydroscope.ingest.sources import Source, expect_unchanged
 from hydroscope.ingest.text import SLACK, empty_text
 
 __all__ = ["Reader", "parse_leaf"]
@@ -38,7 +39,7 @@ BAD_PER_WINDOW = 256
 class Reader:
     """The text of one segment, a window at a time. Owns the window's buffer."""
 
-    def __init__(self, path: str, segment: Segment, eol: int, window_bytes: int) -> None:
+    def __init__(self, source: Source, segment: Segment, eol: int, window_bytes: int) -> None:
         self.low = 0  # first byte of the window that was not read yet, as index into `text`
         self._line_at = (0, segment.line)  # where lines were last counted: offset in the segment, line
         self._segment = segment
@@ -49,10 +50,18 @@ class Reader:
             self.high = segment.end
             self.origin = 0  # offset in the segment of text[0]
         else:
-            self._file = os.open(path, os.O_RDONLY)
+            self._file = os.open(source.path, os.O_RDONLY)
+            self._expect_unchanged(source)
             self.text = empty_text(max(min(window_bytes, segment.end - segment.start), 1))
             self.high = 0
             self.origin = 0
+
+    def _expect_unchanged(self, source: Source) -> None:
+        try:
+            expect_unchanged(source, os.fstat(self._file))
+        except DataError:
+            self.close()
+            raise
 
     @property
     def final(self) -> bool:
@@ -128,7 +137,7 @@ def parse_leaf(plan: Plan, segments: tuple[Segment, ...]) -> tuple[LeafReport | 
     leaf = _Leaf(plan, columns, [None] * len(columns))
     n_bytes = 0
     for segment in segments:
-        reader = Reader(plan.sources[segment.source].path, segment, plan.dialect.eol, sizes.window_bytes)
+        reader = Reader(plan.sources[segment.source], segment, plan.dialect.eol, sizes.window_bytes)
         try:
             _parse_segment(leaf, reader, segment)
         finally:

@@ -15,6 +15,7 @@ from hydroscope.ingest.header import Headers
 from hydroscope.ingest.leaf import Reader
 from hydroscope.ingest.pieces import stream_pieces
 from hydroscope.ingest.plan import BadLine, LeafReport, Plan, Segment
+from hydroscope.ingest.sources import expect_unchanged
 
 __all__ = ["Origin", "ParseReport"]
 
@@ -106,8 +107,7 @@ class Origin:
     def _segments(self, k: int) -> tuple[Segment, ...]:
         """Return a piece again: where it lies in its files, or its text where that had to be decompressed."""
         for source in self._plan.sources:
-            if source.packing != "zip" and os.path.getsize(source.path) != source.size_bytes:
-                raise DataError(f"{source.name} has changed since it was read")
+            expect_unchanged(source, os.stat(source.path))
         if not any(source.streamed for source in self._plan.sources):
             return self._pieces[k]
         for piece in islice(stream_pieces(self._plan, self._headers, []), k, None):
@@ -117,7 +117,7 @@ class Origin:
     def _line(self, segment: Segment, wanted: int) -> tuple[int, int]:
         """Return the line of a segment's row `wanted`; if it has no such row, 0 and how many it has."""
         source = self._plan.sources[segment.source]
-        reader = Reader(source.path, segment, self._plan.dialect.eol, self._plan.sizes.window_bytes)
+        reader = Reader(source, segment, self._plan.dialect.eol, self._plan.sizes.window_bytes)
         try:
             return self._search(reader, self._plan.n_fields[segment.source], wanted)
         finally:

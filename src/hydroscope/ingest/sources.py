@@ -22,7 +22,7 @@ from typing import IO, Any
 
 from hydroscope.ground.errors import DataError, UserError
 
-__all__ = ["PathLike", "Source", "blocks", "expand", "head", "open_sources"]
+__all__ = ["PathLike", "Source", "blocks", "expand", "expect_unchanged", "head", "open_sources"]
 
 PathLike = str | os.PathLike[str]
 
@@ -49,7 +49,9 @@ class Source:
     encoding : str
         "utf-8", or another that is turned into UTF-8 on the way.
     size_bytes : int
-        Bytes as stored, for progress.
+        Bytes as stored.
+    changed_ns : int
+        When the file was last written, in ns since 1970: text that has changed since is not read as the same.
     """
 
     path: str
@@ -57,6 +59,7 @@ class Source:
     packing: str = ""
     encoding: str = "utf-8"
     size_bytes: int = 0
+    changed_ns: int = 0
 
     @property
     def name(self) -> str:
@@ -130,17 +133,35 @@ def open_sources(paths: Sequence[str], encoding: str) -> list[Source]:
     sources: list[Source] = []
     for path in paths:
         try:
-            size_bytes, packing = os.path.getsize(path), packing_of(path)
+            status, packing = os.stat(path), packing_of(path)
         except OSError as error:
             raise DataError(f"cannot read {path!r}: {error.strerror}") from error
         if packing == "zip":
-            sources.extend(_entries(path, encoding))
+            sources.extend(_entries(path, encoding, status.st_mtime_ns))
         else:
-            sources.append(Source(path, "", packing, encoding, size_bytes))
+            sources.append(Source(path, "", packing, encoding, status.st_size, status.st_mtime_ns))
     return sources
 
 
-def _entries(path: str, encoding: str) -> Iterator[Source]:
+def expect_unchanged(source: Source, status: os.stat_result) -> None:
+    """Raise DataError when a file is not what it was when its reading began.
+
+    A leaf may be read again much later, where its node was lost: another text would give other
+    rows than those that were computed with.
+    """
+    changed = []
+    if source.packing != "zip" and status.st_size != source.size_bytes:
+        changed.append(f"it had {source.size_bytes:,} bytes and has {status.st_size:,}")
+    if status.st_mtime_ns != source.changed_ns:
+        changed.append(f"it was written {(status.st_mtime_ns - source.changed_ns) / 1e9:,.3f} s after that")
+    if changed:
+        raise DataError(
+            f"{source.name} has changed since its reading began ({', '.join(changed)}); what would be read now "
+            "need not be the same rows: read the file anew (copies on several machines must keep its time: cp -p)"
+        )
+
+
+def _entries(path: str, encoding: str, changed_ns: int) -> Iterator[Source]:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = [
@@ -155,7 +176,7 @@ def _entries(path: str, encoding: str) -> Iterator[Source]:
     for entry in entries:
         if entry.flag_bits & 1:
             raise DataError(f"entry {entry.filename!r} of {path!r} is encrypted; unpack it first")
-        yield Source(path, entry.filename, "zip", encoding, entry.compress_size)
+        yield Source(path, entry.filename, "zip", encoding, entry.compress_size, changed_ns)
 
 
 @contextmanager
