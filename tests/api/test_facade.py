@@ -35,6 +35,7 @@ def test_the_import_loads_nothing_heavy() -> None:
         "hydroscope.ground",
         "hydroscope.ground.errors",
         "hydroscope.kv",
+        "hydroscope.kv.changes",
         "hydroscope.node",
         "hydroscope.node.ports",
     }

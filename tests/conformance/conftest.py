@@ -1,13 +1,16 @@
-"""The table that frames, tasks and models of the conformance tests work on."""
+"""The table that frames, tasks and models of the conformance tests work on, and the stores of keys."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
+from hydroscope.engine.keys_local import LocalKeys
 from hydroscope.ground.limits import ROWS_PER_LEAF
+from hydroscope.node import ports
 
 N_ROWS = ROWS_PER_LEAF + 1234
 
@@ -29,3 +32,13 @@ def columns() -> dict[str, Any]:
         "colour": words[rng.integers(0, 4, N_ROWS)],
         "late": rng.random(N_ROWS) < 1 / (1 + np.exp(-noise.clip(-3, 3) - (k % 7 - 3) / 2)),
     }
+
+
+@pytest.fixture(params=("local",))
+def keys(request: pytest.FixtureRequest) -> Iterator[ports.Keys]:
+    """Run the test once on each store of keys, empty."""
+    store = LocalKeys()
+    before = ports.install_keys(store)
+    yield store
+    ports.install_keys(before)
+    store.shutdown()

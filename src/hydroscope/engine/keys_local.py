@@ -56,7 +56,6 @@ from hydroscope.wire.values import verify
 
 __all__ = ["LocalKeys"]
 
-
 PLAIN = frozenset({int, float, str, bytes, bool})
 """Types of which each value is allowed."""
 
@@ -101,7 +100,7 @@ class LocalKeys:
         """Apply a registered function to the value."""
         check_key(key)
         for argument in arguments:
-            verify(argument)
+            _check(argument)
         if self._applying == threading.get_ident():
             raise UserError(
                 "a function that runs inside hs.kv.atomic cannot call it; hand it what it needs as arguments"
@@ -112,8 +111,9 @@ class LocalKeys:
             self._applying = threading.get_ident()
             try:
                 applied = self.functions.apply(function, old, arguments)
-                verify(applied.value)
-                verify(applied.result)
+                _check(applied.value)
+                if applied.result is not applied.value:
+                    _check(applied.result)
             except FunctionError as error:
                 raise UserError(f"key {key!r}: {error.text}; nothing was written") from error.__cause__
             finally:
@@ -168,7 +168,7 @@ class LocalKeys:
             self.remove(key)
             return
         check_key(key)
-        verify(value)
+        _check(value)
         self._front[key] = value
         self._tell(key)
 
@@ -205,12 +205,22 @@ def _quick(
             return get_missing(key, default)
 
     def put(key: str, value: Any, wait: bool = False, durable: bool = False) -> None:
-        if value.__class__ in PLAIN and key in front:  # a key that is there was looked at before
-            front[key] = value
-            if watches:
-                for watch in tuple(watches):
-                    watch.tell(key)
-        else:
-            put_looking(key, value)
+        try:
+            if value.__class__ in PLAIN and key in front:  # a key that is there was looked at before
+                front[key] = value
+                if watches:
+                    for watch in tuple(watches):
+                        watch.tell(key)
+                return
+        except TypeError:  # not hashable
+            check_key(key)
+            raise
+        put_looking(key, value)
 
     return get, put
+
+
+def _check(value: Any) -> None:
+    """Raise UserError for a value that could not travel: a program that runs here runs on a cluster."""
+    if value.__class__ not in PLAIN and value is not None:
+        verify(value)

@@ -4,15 +4,15 @@ The functions below are the store's face. Their bodies run once: the first call 
 in use, and from then on the names are bound to that store's own functions (`bind`), so that a
 call costs no indirection. What decides about replicas is in the modules beside: they are never
 named like one of these functions, because a module that is imported becomes an attribute here.
+(And there is no `__getattr__`: with one, CPython looks each attribute up the slow way.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from hydroscope.kv.functions import Change, Unchanged
+from hydroscope.kv.changes import Change, Unchanged
 
 __all__ = ["Change", "Unchanged", "atomic", "fence", "get", "keys", "lock", "put", "register", "remove", "watch"]
 
@@ -55,8 +55,8 @@ def put(key: str, value: Any, wait: bool = False, durable: bool = False) -> None
         1 to 255 characters. A key that begins with "!" is volatile: each of its writes waits.
         One that begins with "@3/" lives on member 3.
     value : object
-        None, bool, int (64 bits), float, str, bytes, list, tuple, dict, NumPy array, or a msgspec Struct
-        that was registered; not to be changed in place afterwards. None removes the key.
+        None, bool, int (64 bits), float, str, bytes, datetime with a zone, list, tuple, dict, NumPy
+        array, or a msgspec Struct that was registered; not to be changed in place afterwards. None removes the key.
     wait : bool
         Return when every process sees it. Without, this thread sees it at once and others soon.
     durable : bool
@@ -94,7 +94,7 @@ def atomic(key: str, function: str, *arguments: Any) -> Any:
 
     Notes
     -----
-    Cost: about 1 us here; else one round trip, and one more when other processes hold a copy.
+    Cost: about 3 us here; else one round trip, and one more when other processes hold a copy.
 
     Examples
     --------
@@ -253,11 +253,3 @@ def _open(name: str) -> Callable[..., Any]:
     method: Callable[..., Any] = globals()[name]
     assert method is not _FACE[name], "the store was opened and its functions were not bound"
     return method
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("Change", "Unchanged"):
-        from hydroscope.kv import functions
-
-        return getattr(functions, name)
-    raise AttributeError(f"module 'hydroscope.kv' has no attribute {name!r}")
