@@ -1,0 +1,88 @@
+"""Which member is home to a key: a pure function of the key and the view, the same everywhere.
+
+Rendezvous hashing (Thaler and Ravishankar 1998): every founder gets a score from the key's hash and its own number, and
+the best among the living is home, the second its runner-up. When a founder dies only its own keys move, each to its
+runner-up, where the second copies of durable keys are already. A key "@3/x" is at home at member 3 as long as that
+lives, and has a runner-up like any other.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from hydroscope.wire.messages import NOBODY, View
+
+__all__ = ["Homes", "home_of", "is_volatile", "runner_up_of"]
+
+_WORD = 0xFFFFFFFFFFFFFFFF
+_REMEMBERED = 1 << 20
+
+
+def home_of(key: str, view: View) -> int:
+    """Return the number of the member that is home to `key`, or NOBODY."""
+    return Homes(view).of(key)
+
+
+def runner_up_of(key: str, view: View) -> int:
+    """Return the number of the member that would be home next, or NOBODY."""
+    return Homes(view).runner_up(key)
+
+
+def is_volatile(key: str) -> bool:
+    """Return whether all writes of the key wait until everybody sees them."""
+    return key[:1] == "!"
+
+
+def forced_home(key: str) -> int | None:
+    """Return the member that the key names as its home: 3 for "@3/x"."""
+    digits, slash, _ = key[1:].partition("/")
+    return int(digits) if key[:1] == "@" and slash and digits.isascii() and digits.isdigit() else None
+
+
+class Homes:
+    """The homes of one view; remembers what it has computed."""
+
+    __slots__ = ("_of", "founders", "live")
+
+    def __init__(self, view: View) -> None:
+        members = {member.number for member in view.members}
+        self.founders = view.founders
+        self.live = tuple(number for number in view.founders if number in members)
+        self._of: dict[str, int] = {}
+
+    def of(self, key: str) -> int:
+        """Return the number of the member that is home to `key`, or NOBODY."""
+        home = self._of.get(key)
+        if home is None:
+            if len(self._of) >= _REMEMBERED:
+                self._of.clear()
+            home = self._of[key] = best(key, self.live)
+        return home
+
+    def original(self, key: str) -> int:
+        """Return who would be home if all founders lived: another than the home has lost what it held."""
+        return self.of(key) if len(self.live) == len(self.founders) else best(key, self.founders)
+
+    def runner_up(self, key: str) -> int:
+        """Return who would be home if the home died, or NOBODY."""
+        home = self.of(key)
+        return best(key, tuple(number for number in self.live if number != home))
+
+
+def best(key: str, numbers: tuple[int, ...]) -> int:
+    """Return the number with the best score for the key; the one that it is forced to, if that is there."""
+    if len(numbers) < 2:
+        return numbers[0] if numbers else NOBODY
+    forced = forced_home(key)
+    if forced is not None and forced in numbers:
+        return forced
+    digest = int.from_bytes(blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+    return max(numbers, key=lambda number: (_score(digest, number), number))
+
+
+def _score(digest: int, number: int) -> int:
+    """Mix the two words (the finalizer of MurmurHash3)."""
+    word = (digest ^ (number * 0x9E3779B97F4A7C15)) & _WORD
+    word = ((word ^ (word >> 33)) * 0xFF51AFD7ED558CCD) & _WORD
+    word = ((word ^ (word >> 33)) * 0xC4CEB9FE1A85EC53) & _WORD
+    return word ^ (word >> 33)

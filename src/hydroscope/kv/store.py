@@ -1,0 +1,320 @@
+"""The store of one member: keys it is home to, replicas of others, its threads' operations.
+
+`Store` decides and does nothing: each method takes an event and returns effects, to be performed in order.
+The parts are
+
+    home      keys at home: the order of writes, replicas, closing and switching  (read this first)
+    cache     keys at home elsewhere: replicas, gets underway
+    slots     own writes: one underway a key; fences: those a thread has not seen ordered
+    scans, watching
+
+and share a `desk`. `states` has their tables, `invariants` what must always hold.
+
+What the owner must guarantee: calls are executed exactly once and answered (`rpc`); between its entering a view and the
+moment when all members have entered it no request is served and no operation begun (`node`), so that when work goes on
+all replicas of the old view are gone; numbers of members are never used twice; founders do not change.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from hydroscope.ground.errors import InternalError
+from hydroscope.kv import invariants
+from hydroscope.kv.cache import CacheTable
+from hydroscope.kv.desk import Desk, Purpose
+from hydroscope.kv.effects import Answer, Effect, Finish, Lost, Value
+from hydroscope.kv.functions import Functions
+from hydroscope.kv.home import HomeTable
+from hydroscope.kv.homes import Homes, is_volatile
+from hydroscope.kv.records import Fence, Write
+from hydroscope.kv.scans import Scans
+from hydroscope.kv.slots import SlotTable
+from hydroscope.kv.watching import Watching
+from hydroscope.wire.messages import (
+    Atomic,
+    Backup,
+    Done,
+    Failed,
+    Get,
+    Invalidate,
+    Names,
+    Notify,
+    Put,
+    Reply,
+    Request,
+    Scan,
+    View,
+    Watch,
+)
+
+__all__ = ["Store"]
+
+
+class Store:
+    """The key/value store of one member.
+
+    Parameters
+    ----------
+    me : int
+        This member's number.
+    functions : Functions
+        What `atomic` can apply.
+    front : dict
+        What this member's threads may read without asking, written only here: the value of a key, None for one that
+        they have removed. A key that is not in it may exist: `get` asks.
+    """
+
+    home_table = HomeTable
+    cache_table = CacheTable
+    slot_table = SlotTable
+
+    def __init__(self, me: int, functions: Functions, front: dict[str, Any]) -> None:
+        self.desk = desk = Desk(me, front)
+        self.home = self.home_table(desk, functions)
+        self.cache = self.cache_table(desk)
+        self.slots = self.slot_table(desk)
+        self.watching = Watching(desk)
+        self.scans = Scans(desk, self.home, self.slots)
+        self.view: View | None = None
+        self.home.slots, self.home.watching = self.slots, self.watching
+        self.cache.home, self.cache.slots = self.home, self.slots
+        self.slots.home, self.slots.cache = self.home, self.cache
+        desk.describe = self.describe
+
+    @property
+    def counters(self) -> Counter[str]:
+        """How often something happened that the protocol provides for but that is rare."""
+        return self.desk.counters
+
+    # --- views ------------------------------------------------------------------------------------------------------
+
+    def enter(self, view: View) -> list[Effect]:
+        """Enter the first or a newer view: replicas go, and what was begun with those who are gone ends or moves on.
+
+        What becomes of an operation whose home is gone: a get asks the successor; a write that was sent ends as lost,
+        since nobody can know whether it was done; one that was not sent goes to the successor. What home does for those
+        who are gone: their replicas and unsettled answers count no more, their writes that wait in line are dropped.
+        """
+        desk, out = self.desk, []  # type: tuple[Desk, list[Effect]]
+        if self.view is not None:
+            if view.epoch <= self.view.epoch:
+                raise InternalError(f"member {desk.me} is in epoch {self.view.epoch} and cannot enter {view.epoch}")
+            if view.founders != self.view.founders:
+                raise InternalError(
+                    f"the founders were {self.view.founders}; {view.founders} would move the homes of keys"
+                )
+        live = frozenset(member.number for member in view.members)
+        gone = desk.live - live
+        self.view, desk.live, desk.epoch, desk.homes = view, live, view.epoch, Homes(view)
+        self.cache.clear()
+        self.watching.enter(gone)
+        orphans = [desk.asks.pop(tag) for tag in [tag for tag, asked in desk.asks.items() if asked[0] in gone]]
+        self.home.enter(gone, out)
+        for peer, purpose, what in orphans:
+            self._orphaned(peer, purpose, what, out)
+        return self._checked(out)
+
+    def _orphaned(self, peer: int, purpose: Purpose, what: Any, out: list[Effect]) -> None:
+        """Nobody will answer what we asked `peer`."""
+        if purpose is Purpose.MISS:
+            self.cache.home_lost(what, out)
+        elif purpose is Purpose.WRITE:
+            self.slots.lost(self.slots.slots[what.key], out)
+        elif purpose is Purpose.SCAN:
+            self.scans.again(what, out)
+        elif purpose is Purpose.WATCH:
+            self.watching.acknowledged(what, out)
+        # INVALIDATE and BACKUP: `home.enter` has seen to it; BACKUP_AGAIN and NOTIFY: nobody waits
+
+    def leave(self) -> list[Effect]:
+        """Stop: this member does not belong any more. All operations end as lost."""
+        out: list[Effect] = []
+        for miss in self.cache.misses.values():
+            out.extend(Finish(op, Lost((miss.key,))) for op in (*miss.askers, *miss.joiners))
+        self.cache.misses.clear()
+        self.cache.clear()
+        self.slots.leave(out)
+        self.scans.leave(out)
+        self.watching.leave(out)
+        self.desk.asks.clear()
+        self.desk.front.clear()
+        self.home.records.clear()
+        self.home.counted.clear()
+        return out
+
+    # --- operations of this member's threads ------------------------------------------------------------------------
+
+    def get(self, op: Any, thread: int, key: str) -> list[Effect]:
+        """Read a key; what `front` has is the answer."""
+        desk, out = self.desk, []  # type: tuple[Desk, list[Effect]]
+        if key in desk.front:
+            return [Finish(op, Value(desk.front[key], self._version(key)))]
+        if desk.homes.of(key) == desk.me:
+            return [Finish(op, self.home.look(key))]
+        self.cache.get(op, key, out)
+        return self._checked_key(key, out)
+
+    def put(
+        self, op: Any, thread: int, key: str, value: Any, wait: bool = False, durable: bool = False
+    ) -> list[Effect]:
+        """Write a key (None removes it). Without `wait` own threads read it at once; finished when it is ordered."""
+        out: list[Effect] = []
+        write = Write(key, value, None, (), durable, self.desk.me, 0)
+        if wait or is_volatile(key):
+            self.slots.waited(op, thread, write, out)
+        else:
+            self.slots.plain(op, thread, write, out)
+        return self._checked_key(key, out)
+
+    def atomic(
+        self, op: Any, thread: int, key: str, name: str, arguments: tuple[Any, ...] = (), durable: bool = False
+    ) -> list[Effect]:
+        """Apply a registered function at home, exactly once."""
+        out: list[Effect] = []
+        self.slots.waited(op, thread, Write(key, None, name, arguments, durable, self.desk.me, 0), out)
+        return self._checked_key(key, out)
+
+    def fence(self, op: Any, thread: int) -> list[Effect]:
+        """Finish when the thread's plain puts are ordered; `Lost` names those that were lost since its last fence."""
+        out: list[Effect] = []
+        self.slots.fences.fence(thread, Fence(op), out)
+        return out
+
+    def scan(self, op: Any, prefix: str) -> list[Effect]:
+        """List the keys that begin with `prefix`: finished with `Names`."""
+        out: list[Effect] = []
+        self.scans.begin(op, prefix, out)
+        return out
+
+    def watch(self, op: Any, prefix: str) -> list[Effect]:
+        """Hear of changes of keys that begin with `prefix`, as `Changed`. Finished (`Names(())`) when homes know."""
+        out: list[Effect] = []
+        self.watching.watch(op, prefix, out)
+        return out
+
+    def unwatch(self, op: Any, prefix: str) -> list[Effect]:
+        """Hear of them no longer; as often as `watch` was called."""
+        out: list[Effect] = []
+        self.watching.unwatch(op, prefix, out)
+        return out
+
+    # --- calls of peers ---------------------------------------------------------------------------------------------
+
+    def serve(self, peer: int, number: int, request: Request) -> list[Effect]:
+        """Do a peer's call; the `Answer` may come later."""
+        desk, out = self.desk, []  # type: tuple[Desk, list[Effect]]
+        if peer not in desk.live:
+            desk.counters["a call of a member that is gone"] += 1
+            return out
+        kind = type(request)
+        if kind is Get or kind is Put or kind is Atomic:
+            assert isinstance(request, Get | Put | Atomic)
+            key = request.key
+            if desk.homes.of(key) != desk.me:
+                text = f"key {key!r} is at home at member {desk.homes.of(key)}, not {desk.me}, in epoch {desk.epoch}"
+                return [Answer(peer, number, Failed("not home", text, (key,)))]
+            if kind is Get:
+                self.home.serve_get(peer, number, key, out)
+            elif isinstance(request, Put):
+                self.home.submit(Write(key, request.value, None, (), request.durable, peer, number), out)
+            elif isinstance(request, Atomic):
+                write = Write(key, None, request.name, request.arguments, request.durable, peer, number)
+                self.home.submit(write, out)
+            return self._checked_key(key, out)
+        if isinstance(request, Invalidate):
+            self.cache.serve_invalidate(peer, number, request, out)
+            return self._checked_key(request.key, out)
+        if isinstance(request, Backup):
+            self.home.keep_backup(request)
+        elif isinstance(request, Watch):
+            self.watching.serve(peer, request)
+        elif isinstance(request, Notify):
+            self.watching.told(request.keys, out)
+        elif isinstance(request, Scan):
+            out.append(Answer(peer, number, Names(tuple(sorted(self.home.names(request.prefix))))))
+            return out
+        out.append(Answer(peer, number, Done()))
+        return out
+
+    def settled(self, peer: int, number: int) -> list[Effect]:
+        """A peer has used our answer to its call."""
+        out: list[Effect] = []
+        key = self.home.settled(peer, number, out)
+        return out if key is None else self._checked_key(key, out)
+
+    # --- answers of peers -------------------------------------------------------------------------------------------
+
+    def answered(self, tag: int, reply: Reply) -> list[Effect]:
+        """A peer has answered what we asked."""
+        out: list[Effect] = []
+        asked = self.desk.asks.pop(tag, None)
+        if asked is None:
+            self.desk.counters["an answer that nobody waits for"] += 1
+            return out
+        peer, purpose, what = asked
+        if purpose is Purpose.MISS:
+            self.cache.got(what, reply, out)
+            return self._checked_key(what.key, out)
+        if purpose is Purpose.WRITE:
+            self.slots.ended(what, reply, out)
+            return self._checked_key(what.key, out)
+        if purpose is Purpose.INVALIDATE:
+            self.home.invalidated(what, peer, out)
+            return self._checked_key(what.key, out)
+        if purpose is Purpose.BACKUP:
+            self.home.backed_up(what, peer, out)
+            return self._checked_key(what.key, out)
+        if purpose is Purpose.SCAN:
+            self.scans.names(what, reply, out)
+        elif purpose is Purpose.WATCH:
+            self.watching.acknowledged(what, out)
+        elif purpose is Purpose.NOTIFY:
+            self.watching.delivered(peer, out)
+        return out
+
+    def failed(self, tag: int) -> list[Effect]:
+        """Nobody will answer what we asked: the peer is lost. The view without it says what follows from that."""
+        self.desk.counters["a call failed"] += 1
+        return []
+
+    # --- invariants -------------------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Check the invariants of all keys."""
+        invariants.check(self)
+
+    def check_at_rest(self) -> None:
+        """Check that nothing is underway, and what must hold then."""
+        invariants.check_at_rest(self)
+
+    def describe(self, key: str) -> str:
+        """Return all that this member knows about a key, for people."""
+        parts = {
+            "home": self.desk.homes.of(key),
+            "record": self.home.records.get(key),
+            "replica": self.cache.replicas.get(key),
+            "miss": self.cache.misses.get(key),
+            "own writes": self.slots.slots.get(key),
+            "backup": self.home.backups.get(key),
+            "front": self.desk.front.get(key, "nothing"),
+        }
+        return ", ".join(f"{name} {part!r}" for name, part in parts.items() if part is not None)
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _version(self, key: str) -> int:
+        """Return the version of what `front` shows."""
+        slot = self.slots.slots.get(key)
+        if slot is not None and slot.shown is not None:
+            return 0
+        replica = self.cache.replicas.get(key)
+        return replica if replica is not None else self.home.records[key].version
+
+    def _checked_key(self, key: str, out: list[Effect]) -> list[Effect]:
+        invariants.check_key(self, key)
+        return out
+
+    def _checked(self, out: list[Effect]) -> list[Effect]:
+        return out
