@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
 import msgspec
@@ -29,8 +29,10 @@ from hydroscope.kv import effects as kv
 from hydroscope.kv.functions import Functions
 from hydroscope.kv.store import Store
 from hydroscope.node import standing
+from hydroscope.node.line import Line, LineEffect
 from hydroscope.node.membership import Settings
 from hydroscope.node.standing import Standing
+from hydroscope.rpc import bulk
 from hydroscope.rpc import effects as rpc
 from hydroscope.rpc.link import Link
 from hydroscope.wire import bodies
@@ -49,18 +51,25 @@ from hydroscope.wire.messages import (
     View,
 )
 
-__all__ = ["Action", "Entered", "Excluded", "Member", "Transmit"]
+__all__ = ["Action", "Connect", "Entered", "Excluded", "Member", "Transmit"]
 
 WORK = (Call, Probe, Nack, Ack, AckAck, Piece, PieceAck)
 """Messages that belong to an epoch."""
 
 
 class Transmit(msgspec.Struct, frozen=True):
-    """Put a packet on the way; `streamed`: over the peer's stream rather than as a datagram."""
+    """Put a packet on the way: as a datagram, or (stream > 0) over the stream of this number to the peer."""
 
     peer: int
     packet: Packet
-    streamed: bool = False
+    stream: int = 0
+
+
+class Connect(msgspec.Struct, frozen=True):
+    """Open a fresh stream to the peer and close any earlier one; then say `connected` or `broken`."""
+
+    peer: int
+    stream: int
 
 
 class Entered(msgspec.Struct, frozen=True):
@@ -76,7 +85,7 @@ class Excluded(msgspec.Struct, frozen=True):
     reason: str
 
 
-Action = Transmit | Entered | Excluded | kv.Finish | kv.Changed | kv.Ordered
+Action = Transmit | Connect | Entered | Excluded | kv.Finish | kv.Changed | kv.Ordered
 
 
 class Member:
@@ -112,7 +121,7 @@ class Member:
         self.settings = settings or Settings()
         self.standing = Standing(me, cluster, authority, self.settings, self._suspects)
         self.front: dict[str, Any] = {}
-        self.links: dict[int, Link] = {}
+        self.lines: dict[int, Line] = {}
         self.counters: Counter[str] = Counter()
         self.deadline = math.inf
         self._hlc = HybridClock(clock)
@@ -123,6 +132,7 @@ class Member:
         self._held: deque[Callable[[], None]] = deque()
         self._actions: list[Action] = []
         self._now = -math.inf
+        self._open_epoch = 0  # of the last view that was told to have opened
         self._owing_since: dict[int, float] = {}  # peers that have owed us an answer, and not been heard
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -190,8 +200,13 @@ class Member:
 
     def is_full(self, peer: int) -> bool:
         """Tell whether so much is on the way to `peer` that callers should wait."""
-        link = self.links.get(peer)
-        return link is not None and link.is_full
+        line = self.lines.get(peer)
+        return line is not None and line.link.is_full
+
+    @property
+    def links(self) -> dict[int, Link]:
+        """The links by peer, to look at."""
+        return {peer: line.link for peer, line in self.lines.items()}
 
     # --- packets and time -------------------------------------------------------------------------------------------
 
@@ -210,16 +225,24 @@ class Member:
             return self._membership(now, self.standing.receive(packet, now))
         if self.standing.is_of_this_epoch(packet, now):
             self._owing_since.pop(packet.sender, None)
-            self._perform(packet.sender, self._link(packet.sender).receive(message, now))
+            self._perform(packet.sender, self._line(packet.sender).receive(message, now))
         return self._take()
+
+    def connected(self, peer: int, stream: int, now: float) -> list[Action]:
+        """Note that a stream that `Connect` asked for is open."""
+        return self._streamed(peer, now, lambda line: line.connected(stream, now))
+
+    def broken(self, peer: int, stream: int, now: float) -> list[Action]:
+        """Note that a stream is gone, or did not open. Not to notice costs time only."""
+        return self._streamed(peer, now, lambda line: line.broken(stream, now))
 
     def expire(self, now: float) -> list[Action]:
         """Do what is due: send again, beat, give up the silent."""
         self._now = now
-        for peer in list(self.links):
-            link = self.links.get(peer)
-            if link is not None and link.deadline <= now:
-                self._perform(peer, link.expire(now))
+        for peer in list(self.lines):
+            line = self.lines.get(peer)
+            if line is not None and line.deadline <= now:
+                self._perform(peer, line.expire(now))
         return self._membership(now, self.standing.expire(now) if now >= self.standing.deadline else [])
 
     def stamp(self) -> int:
@@ -227,9 +250,9 @@ class Member:
         return self._hlc.tick()
 
     def check(self) -> None:
-        """Check all invariants of links and store; raises InternalError."""
-        for link in self.links.values():
-            link.check()
+        """Check all invariants of lines and store; raises InternalError."""
+        for line in self.lines.values():
+            line.check()
         if self._store is not None:
             self._store.check()
 
@@ -255,7 +278,6 @@ class Member:
     def _membership(self, now: float, effects: list[standing.Effect]) -> list[Action]:
         """Do what the standing says; then go on with what was held, if that may be."""
         self._now = now
-        was_open = self.standing.is_open
         for effect in effects:
             match effect:
                 case standing.Tell(peer=peer, life=life, message=message):
@@ -264,7 +286,8 @@ class Member:
                     self._enter(view)
                 case standing.Leave(reason=reason):
                     self._leave(reason)
-        if self.standing.view is not None and self.standing.is_open and not was_open:
+        if self.standing.view is not None and self.standing.is_open and self._open_epoch != self.standing.epoch:
+            self._open_epoch = self.standing.epoch
             self._actions.append(Entered(self.standing.view, True))
         self._release()
         self._set_deadline()
@@ -274,11 +297,12 @@ class Member:
         """Drop all replicas; end what was begun with members that are not in the view."""
         if self._store is None:
             self._store = Store(self.number, self._functions, self.front)
-        self._actions.append(Entered(view, self.standing.is_open))
+        if not self.standing.is_open:
+            self._actions.append(Entered(view, False))
         self._do(self._store.enter(view))
-        for peer in [peer for peer in self.links if peer not in self.standing.lives]:
-            self._perform(peer, self.links[peer].lose())
-            del self.links[peer]
+        for peer in [peer for peer in self.lines if peer not in self.standing.lives]:
+            self._perform(peer, self.lines[peer].link.lose())
+            del self.lines[peer]
             self._owing_since.pop(peer, None)
 
     def _leave(self, reason: str) -> None:
@@ -286,7 +310,7 @@ class Member:
         if self._store is not None:
             self._do(self._store.leave())
         self.front.clear()
-        self.links.clear()
+        self.lines.clear()
         self._tags.clear()
         held, self._held = self._held, deque()
         for go in held:
@@ -295,8 +319,8 @@ class Member:
 
     def _suspects(self, now: float) -> tuple[int, ...]:
         """Return the peers that have owed us an answer for too long and said nothing meanwhile."""
-        for peer, link in self.links.items():
-            if link.n_waiting:
+        for peer, line in self.lines.items():
+            if line.link.n_waiting:
                 self._owing_since.setdefault(peer, now)
             else:
                 self._owing_since.pop(peer, None)
@@ -334,8 +358,8 @@ class Member:
         while self._held and self._may_work():
             self._held.popleft()()
 
-    def _perform(self, peer: int, effects: list[rpc.Effect]) -> None:
-        """Do what a link says, in order: an answer is used before the peer is told that it was."""
+    def _perform(self, peer: int, effects: Iterable[LineEffect]) -> None:
+        """Do what a line says, in order: an answer is used before the peer is told that it was."""
         for effect in effects:
             match effect:
                 case rpc.Send(message=message):
@@ -349,9 +373,20 @@ class Member:
                     self._do(self.store.settled(peer, number))
                 case rpc.Fail(number=number):
                     self._do(self.store.failed(self._tags.pop((peer, number))))
-        link = self.links.get(peer)
-        if link is not None and link.deadline < self.deadline:
-            self.deadline = link.deadline
+                case bulk.Connect(stream=stream):
+                    self._actions.append(Connect(peer, stream))
+                case bulk.Stream(stream=stream, message=message):
+                    self._send(peer, message, stream)
+        line = self.lines.get(peer)
+        if line is not None and line.deadline < self.deadline:
+            self.deadline = line.deadline
+
+    def _streamed(self, peer: int, now: float, told: Callable[[Line], list[LineEffect]]) -> list[Action]:
+        self._now = now
+        line = self.lines.get(peer)
+        if line is not None:
+            self._perform(peer, told(line))
+        return self._take()
 
     def _execute(self, peer: int, number: int, body: Any) -> None:
         if self._may_work() and not self._held:
@@ -359,7 +394,7 @@ class Member:
             return
 
         def go() -> None:
-            if peer in self.links:
+            if peer in self.lines:
                 self._serve(peer, number, body)
 
         self._hold(go)
@@ -379,13 +414,13 @@ class Member:
             match effect:
                 case kv.Ask(peer=peer, request=request, tag=tag):
                     body, size_bytes = self._encoded(request)
-                    number, told = self._link(peer).call(body, self._now, size_bytes)
+                    number, told = self._line(peer).call(body, self._now, size_bytes)
                     self._tags[peer, number] = tag
                     self._perform(peer, told)
                 case kv.Answer(peer=peer, number=number, reply=reply):
-                    if peer in self.links:
+                    if peer in self.lines:
                         body, size_bytes = self._encoded(reply)
-                        self._perform(peer, self.links[peer].finish(number, body, self._now, size_bytes))
+                        self._perform(peer, self.lines[peer].finish(number, body, self._now, size_bytes))
                 case _:
                     self._actions.append(effect)
 
@@ -395,24 +430,24 @@ class Member:
         data = bodies.encode(body)
         return data, len(data)
 
-    def _link(self, peer: int) -> Link:
-        link = self.links.get(peer)
-        if link is None:
-            link = self.links[peer] = Link()
-        return link
+    def _line(self, peer: int) -> Line:
+        line = self.lines.get(peer)
+        if line is None:
+            line = self.lines[peer] = Line()
+        return line
 
-    def _send(self, peer: int, message: Message) -> None:
+    def _send(self, peer: int, message: Message, stream: int = 0) -> None:
         life = self.standing.lives.get(peer)
         if life is not None:
-            self._transmit(peer, life, message)
+            self._transmit(peer, life, message, stream)
 
-    def _transmit(self, peer: int, life: int, message: Message) -> None:
+    def _transmit(self, peer: int, life: int, message: Message, stream: int = 0) -> None:
         here = self.standing
         packet = Packet(here.cluster, here.me.number, here.me.life, peer, life, here.epoch, self._hlc.tick(), message)
-        self._actions.append(Transmit(peer, packet))
+        self._actions.append(Transmit(peer, packet, stream))
 
     def _set_deadline(self) -> None:
-        self.deadline = min((link.deadline for link in self.links.values()), default=math.inf)
+        self.deadline = min((line.deadline for line in self.lines.values()), default=math.inf)
         self.deadline = min(self.deadline, self.standing.deadline)
 
     def _take(self) -> list[Action]:
