@@ -150,7 +150,7 @@ inline ROLL(n) {
     :: else -> break
     od
 }
-inline LEAVE(n) { skip }
+inline LEAVE(n) { TELL("    and is left alone", n) }
 
 /* --- one process a call: whatever can happen to it --- */
 
