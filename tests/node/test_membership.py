@@ -137,8 +137,8 @@ class Net:
 
     def __init__(self, n_members: int) -> None:
         self.now = 1.0
-        self.all = [Standing(info(0), CLUSTER, 0, SETTINGS, self.suspects)]
-        self.all += [Standing(newcomer(100 + i), CLUSTER, 0, SETTINGS, self.suspects) for i in range(1, n_members)]
+        who = [info(0), *(newcomer(100 + i) for i in range(1, n_members))]
+        self.all = [Standing(each, CLUSTER, 0, SETTINGS, self.suspects, tuple) for each in who]
         self.cut: set[frozenset[int]] = set()
         self.entered: list[tuple[int, int]] = []
         self.left: dict[int, str] = {}
@@ -241,6 +241,28 @@ class TestStanding:
             "unasked welcome": Packet(CLUSTER, 0, 100, 1, 101, 1, 0, Welcome(7, 100, 4)),
         }
         assert {one.refusal(packet) for packet in cases.values()} == set(cases)
+
+    def test_an_old_heartbeat_said_again_is_no_sign_of_life(self) -> None:
+        net = Net(3)
+        net.run(3)
+        authority = net.all[0]
+        beat = Packet(CLUSTER, 2, 102, 0, 100, 1, 0, Heartbeat(1, True, 10**9, 1))
+        authority.receive(beat, net.now)
+        net.cut = {frozenset((0, 2)), frozenset((1, 2))}
+        for _ in range(12):
+            net.run(1)
+            authority.receive(beat, net.now)
+        assert authority.epoch == 2
+        assert authority.counters["heartbeat that is not newer"] >= 10
+
+    def test_it_is_known_when_a_peer_last_heard_us(self) -> None:
+        net = Net(3)
+        net.run(3)
+        assert net.all[1].reached(0) >= net.now - 2
+        net.cut = {frozenset((0, 1))}
+        cut_at = net.now
+        net.run(5)
+        assert net.all[1].reached(0) <= cut_at
 
     def test_only_the_authority_can_announce_or_exclude(self) -> None:
         net = Net(3)

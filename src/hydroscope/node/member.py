@@ -119,7 +119,7 @@ class Member:
         settings: Settings | None = None,
     ) -> None:
         self.settings = settings or Settings()
-        self.standing = Standing(me, cluster, authority, self.settings, self._suspects)
+        self.standing = Standing(me, cluster, authority, self.settings, self._suspects, lambda: self.lines)
         self.front: dict[str, Any] = {}
         self.lines: dict[int, Line] = {}
         self.counters: Counter[str] = Counter()
@@ -318,14 +318,15 @@ class Member:
         self._actions.append(Excluded(reason))
 
     def _suspects(self, now: float) -> tuple[int, ...]:
-        """Return the peers that have owed us an answer for too long and said nothing meanwhile."""
+        """Return the peers that owe us an answer, and have shown for too long no sign that they hear us."""
         for peer, line in self.lines.items():
             if line.link.n_waiting:
                 self._owing_since.setdefault(peer, now)
             else:
                 self._owing_since.pop(peer, None)
         limit = now - self.settings.detect_s
-        return tuple(sorted(peer for peer, since in self._owing_since.items() if since <= limit))
+        owing = self._owing_since.items()
+        return tuple(sorted(p for p, since in owing if max(since, self.standing.reached(p)) <= limit))
 
     # --- inside: work -----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -63,6 +63,8 @@ class Standing:
     settings : Settings
     suspects : callable
         Returns the peers that have owed an answer for too long.
+    spoken_to : callable
+        Returns the peers that calls go to or come from: they get heartbeats too.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Standing:
         authority: int | None,
         settings: Settings,
         suspects: Callable[[float], tuple[int, ...]],
+        spoken_to: Callable[[], Iterable[int]],
     ) -> None:
         self.me = me
         self.cluster = cluster
@@ -84,9 +87,12 @@ class Standing:
         self._authority = authority
         self._settings = settings
         self._suspects = suspects
+        self._spoken_to = spoken_to
         self._lease: Lease | None = None
         self._roster: Roster | None = None
         self._hello: Hello | None = None
+        self._stamp = 0
+        self._echoes: dict[int, int] = {}  # the newest of ours that each peer is known to have heard
         self._stamps: dict[int, int] = {}  # the newest heard from each peer
 
     @property
@@ -156,6 +162,10 @@ class Standing:
         known = to is not None and to != self.me.number and to in self.lives and not self.is_out
         told: list[Effect] = [Tell(to, self.lives[to], Refuse("left", self.epoch))] if known and to is not None else []
         return told + self.leave("it left")
+
+    def reached(self, peer: int) -> float:
+        """Return the latest time of ours of which is known that what we sent then reached the peer."""
+        return self._echoes.get(peer, 0) / 1e6
 
     # --- packets ----------------------------------------------------------------------------------------------------
 
@@ -231,7 +241,11 @@ class Standing:
         return [Tell(number, info.life, Welcome(nonce, self.me.life, number)), *self._decide(now)]
 
     def _on_heartbeat(self, peer: int, beat: Heartbeat, now: float) -> list[Effect]:
+        if beat.stamp <= self._stamps.get(peer, 0):  # late, or recorded and sent again: no sign of life
+            self.counters["heartbeat that is not newer"] += 1
+            return []
         self._stamps[peer] = beat.stamp
+        self._echoes[peer] = max(beat.echo, self._echoes.get(peer, 0))
         if self._lease is not None and peer == self._authority:
             self._lease.echoed(beat.echo, now)
         if self._roster is None:
@@ -251,12 +265,12 @@ class Standing:
             assert self._authority is not None
             return [Tell(self._authority, 0, self._hello)]
         suspects = self._suspects(now)
-        to = [n for n in self.lives if n != self.me.number] if self._roster is not None else [self._authority]
-        stamp = max(1, int(now * 1e6))
+        to = set(self.lives) if self._roster is not None else {self._authority, *self._spoken_to()}
+        to.discard(self.me.number)
+        self._stamp = stamp = max(self._stamp + 1, int(now * 1e6))
         return [
             Tell(n, self.lives[n], Heartbeat(self.epoch, self.is_open, stamp, self._stamps.get(n, 0), suspects))
-            for n in to
-            if n is not None and n in self.lives
+            for n in sorted(each for each in to if each in self.lives)
         ]
 
     def _decide(self, now: float) -> list[Effect]:
