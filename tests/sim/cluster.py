@@ -18,7 +18,7 @@ from hydroscope.node.membership import Settings
 from tests.sim.checkers.history import NEVER, Operation
 from tests.sim.checkers.rest import disagreements
 from tests.sim.judge import judge_history
-from tests.sim.scripts import Mix, Step, draw_scripts, register
+from tests.sim.scripts import Mix, Step, draw_scripts, register, value_of
 from tests.sim.verdict import Verdict
 
 __all__ = ["ENCODED_EVERY", "Run", "run_cluster"]
@@ -67,7 +67,8 @@ class Run:
         self.world.on_life = self.life
         self.world.on_entered = self.entered
         self.random = random
-        for member, steps in draw_scripts(mix, random):
+        self.size_bytes = random.choice((0, 2_000, 200_000)) if self.world.encodes else 0
+        for member, steps in draw_scripts(mix, random, self.size_bytes):
             self.start(member, steps)
 
     def start(self, member: int, steps: list[Step]) -> None:
@@ -156,13 +157,13 @@ class Run:
         mix = self.mix
         self.n_lives += 1
         base = 1000 * self.n_lives
-        scripts = draw_scripts(mix, Random(self.seed))
+        scripts = draw_scripts(mix, Random(self.seed), self.size_bytes)
         member, steps = scripts[process.place * mix.threads]
         for step in steps:
             if step.operation.number:
                 step.operation.number += base
         member = process.place
-        self.start(member, [_renumbered(step, base) for step in steps])
+        self.start(member, [_renumbered(step, self.size_bytes) for step in steps])
 
     # --- running and judging ----------------------------------------------------------------------------------------
 
@@ -217,21 +218,18 @@ class Run:
                 counters.update({f"kv {name}": n for name, n in member.store.counters.items() if n})
 
 
-def _renumbered(step: Step, base: int) -> Step:
-    """Give a step of a later life values of its own."""
-    do = step.do
-    operation = step.operation
-    number = operation.number
-    value = number if do.kind == "put" and do.value is not None else do.value
-    arguments = do.arguments
-    if operation.kind in ("put", "swap"):
-        operation.argument = number
-    if operation.kind == "swap":
-        arguments = (number,)
+def _renumbered(step: Step, size_bytes: int) -> Step:
+    """Give a step of a later life a value of its own."""
+    do, operation = step.do, step.operation
+    own = value_of(operation.number, size_bytes)
+    value, arguments = do.value, do.arguments
+    if operation.kind == "put":
+        operation.argument = value = own
+    elif operation.kind == "swap":
+        operation.argument, arguments = own, (own,)
     elif operation.kind == "swap_if":
-        arguments = (arguments[0], number)
-        operation.argument = arguments
-    return Step(operation, type(do)(do.kind, do.key, value, do.wait, do.durable, do.name, arguments, do.seconds, number))
+        operation.argument = arguments = (arguments[0], own)
+    return Step(operation, msgspec.structs.replace(do, value=value, arguments=arguments, op=operation.number))
 
 
 def _with_crashes(faults: Faults, random: Random) -> Faults:

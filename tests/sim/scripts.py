@@ -107,8 +107,13 @@ def register(functions: Functions) -> None:
     )
 
 
-def draw_scripts(mix: Mix, random: Random) -> list[tuple[int, list[Step]]]:
-    """Return (member, steps) of each thread. Values are numbers of operations, so each is put once."""
+def value_of(number: int, size_bytes: int) -> Any:
+    """Return the value that operation `number` puts: itself, or bytes that no other puts."""
+    return (b"%d " % number).ljust(size_bytes, b".") if size_bytes else number
+
+
+def draw_scripts(mix: Mix, random: Random, size_bytes: int = 0) -> list[tuple[int, list[Step]]]:
+    """Return (member, steps) of each thread. Values follow from numbers of operations, so each is put once."""
     suffix = random.randrange(1000)
     letter = "d" if mix.durable else "k"
     plain = [f"{letter if i % 2 == 0 else 'k'}{i}-{suffix}" for i in range(mix.plain)]
@@ -125,7 +130,7 @@ def draw_scripts(mix: Mix, random: Random) -> list[tuple[int, list[Step]]]:
                 number += 1
                 if random.random() < 0.05:
                     steps.append(_sleep(member, random))
-                steps.append(_step(kind, member, number, plain, volatile, counters, random))
+                steps.append(_step(kind, member, number, (plain + volatile, counters), random, size_bytes))
             scripts.append((member, steps))
     return scripts
 
@@ -135,28 +140,31 @@ def _sleep(member: int, random: Random) -> Step:
 
 
 def _step(
-    kind: str, member: int, number: int, plain: list[str], volatile: list[str], counters: list[str], random: Random
+    kind: str, member: int, number: int, keys: tuple[list[str], list[str]], random: Random, size_bytes: int
 ) -> Step:
     if kind == "fence":
         return Step(Operation(number, member, 0, "fence", ""), Do("fence", op=number))
+    usual, counters = keys
     if counters and (kind == "add" or (kind == "get" and random.random() < 0.1)):
         key = random.choice(counters)
     else:
-        key = random.choice(plain + volatile)
+        key = random.choice(usual)
     waits = is_volatile(key) or kind != "put"
     durable = is_durable(key)
     operation = Operation(number, member, 0, kind, key, waits=waits)
+    value = value_of(number, size_bytes)
     if kind == "get":
         return Step(operation, Do("get", key, op=number))
     if kind in ("put", "put wait"):
         operation.kind = "put"
-        operation.argument = number
-        return Step(operation, Do("put", key, number, waits, durable, op=number))
+        operation.argument = value
+        return Step(operation, Do("put", key, value, waits, durable, op=number))
     if kind == "remove":
         operation.waits = is_volatile(key) or random.random() < 0.3
         return Step(operation, Do("put", key, None, operation.waits, durable, op=number))
-    arguments: tuple[Any, ...] = (number,)
+    arguments: tuple[Any, ...] = (value,)
     if kind == "swap_if":
-        arguments = (None if random.random() < 0.4 else max(1, number - random.randint(1, 20)), number)
-    operation.argument = arguments if kind == "swap_if" else 1 if kind == "add" else number
+        expected = None if random.random() < 0.4 else value_of(max(1, number - random.randint(1, 20)), size_bytes)
+        arguments = (expected, value)
+    operation.argument = arguments if kind == "swap_if" else 1 if kind == "add" else value
     return Step(operation, Do("atomic", key, None, True, durable, kind, (1,) if kind == "add" else arguments, op=number))

@@ -6,11 +6,13 @@ checkers are white-box; what was read is the value itself wherever values are un
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
 
-from tests.sim.checkers.history import Operation, is_read, is_write
+from tests.sim.checkers.history import ABSENT, Operation, is_read, is_write
 
 __all__ = ["Relations", "is_acyclic", "relate"]
 
@@ -70,6 +72,16 @@ def _relate_read(
             return
         if operation.read_version is not None and operation.read_version != version:
             relations.wrong.append(f"the value read is of version {version}: {operation}")
+    elif operation.kind != "add" and version is not None:
+        # Of what is absent a home knows no version; it gives its newest, of any key.
+        writers = relations.writers.get(operation.key, [])
+        index = bisect_right(writers, version, key=itemgetter(0))
+        if index:
+            version, writer = writers[index - 1]
+            if relations.operations[writer].kind != "remove":
+                relations.wrong.append(f"seen absent after {relations.operations[writer]}: {operation}")
+        else:
+            version = ABSENT
     if version is not None:
         relations.readers.setdefault(operation.key, []).append((version, vertex))
 

@@ -38,7 +38,7 @@ class Network:
         self._blocked: dict[tuple[int, int], float] = {}
         self._n_sent = 0
         self._arrived: dict[tuple[int, int], int] = {}
-        self._streams: dict[tuple[int, int], float] = {}
+        self._streams: dict[tuple[int, int], tuple[int, float]] = {}
         self._read_rates()
 
     def _read_rates(self) -> None:
@@ -67,26 +67,35 @@ class Network:
             counters["doubled"] += 1
             self._agenda.at(self._agenda.now + self._delay(), self._arrive, entry)
 
-    def stream(self, source: int, target: int, parcel: Any) -> None:
-        """Put a parcel on the stream between two places: in order, complete, until the stream stalls for good."""
-        counters = self.counters
-        counters["streamed"] += 1
+    def stream(self, source: int, target: int, number: int, parcel: Any) -> None:
+        """Put a parcel on a stream that was connected: in order, complete, until it stalls for good, or breaks."""
+        self.counters["streamed"] += 1
         way = source, target
-        last = self._streams.get(way, 0.0)
-        if not self._quiet and self._uniform() < self.faults.stall:
-            counters["streams stalled"] += last != math.inf
-            last = self._streams[way] = math.inf
-        if last == math.inf or self._is_blocked(source, target):
-            counters["swallowed by a stream"] += 1
+        found = self._streams.get(way)
+        if found is None or found[0] != number:
+            self.counters["sent over a stream that is gone"] += 1
             return
-        at = self._streams[way] = max(last, self._agenda.now + self._first_s + self._span_s * self._uniform())
+        last = found[1]
+        if last < math.inf and not self._quiet and self._uniform() < self.faults.stall:
+            self.counters["streams stalled"] += 1
+            last = math.inf
+        if last == math.inf or self._is_blocked(source, target):
+            self._streams[way] = number, math.inf  # a part is missing: nothing after it can be used
+            self.counters["swallowed by a stream"] += 1
+            return
+        at = max(last, self._agenda.now + self._first_s + self._span_s * self._uniform())
+        self._streams[way] = number, at
         self._n_sent += 1
         self._agenda.at(at, self._arrive, (source, target, self._n_sent, parcel))
 
-    def reconnect(self, source: int, target: int) -> None:
-        """Open the stream between two places anew."""
+    def connect(self, source: int, target: int, number: int) -> bool:
+        """Open a stream, in place of any earlier one between the two in this direction; False when that fails."""
+        self.counters["streams connected"] += 1
         self._streams.pop((source, target), None)
-        self._streams.pop((target, source), None)
+        if self._is_blocked(source, target) or self._is_blocked(target, source):
+            return False
+        self._streams[source, target] = number, 0.0
+        return True
 
     def cut(self, source: int, target: int, until_s: float) -> None:
         """Lose everything from one place to another for a while."""

@@ -15,7 +15,7 @@ from hydroscope.engine.simulated.program import Do, Keys, Program
 from hydroscope.ground.errors import InternalError, UserError
 from hydroscope.kv.effects import Changed, Finish, Lost, Names, Ordered, Refused, Value, Wrote
 from hydroscope.kv.functions import Functions
-from hydroscope.node.member import Entered, Excluded, Member, Transmit
+from hydroscope.node.member import Connect, Entered, Excluded, Member, Transmit
 from hydroscope.node.membership import Settings
 from hydroscope.node.ports import NodeLost
 from hydroscope.wire.frame import Framing, Refusal
@@ -101,7 +101,7 @@ class World:
         self.on_entered: Callable[[Process, Entered], None] | None = None
         self.on_changed: Callable[[Process, Changed], None] | None = None
         self.on_life: Callable[[Process], None] | None = None
-        self._encode = encode
+        self.encodes = encode
         self._framing = Framing(CLUSTER, SECRET) if encode else None
         self._joins = self.faults.crashes > 0 if joins is None else joins
         self._settings = settings or Settings(n_founders=members)
@@ -193,7 +193,7 @@ class World:
             clock,
             self.functions,
             authority=0 if self._joins else None,
-            encode=self._encode,
+            encode=self.encodes,
             settings=self._settings,
         )
         process = self.processes[place] = Process(place, life, clock, member)
@@ -269,10 +269,26 @@ class World:
             parcel = self._damaged(self._framing.pack(packet))
         if self.lines is not None:
             self._note(f"{process.place} -> {target} {packet.message} (epoch {packet.epoch})")
-        if action.streamed:
-            self.network.stream(process.place, target, parcel)
+        if action.stream:
+            self.network.stream(process.place, target, action.stream, parcel)
         else:
             self.network.send(process.place, target, parcel)
+
+    def _connect(self, process: Process, action: Connect) -> None:
+        life = process.member.standing.lives.get(action.peer)
+        if life is not None:
+            self._note(f"{process.place} connects stream {action.stream} to {self._places[life]}")
+            entry = process, action.peer, self._places[life], action.stream
+            self.agenda.at(self.agenda.now + 2 * self.faults.delay_s[1], self._connected, entry)
+
+    def _connected(self, entry: tuple[Process, int, int, int]) -> None:
+        process, peer, target, stream = entry
+        if not process.alive:
+            return
+        is_open = self.processes[target].alive and self.network.connect(process.place, target, stream)
+        told = process.member.connected if is_open else process.member.broken
+        self._perform(process, told(peer, stream, process.clock.seconds()))
+        self._arm(process)
 
     def _damaged(self, data: bytes) -> bytes:
         if not self.faults.damage or self.random.random() >= self.faults.damage:
@@ -343,6 +359,8 @@ class World:
                     self.on_ordered(process, action)
                 if self.lines is not None:
                     self._note(f"{process.place} orders {action.key} = {action.value!r} (v{action.version})")
+            elif kind is Connect:
+                self._connect(process, action)
             elif kind is Changed:
                 if self.on_changed is not None:
                     self.on_changed(process, action)
