@@ -83,6 +83,7 @@ class LocalKeys:
 
     name = "local"
     me = "local"
+    shared = False
 
     def __init__(self, seconds: Callable[[], float] = time.time) -> None:
         self.functions = Functions(seconds)
@@ -146,6 +147,10 @@ class LocalKeys:
 
     def fence(self) -> None:
         """Do nothing: a put is ordered when it returns."""
+
+    def members(self) -> list[str]:
+        """Return this process alone."""
+        return [self.me]
 
     def register(self, name: str, function: Callable[..., Any]) -> None:
         """Give a function for `atomic` a name."""

@@ -22,7 +22,7 @@ from hydroscope.engine.merge import merge_run
 from hydroscope.engine.threads import Crew
 from hydroscope.ground.errors import CancelledError, UserError
 from hydroscope.mapreduce.plan import reduce_levels
-from hydroscope.node import jobs
+from hydroscope.node import jobs, ports
 from hydroscope.node.ports import Handle
 
 __all__ = ["LocalEngine", "item_note"]
@@ -89,6 +89,7 @@ class LocalEngine:
 
     def _run(self, call: Callable[[int], Any], n_items: int, shown: Callable[..., Any], counted: bool) -> list[Any]:
         jobs.check()
+        ports.fence()
         batch = Batch(call, n_items, shown, counted)
         n_helpers = min(self.n_threads, n_items) - 1
         if n_helpers > 0:
@@ -167,6 +168,7 @@ class Batch:
         try:
             jobs.check()
             self._results[index] = self._call(index)
+            ports.fence()
         except Exception as error:
             self._fail(index, error)
             return

@@ -25,6 +25,7 @@ __all__ = [
     "Progress",
     "Watching",
     "current",
+    "fence",
     "host",
     "install",
     "install_host",
@@ -188,8 +189,15 @@ class Keys(Protocol):
 
     name: str
     """"local", "sockets", "ray"."""
-    me: str
-    """How records name this process."""
+    shared: bool
+    """Whether there can be other processes."""
+
+    @property
+    def me(self) -> str:
+        """How records name this process; no other process of the cluster is ever named so."""
+
+    def members(self) -> list[str]:
+        """Return who belongs to the cluster now, as `me` names them. Free: what this process believes."""
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return the value, or `default` when the key is absent."""
@@ -215,7 +223,10 @@ class Keys(Protocol):
         """Begin to watch the keys that begin with `prefix`; changes from now on are told."""
 
     def fence(self) -> None:
-        """Wait until the plain puts of this thread are ordered: what happens next happens after them."""
+        """Wait until the plain puts of this thread are ordered: what happens next happens after them.
+
+        Free when none is on its way: engines call it before each task and after it.
+        """
 
     def register(self, name: str, function: Callable[..., Any]) -> None:
         """Give a function for `atomic` its name, in this process; every process that is a home needs it."""
@@ -290,6 +301,12 @@ def keys() -> Keys:
         install_keys(_boot_keys())  # two threads that come first together are given the same one
     assert _keys is not None
     return _keys
+
+
+def fence() -> None:
+    """Order this thread's plain puts before what it does next, if a store is in use: before and after tasks."""
+    if _keys is not None:
+        _keys.fence()
 
 
 def install_keys(provider: Keys | None) -> Keys | None:
