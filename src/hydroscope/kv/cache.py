@@ -72,7 +72,13 @@ class CacheTable:
         held = self.replicas.get(request.key)
         mine = held is not None and held <= request.version
         if not mine:
-            self._desk.counters["an invalidation of what is not here"] += 1
+            busy = request.key in self.slots.slots
+            what = (
+                "an invalidation came before the answer to an own write"
+                if busy
+                else "an invalidation of what is not here"
+            )
+            self._desk.counters[what] += 1
         event = CacheEvent.INVALIDATE if mine else CacheEvent.INVALIDATE_OTHER
         self._step(request.key, event, (peer, number), out)
 
@@ -144,6 +150,8 @@ class CacheTable:
         del self._desk.front[key]
 
     def _finish_all(self, key: str, reply: Reply, out: list[Effect]) -> None:
+        if key in self.slots.slots:
+            self._desk.counters["an answer was used and not kept"] += 1
         miss = self.misses.pop(key)
         found = outcome_of(key, reply)
         out.extend(Finish(op, found) for op in (*miss.askers, *miss.joiners))

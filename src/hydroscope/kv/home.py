@@ -170,7 +170,10 @@ class HomeTable:
         ]
 
     def show(self, key: str) -> None:
-        """Let own threads read the value of a key that has no own write underway."""
+        """Let own threads read the value, unless they see a plain put of theirs that is not ordered yet."""
+        slot = self.slots.slots.get(key)
+        if slot is not None and slot.shown is not None:
+            return
         record = self.records.get(key)
         if record is None or record.value is None or record.value is LOST:
             self._desk.front.pop(key, None)
@@ -335,9 +338,7 @@ class HomeTable:
         write.reply = Written(record.version, write.reply)
         if write.peer != self._desk.me and write.name is None and write.peer in self._desk.live:
             self._count(record, write.peer, write.number)
-        slot = self.slots.slots.get(key)
-        if slot is None or slot.shown is None:
-            self.show(key)
+        self.show(key)
         out.append(
             Ordered(key, record.version, value, write.op if write.op is not None else (write.peer, write.number))
         )

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+from hydroscope.kv.names import forced_home
 from hydroscope.wire.messages import NOBODY, View
 
-__all__ = ["Homes", "home_of", "is_volatile", "runner_up_of"]
+__all__ = ["Homes", "home_of", "runner_up_of"]
 
 _WORD = 0xFFFFFFFFFFFFFFFF
 _REMEMBERED = 1 << 20
@@ -26,17 +27,6 @@ def home_of(key: str, view: View) -> int:
 def runner_up_of(key: str, view: View) -> int:
     """Return the number of the member that would be home next, or NOBODY."""
     return Homes(view).runner_up(key)
-
-
-def is_volatile(key: str) -> bool:
-    """Return whether all writes of the key wait until everybody sees them."""
-    return key[:1] == "!"
-
-
-def forced_home(key: str) -> int | None:
-    """Return the member that the key names as its home: 3 for "@3/x"."""
-    digits, slash, _ = key[1:].partition("/")
-    return int(digits) if key[:1] == "@" and slash and digits.isascii() and digits.isdigit() else None
 
 
 class Homes:

@@ -61,6 +61,8 @@ class SlotTable:
         write.op = op
         held = self.fences.hold(thread, write)
         slot = self.slots.get(write.key)
+        if held:
+            self._desk.counters["a write waited for its thread's plain puts"] += 1
         if slot is not None and write.name is not None:
             self._desk.counters["an atomic waited for an own write"] += 1
         self._write(slot, SlotEvent.WRITE_FENCED if held else SlotEvent.WRITE, write, out)
@@ -136,6 +138,7 @@ class SlotTable:
 
     def _merge(self, slot: Slot, write: Write) -> None:
         """Let the write take the place of the last in line."""
+        self._desk.counters["a plain put replaced one that was not sent"] += 1
         replaced = slot.queue.pop()
         assert replaced.generation is not None
         write.merged = [*(replaced.merged or ()), (replaced.op, replaced.generation)]
