@@ -1,0 +1,468 @@
+"""A member of a cluster of real processes: a `node.Member`, its sockets, and the thread that waits for them.
+
+The tables of the member have one owner at a time: whoever holds `_lock`. Mostly that is the
+loop, a daemon thread that sleeps in a selector until a datagram, a stream or a timer needs
+it. But waking a sleeping thread costs more than all of the protocol (50 us each on a virtual
+machine, measured; a call through two threads wakes three), so a caller that waits for an
+answer *reads the datagrams itself* meanwhile: it takes the socket away from the loop's
+selector, looks for its answer, first without sleeping, then in a poll, and gives the socket
+back. Only one caller at a time reads; others sleep until whoever reads has their answer.
+
+What a caller may read without all this is `front`, a plain dictionary of everything this
+member holds a replica of; it is to be trusted while the lease lasts (`trusted_until`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import selectors
+import socket
+import threading
+import weakref
+from collections import Counter, deque
+from collections.abc import Callable, Hashable
+from typing import Protocol
+
+import msgspec
+
+from hydroscope.engine.sockets.datagrams import DATAGRAM_MAX_BYTES, Datagrams
+from hydroscope.engine.sockets.shield import Shield
+from hydroscope.engine.sockets.streams import Listener, Outbound
+from hydroscope.ground.clocks.port import Clock
+from hydroscope.ground.errors import InternalError
+from hydroscope.kv import effects as kv
+from hydroscope.node.member import Action, Connect, Entered, Excluded, Member, Transmit
+from hydroscope.node.ports import NodeLost
+from hydroscope.wire.frame import Framing
+from hydroscope.wire.messages import Hello, MemberInfo, Packet, View
+
+__all__ = ["Observer", "SocketMember", "Waiter"]
+
+SPIN_S = 100e-6
+"""Seconds that a reader looks again before it sleeps: about what being woken costs."""
+
+SLICE_S = 0.05
+"""Seconds; a sleeping caller looks this often whether Ctrl-C was pressed."""
+
+DATAGRAMS_A_TURN = 64
+"""So many datagrams are read before streams and timers have their turn."""
+
+AUTHORITY = 0
+"""The number of the authority; it begins with the cluster."""
+
+SLEEP_MAX_S = 3600.0
+CLOSE_WAIT_S = 5.0
+
+CALLERS_MAX = 1024
+"""Lives that said hello and are not in a view yet; of more, the oldest is forgotten."""
+
+Outcome = kv.Outcome
+Route = tuple[str, int, int]
+"""Host, port of datagrams, port of streams."""
+
+
+class Waiter:
+    """One operation that a thread waits for; it is the operation's token too."""
+
+    __slots__ = ("gate", "outcome")
+
+    def __init__(self) -> None:
+        self.outcome: Outcome | BaseException | None = None
+        self.gate = threading.Lock()
+        self.gate.acquire()
+
+    def end(self, outcome: Outcome | BaseException) -> None:
+        """Let the waiting thread go on; the first outcome counts."""
+        if self.outcome is None:
+            self.outcome = outcome
+            self.gate.release()
+
+
+class Observer(Protocol):
+    """Who is told of what no caller waits for; by whichever thread reads, so it must return at once."""
+
+    def entered(self, view: View, is_open: bool) -> None:
+        """A view holds from here on, or has opened."""
+
+    def changed(self, keys: tuple[str, ...]) -> None:
+        """Watched keys have changed."""
+
+    def finished(self, op: Hashable, outcome: Outcome) -> None:
+        """An operation that nobody waits for has ended."""
+
+    def excluded(self, reason: str) -> None:
+        """This member belongs no longer."""
+
+
+class SocketMember:
+    """A member with sockets and a thread: `run` it, `call` it from any thread, `close` it at the end."""
+
+    def __init__(
+        self,
+        member_of: Callable[[MemberInfo], Member],
+        info: MemberInfo,
+        framing: Framing,
+        datagrams: Datagrams,
+        clock: Clock,
+        observer: Observer,
+        authority: tuple[str, int] | None = None,
+        tcp_port: int = 0,
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self.now = clock.seconds
+        self.trusted_until = -math.inf
+        self._framing = framing
+        self._datagrams = datagrams
+        self._observer = observer
+        self._authority = authority
+        self._lock = threading.Lock()
+        self._reader = threading.Lock()
+        self._waiters: set[Waiter] = set()
+        self._streams: dict[int, Outbound] = {}  # by life
+        self._news: deque[tuple[int, int, bool]] = deque()  # streams that opened or broke: peer, number, which
+        self._routes: dict[int, Route] = {}  # by life
+        self._callers: dict[int, Route] = {}  # by life, of those not in a view yet
+        self._broken: BaseException | None = None
+        self._closing = False
+        self._sleeps_until = -math.inf
+        self._selector = selectors.DefaultSelector()
+        self._listener = Listener(info.host, tcp_port, self._selector, framing, self._take, self.counters)
+        self._member = member_of(msgspec.structs.replace(info, tcp_port=info.tcp_port or self._listener.port))
+        self.front = self._member.front
+        self._poll = select.poll()
+        self._bell, self._ringer = _bell()
+        self._nudge, self._nudger = _bell()  # wakes a reader whose answer came by another way
+        self._poll.register(datagrams.fileno(), select.POLLIN)
+        self._poll.register(self._nudge.fileno(), select.POLLIN)
+        self._reading: Waiter | None = None
+        self._selector.register(self._bell, selectors.EVENT_READ, self._on_bell)
+        self._selector.register(datagrams.fileno(), selectors.EVENT_READ, self._on_datagrams)
+        self._thread = threading.Thread(target=self._run, name="hydroscope-member", daemon=True)
+
+    # --- for any thread ---------------------------------------------------------------------------------------------
+
+    @property
+    def member(self) -> Member:
+        """The member, to look at; only `call` and `tell` change it."""
+        return self._member
+
+    @property
+    def framing(self) -> Framing:
+        """What made of bytes packets, and counted those that were none."""
+        return self._framing
+
+    def check(self) -> None:
+        """Check the invariants of the protocol; raises InternalError."""
+        with Shield(), self._lock:
+            self._member.check()
+
+    @property
+    def tcp_port(self) -> int:
+        """Where streams are accepted."""
+        return self._listener.port
+
+    def run(self, begin: Callable[[float], list[Action]]) -> None:
+        """Start the thread, with the actions of `begin(now)`."""
+        _abandon_after_fork(self)
+        self._thread.start()
+        self.tell(begin)
+
+    def tell(self, decide: Callable[[float], list[Action]]) -> None:
+        """Perform the actions of `decide(now)` and come back at once."""
+        with Shield(), self._lock:
+            self._act(decide)
+            self._ring_if_due()
+
+    def call(self, waiter: Waiter, decide: Callable[[float], list[Action]], timeout_s: float) -> bool:
+        """Perform the actions of `decide(now)` and wait until `waiter` has an outcome; False when time ran out."""
+        until = self.now() + timeout_s
+        self._waiters.add(waiter)
+        try:
+            with Shield() as shield:
+                with self._lock:
+                    self._act(decide)
+                self._await(waiter, until, shield)
+            while waiter.outcome is None and self.now() < until:  # Ctrl-C was pressed, and only noted by its handler
+                with Shield() as shield:
+                    self._await(waiter, until, shield)
+        finally:
+            self._waiters.discard(waiter)
+        return waiter.outcome is not None
+
+    def abandon(self) -> None:
+        """In a forked child: refuse from now on; the sockets are the parent's."""
+        self._lock = threading.Lock()
+        self._broken = InternalError("this process was forked from a member of a cluster; connect() anew in it")
+        self.trusted_until = -math.inf
+
+    def close(self) -> None:
+        """End the thread and let go of the sockets; callers that wait come back."""
+        self._closing = True
+        self._ring()
+        if self._thread is not threading.current_thread() and self._thread.is_alive():
+            self._thread.join(CLOSE_WAIT_S)
+
+    # --- waiting ----------------------------------------------------------------------------------------------------
+
+    def _await(self, waiter: Waiter, until: float, shield: Shield) -> None:
+        """Wait for the outcome: as the reader of datagrams, or asleep while another caller is."""
+        while waiter.outcome is None and not shield.struck:
+            if self._reader.acquire(blocking=False):
+                try:
+                    self._read_until(waiter, until, shield)
+                finally:
+                    self._reader.release()
+            else:
+                self._ring_if_due()
+                waiter.gate.acquire(timeout=max(0.0, min(SLICE_S, until - self.now())))
+            if self.now() >= until:
+                break
+        self._ring_if_due()
+
+    def _read_until(self, waiter: Waiter, until: float, shield: Shield) -> None:
+        """Read datagrams in the loop's place until the outcome is there."""
+        datagrams, now = self._datagrams, self.now
+        self._reading = waiter
+        self._selector.unregister(datagrams.fileno())
+        try:
+            spin_until = now() + SPIN_S
+            while waiter.outcome is None:
+                data = datagrams.receive()
+                if data is not None:
+                    self._take_datagram(data)
+                    spin_until = now() + SPIN_S
+                elif (time := now()) >= spin_until:
+                    if time >= until or shield.struck:
+                        return
+                    if time >= self._member.deadline:
+                        with self._lock:
+                            self._act(self._member.expire)
+                    wake = min(until, self._member.deadline, time + SLICE_S)
+                    if self._poll.poll(max(0.0, (wake - now()) * 1e3)):
+                        self._hush(self._nudge)
+        finally:
+            self._selector.register(datagrams.fileno(), selectors.EVENT_READ, self._on_datagrams)
+            self._reading = None
+
+    # --- the loop ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        """Sleep until a datagram, a stream or a timer needs it, until closed."""
+        try:
+            while not self._closing and self._broken is None:
+                with self._lock:
+                    if self.now() >= self._member.deadline:
+                        self._act(self._member.expire)
+                    self._sleeps_until = min(self._member.deadline, self.now() + SLEEP_MAX_S)
+                for key, mask in self._selector.select(max(0.0, self._sleeps_until - self.now())):
+                    key.data(mask)
+                self._sleeps_until = -math.inf
+        except BaseException as error:  # nobody above could be told: those who call are
+            self._break(error)
+        finally:
+            self._let_go()
+
+    def _on_datagrams(self, mask: int) -> None:
+        """Read what there is, and look once more before sleeping: an answer mostly follows a question."""
+        left = DATAGRAMS_A_TURN
+        spin_until = 0.0
+        while left:
+            data = self._datagrams.receive()
+            if data is not None:
+                left -= 1
+                self._take_datagram(data)
+                spin_until = self.now() + SPIN_S
+            elif self._reader.locked() or self.now() >= spin_until:
+                return
+
+    def _on_bell(self, mask: int) -> None:
+        self._hush(self._bell)
+
+    @staticmethod
+    def _hush(bell: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):
+            bell.recv(4096)
+
+    def _ring(self) -> None:
+        """Wake the loop."""
+        with contextlib.suppress(OSError):  # it rings already, or the loop has ended
+            self._ringer.send(b"!")
+
+    def _ring_if_due(self) -> None:
+        """Wake the loop when it would sleep for too long."""
+        if self._member.deadline < self._sleeps_until:
+            self._sleeps_until = -math.inf
+            self._ring()
+
+    def _let_go(self) -> None:
+        """End all operations, close all sockets."""
+        self.trusted_until = -math.inf
+        with self._lock:
+            if self._broken is None:
+                self._act(self._member.leave)
+                self._broken = NodeLost("this member of the cluster was closed")
+            self._end_all(self._broken)
+            self._listener.close()
+            for stream in self._streams.values():
+                stream.close()
+            self._selector.close()
+            self._datagrams.close()
+            for end in (self._bell, self._ringer, self._nudge, self._nudger):
+                end.close()
+
+    # --- deciding and acting, by whoever holds the lock -------------------------------------------------------------
+
+    def _take_datagram(self, data: bytes) -> None:
+        packet = self._framing.unpack(data)
+        if isinstance(packet, Packet):  # anything else is counted by the framing
+            self._take(packet)
+
+    def _take(self, packet: Packet) -> None:
+        """Hand a packet to the member."""
+        with self._lock:
+            if type(packet.message) is Hello:
+                self._remember(packet.message.info)
+            self._act(lambda now: self._member.receive(packet, now))
+
+    def _act(self, decide: Callable[[float], list[Action]]) -> None:
+        """Perform what is decided, in order. After an error the tables cannot be trusted: all stops."""
+        if self._broken is not None:
+            raise type(self._broken)(str(self._broken)) from self._broken.__cause__
+        try:
+            for action in decide(self.now()):
+                self._perform(action)
+            while self._news:  # told only now: what is performed is performed in order
+                peer, stream, is_open = self._news.popleft()
+                tell = self._member.connected if is_open else self._member.broken
+                for action in tell(peer, stream, self.now()):
+                    self._perform(action)
+            self.trusted_until = self._member.lease_until
+        except BaseException as error:
+            self._break(error)
+            raise
+
+    def _perform(self, action: Action) -> None:
+        match action:
+            case Transmit(peer=peer, packet=packet, stream=0):
+                self._send_datagram(peer, packet)
+            case Transmit(packet=packet, stream=stream):
+                self._send_streamed(packet, stream)
+            case Connect(peer=peer, stream=stream):
+                self._connect(peer, stream)
+            case kv.Finish(op=op, outcome=outcome):
+                if type(op) is Waiter:
+                    self._end(op, outcome)
+                elif op is not None:
+                    self._observer.finished(op, outcome)
+            case kv.Changed(keys=keys):
+                self._observer.changed(keys)
+            case Entered(view=view, is_open=is_open):
+                self._reroute(view)
+                self._observer.entered(view, is_open)
+            case Excluded(reason=reason):
+                self._observer.excluded(reason)
+            case kv.Ordered():
+                self.counters["writes ordered"] += 1
+            case _:
+                raise InternalError(f"{type(action).__name__} is not an action that can be performed")
+
+    def _send_datagram(self, peer: int, packet: Packet) -> None:
+        life = packet.receiver_life
+        route = self._routes.get(life) or self._callers.get(life)
+        if route is not None:
+            host, port, _ = route
+        elif peer == AUTHORITY and self._authority is not None:
+            host, port = self._authority
+        else:
+            self.counters["no way to a peer"] += 1
+            return
+        data = self._framing.pack(packet)
+        if len(data) > DATAGRAM_MAX_BYTES:
+            raise InternalError(f"a {type(packet.message).__name__} of {len(data)} bytes does not fit a datagram")
+        self._datagrams.send(data, host, port)
+
+    def _send_streamed(self, packet: Packet, number: int) -> None:
+        stream = self._streams.get(packet.receiver_life)
+        if stream is None or stream.number != number or not stream.send(self._framing.pack(packet)):
+            self.counters["pieces dropped"] += 1
+
+    def _connect(self, peer: int, number: int) -> None:
+        life = self._member.standing.lives.get(peer, 0)
+        if (old := self._streams.pop(life, None)) is not None:
+            old.close()
+        route = self._routes.get(life)
+        if route is None:
+            self._news.append((peer, number, False))
+            return
+        host, _, port = route
+
+        def told(is_open: bool) -> None:
+            self.counters["streams opened" if is_open else "streams broken"] += 1
+            self._news.append((peer, number, is_open))
+
+        self._streams[life] = Outbound(number, (host, port), self._selector, self._on_stream, told)
+
+    def _on_stream(self, stream: Outbound, mask: int) -> None:
+        """React to a stream that can be written again, or is gone (in the loop)."""
+        with self._lock:
+            stream.react(mask)
+            self._act(lambda now: [])
+
+    def _remember(self, info: MemberInfo) -> None:
+        """Note where somebody who says hello can be answered."""
+        self._callers[info.life] = (info.host, info.udp_port, info.tcp_port)
+        while len(self._callers) > CALLERS_MAX:
+            del self._callers[next(iter(self._callers))]
+
+    def _reroute(self, view: View) -> None:
+        """Reach the members of a view, and nobody else."""
+        self._routes = {info.life: (info.host, info.udp_port, info.tcp_port) for info in view.members}
+        for life in [life for life in self._streams if life not in self._routes]:
+            self._streams.pop(life).close()
+        for life in [life for life in self._callers if life in self._routes]:
+            del self._callers[life]
+
+    def _end(self, waiter: Waiter, outcome: Outcome | BaseException) -> None:
+        waiter.end(outcome)
+        if waiter is self._reading and threading.current_thread() is self._thread:
+            with contextlib.suppress(OSError):
+                self._nudger.send(b"!")
+
+    def _end_all(self, error: BaseException) -> None:
+        for waiter in list(self._waiters):
+            self._end(waiter, error)
+
+    def _break(self, error: BaseException) -> None:
+        """Stop for good: what went wrong is told to everybody who waits, and who comes later."""
+        if self._broken is None:
+            broken = InternalError(f"this member of the cluster stopped: {type(error).__name__}: {error}")
+            broken.__cause__ = error
+            self._broken = broken
+        self.trusted_until = -math.inf
+        self._end_all(self._broken)
+        self._observer.excluded(str(self._broken))
+        self._ring()
+
+
+def _bell() -> tuple[socket.socket, socket.socket]:
+    """Return a pair of sockets of which one makes the other readable."""
+    pair = socket.socketpair()
+    for end in pair:
+        end.setblocking(False)
+    return pair
+
+
+def _abandon_after_fork(owner: SocketMember) -> None:
+    """Let a forked child, which has no such thread, refuse instead of wait."""
+    alive = weakref.ref(owner)
+
+    def abandon() -> None:
+        member = alive()
+        if member is not None:
+            member.abandon()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=abandon)

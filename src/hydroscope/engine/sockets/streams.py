@@ -1,0 +1,241 @@
+"""TCP connections that carry pieces of large messages: one for each peer and direction, kept open.
+
+A stream promises nothing: when a connection breaks, what was queued on it is gone. That a
+piece has *arrived* is known only by the receiver's own acknowledgement (`rpc.bulk`, which
+also says when a stream is left for a fresh one); what TCP says about success is not relied on,
+because a kernel accepts and acknowledges bytes that its process will never read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+from collections import Counter, deque
+from collections.abc import Callable
+from functools import partial
+
+from hydroscope.engine.sockets.address import family_of
+from hydroscope.wire.frame import Framing
+from hydroscope.wire.messages import Packet
+from hydroscope.wire.stream import FrameReader
+
+__all__ = ["INBOUND_MAX", "QUEUE_MAX_BYTES", "Inbound", "Listener", "Outbound"]
+
+QUEUE_MAX_BYTES = 8 * 2**20
+"""Bytes that wait for room in a connection; what comes on top is dropped, and sent again by the RPC."""
+
+INBOUND_MAX = 256
+"""Connections that are read at a time; for one more, the oldest that never said anything valid is closed."""
+
+READ_BYTES = 256 * 1024
+READS_A_TURN = 8
+"""So often is one stream read before datagrams have their turn again."""
+
+
+class Outbound:
+    """One stream to one peer, from its connection to its end; used under the member's lock.
+
+    `told(is_open)` is called once when it opens, and once when it breaks by itself; never when
+    it is closed. It must not act at once.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        where: tuple[str, int],
+        selector: selectors.BaseSelector,
+        handle: Callable[[Outbound, int], None],
+        told: Callable[[bool], None],
+    ) -> None:
+        self.number = number
+        self._selector = selector
+        self._handle = partial(handle, self)
+        self._told = told
+        self._queue: deque[memoryview] = deque()
+        self._queued_bytes = 0
+        self._events = 0
+        self._is_open = False
+        self._socket: socket.socket | None = socket.socket(family_of(where[0]), socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            self._socket.connect(where)
+        except BlockingIOError:
+            pass
+        except OSError:  # no way there just now
+            self._break()
+            return
+        self._listen_for(selectors.EVENT_READ | selectors.EVENT_WRITE)
+
+    def send(self, frame: bytes) -> bool:
+        """Queue a frame, and send what there is room for; False when it was dropped."""
+        if self._socket is None or self._queued_bytes + len(frame) > QUEUE_MAX_BYTES:
+            return False
+        self._queue.append(memoryview(frame))
+        self._queued_bytes += len(frame)
+        if self._is_open and len(self._queue) == 1:
+            self._flush(self._socket)
+        return True
+
+    def react(self, mask: int) -> None:
+        """React to what the selector said."""
+        if self._socket is None:
+            return
+        if mask & selectors.EVENT_READ:  # nothing is ever said here: it was closed, or reset, or refused
+            try:
+                self._socket.recv(1)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self._break()
+                return
+            else:
+                self._break()
+                return
+        if mask & selectors.EVENT_WRITE:
+            if not self._is_open:
+                if self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                    self._break()
+                    return
+                self._is_open = True
+                self._told(True)
+            self._flush(self._socket)
+
+    def close(self) -> None:
+        """Let go of the connection and of what is queued."""
+        if self._socket is not None:
+            if self._events:
+                self._selector.unregister(self._socket)
+            self._socket.close()
+        self._socket = None
+        self._queue.clear()
+        self._queued_bytes = 0
+
+    def _flush(self, connection: socket.socket) -> None:
+        """Send until there is no room; ask to be told when there is some."""
+        queue = self._queue
+        try:
+            while queue:
+                n = connection.send(queue[0])
+                self._queued_bytes -= n
+                if n == len(queue[0]):
+                    queue.popleft()
+                else:
+                    queue[0] = queue[0][n:]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._break()
+            return
+        self._listen_for(selectors.EVENT_READ | (selectors.EVENT_WRITE if queue else 0))
+
+    def _listen_for(self, events: int) -> None:
+        assert self._socket is not None
+        if events == self._events:
+            return
+        if self._events:
+            self._selector.modify(self._socket, events, self._handle)
+        else:
+            self._selector.register(self._socket, events, self._handle)
+        self._events = events
+
+    def _break(self) -> None:
+        self.close()
+        self._told(False)
+
+
+class Inbound:
+    """A connection that somebody made to us; what does not speak as members do is closed."""
+
+    def __init__(self, connection: socket.socket, listener: Listener) -> None:
+        self.connection = connection
+        self.is_proven = False
+        self._listener = listener
+        self._reader = FrameReader(listener.framing)
+
+    def handle(self, mask: int) -> None:
+        """Read what there is and hand whole frames on."""
+        for _ in range(READS_A_TURN):
+            try:
+                data = self.connection.recv(READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self.close()
+                return
+            for packet in self._reader.feed(data):
+                self.is_proven = True
+                self._listener.take(packet)
+            if self._reader.refusal is not None:
+                self.close()
+                return
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._listener.forget(self)
+        self.connection.close()
+
+
+class Listener:
+    """Accepts connections of peers, and hands what they say to `take`."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        selector: selectors.BaseSelector,
+        framing: Framing,
+        take: Callable[[Packet], None],
+        counters: Counter[str],
+    ) -> None:
+        self.framing = framing
+        self.take = take
+        self._selector = selector
+        self._counters = counters
+        self._inbound: dict[Inbound, None] = {}  # oldest first
+        self._socket = socket.socket(family_of(host), socket.SOCK_STREAM)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._socket.setblocking(False)
+            self._socket.bind((host, port))
+            self._socket.listen(128)
+        except BaseException:
+            self._socket.close()
+            raise
+        self.port: int = self._socket.getsockname()[1]
+        selector.register(self._socket, selectors.EVENT_READ, self.handle)
+
+    def handle(self, mask: int) -> None:
+        """Accept whoever is waiting."""
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:  # it went away again, or there are no descriptors left
+                self._counters[f"not accepted: {error.strerror}"] += 1
+                return
+            if len(self._inbound) >= INBOUND_MAX:
+                self._counters["too many connections"] += 1
+                next((each for each in self._inbound if not each.is_proven), next(iter(self._inbound))).close()
+            connection.setblocking(False)
+            inbound = Inbound(connection, self)
+            self._inbound[inbound] = None
+            self._selector.register(connection, selectors.EVENT_READ, inbound.handle)
+
+    def forget(self, inbound: Inbound) -> None:
+        """Read a connection no longer."""
+        if inbound in self._inbound:
+            del self._inbound[inbound]
+            self._selector.unregister(inbound.connection)
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        for inbound in list(self._inbound):
+            inbound.close()
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(self._socket)
+        self._socket.close()
