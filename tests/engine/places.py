@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,25 @@ def descendants() -> list[int]:
         n_before = len(found)
         found |= {pid for pid, parent in parents.items() if parent in found}
     return sorted(found - {os.getpid()})
+
+
+def listening(pids: list[int]) -> set[tuple[str, int]]:
+    """Return the addresses and TCP ports at which processes listen (Linux)."""
+    sockets = set()
+    for pid in pids:
+        for path in Path(f"/proc/{pid}/fd").glob("*"):
+            with contextlib.suppress(OSError):
+                sockets.add(os.readlink(path))
+    found = set()
+    for family, table in ((socket.AF_INET, "tcp"), (socket.AF_INET6, "tcp6")):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                text, _, port = fields[1].partition(":")
+                words = [bytes.fromhex(text[k : k + 8])[::-1] for k in range(0, len(text), 8)]
+                host = ipaddress.ip_address(socket.inet_ntop(family, b"".join(words)))
+                found.add((str(getattr(host, "ipv4_mapped", None) or host), int(port, 16)))
+    return found
 
 
 def is_running(pid: int) -> bool:

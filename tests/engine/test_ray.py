@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,12 @@ import numpy as np
 import pytest
 
 from hydroscope.engine.local import LocalEngine
-from hydroscope.engine.ray.cluster import DOORMEN, attach
+from hydroscope.engine.ray import cluster
+from hydroscope.engine.ray.cluster import DOORMEN, attach, is_loopback
 from hydroscope.engine.ray.engine import TASKS_PER_CPU, RayEngine
 from hydroscope.engine.ray.flight import Flight
 from hydroscope.engine.ray.task import run_item
-from hydroscope.ground.errors import CancelledError, HydroscopeError
+from hydroscope.ground.errors import CancelledError, HydroscopeError, UserError
 from hydroscope.node import jobs
 from hydroscope.node.deaths import WorkerDied
 from hydroscope.weave.notice import HydroscopeWarning
@@ -131,6 +134,66 @@ def test_ray_listens_on_the_loopback_interface_only(ray_engine: RayEngine) -> No
     import ray
 
     assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}
+    listening = places.listening([os.getpid(), *places.descendants()])
+    assert listening, "Ray's processes listen somewhere"
+    assert {host for host, _ in listening} == {"127.0.0.1"}
+    dashboard = 8265
+    assert dashboard not in {port for _, port in listening}
+
+
+@pytest.fixture
+def on_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have addresses of this machine taken for those of another."""
+    monkeypatch.setattr(cluster, "is_loopback", lambda host: False)
+
+
+@pytest.fixture
+def open_door() -> Iterator[str]:
+    """A port that answers as a Ray does which asks for no token."""
+    grpc = pytest.importorskip("grpc")
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait(30)
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_a_ray_on_the_network_that_lets_in_anybody_is_refused(
+    on_the_network: None, open_door: str, scheme: str
+) -> None:
+    door = SlowDoor(0)
+    with pytest.raises(UserError, match=r"asks nobody for a token.*RAY_AUTH_MODE=token.*unauthenticated=True"):
+        attach(door, scheme + open_door)
+    assert door.n_asked == 0
+    attach(door, scheme + open_door, unauthenticated=True)
+    assert door.n_asked == 1
+
+
+def test_a_ray_on_the_network_that_asks_for_a_token_is_joined(on_the_network: None, ray_engine: RayEngine) -> None:
+    import ray
+
+    address = ray.get_runtime_context().gcs_address  # one that was started here asks for a token
+    door = SlowDoor(0)
+    attach(door, address)
+    assert door.n_asked == 1
+
+
+def test_a_ray_found_by_itself_is_left_when_it_lets_in_anybody(on_the_network: None, open_door: str) -> None:
+    door = SlowDoor(0)
+    door.gcs_address = open_door
+    with pytest.raises(UserError, match="asks nobody for a token"):
+        attach(door, "auto")
+    assert door.n_left == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("0.0.0.0", False),
+     ("192.0.2.7", False), ("no.such.host.invalid", False)],
+)  # fmt: skip
+def test_what_is_loopback(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
 
 
 def test_data_of_the_local_engine_can_be_used(ray_engine: RayEngine, local: LocalEngine) -> None:
@@ -143,11 +206,18 @@ class SlowDoor:
 
     def __init__(self, n_failures: int, text: str = "Starting Ray client server failed. See its log") -> None:
         self.n_failures = n_failures
-        self.n_asked = 0
+        self.n_asked = self.n_left = 0
         self.text = text
+        self.gcs_address = ""
 
     def is_initialized(self) -> bool:
         return False
+
+    def shutdown(self) -> None:
+        self.n_left += 1
+
+    def get_runtime_context(self) -> SlowDoor:
+        return self
 
     def init(self, **_: Any) -> None:
         self.n_asked += 1

@@ -58,6 +58,7 @@ def init(
     threads: int | None = None,
     memory: int | str | None = None,
     progress: bool | None = None,
+    unauthenticated: bool = False,
 ) -> Session:
     """Choose where work runs. Optional: the first use starts the local engine.
 
@@ -74,6 +75,9 @@ def init(
         Bytes (or "4GB") of the object store of a Ray started here.
     progress : bool or None
         Show the progress of long calls. None: what HYDROSCOPE_PROGRESS says ("0": no), else yes.
+    unauthenticated : bool
+        Join a Ray cluster on the network even if it asks nobody for a token. Without, that is refused: anybody who
+        reaches such a cluster can run code on its machines.
 
     Returns
     -------
@@ -91,7 +95,7 @@ def init(
     memory_bytes = None if memory is None else _bytes_of(memory)
     default_threads = _default_threads()
     _set_progress(progress)
-    asked = (kind, address, n_threads, memory_bytes, default_threads)
+    asked = (kind, address, n_threads, memory_bytes, default_threads, unauthenticated)
     if _chosen is not None and _chosen.asked == asked:
         return _chosen
     if kind == "local" and memory_bytes is not None:
@@ -101,7 +105,7 @@ def init(
         )
     if _chosen is not None:
         warnings.warn(f"hydroscope.init replaces {_chosen!r}", UserWarning, stacklevel=2)
-    _chosen = Session(_replace(lambda: _start(kind, address, n_threads, memory_bytes), kind), asked)
+    _chosen = Session(_replace(lambda: _start(kind, address, n_threads, memory_bytes, unauthenticated), kind), asked)
     return _chosen
 
 
@@ -124,7 +128,7 @@ def shutdown() -> None:
 def boot_default() -> ports.Engine:
     """Start the engine that the environment asks for."""
     kind, address = _engine_of(os.environ.get("HYDROSCOPE_ENGINE", "local"))
-    return _start(kind, address, None, None)
+    return _start(kind, address, None, None, False)
 
 
 def boot_host() -> ports.Host:
@@ -178,7 +182,9 @@ def _replace(start: Callable[[], ports.Engine], kind: str) -> ports.Engine:
     return engine
 
 
-def _start(kind: str, address: str | None, n_threads: int | None, memory_bytes: int | None) -> ports.Engine:
+def _start(
+    kind: str, address: str | None, n_threads: int | None, memory_bytes: int | None, unauthenticated: bool
+) -> ports.Engine:
     here = _default_threads() or n_cores()
     if kind == "local":
         from hydroscope.engine.local import LocalEngine
@@ -186,7 +192,7 @@ def _start(kind: str, address: str | None, n_threads: int | None, memory_bytes: 
         return LocalEngine(n_threads or here)
     from hydroscope.engine.ray import connect
 
-    return connect(address, n_threads, memory_bytes, here)
+    return connect(address, n_threads, memory_bytes, here, unauthenticated)
 
 
 def _default_threads() -> int | None:

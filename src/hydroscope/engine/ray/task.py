@@ -33,8 +33,8 @@ Place = tuple[int, int, float]
 PULSE_S = 0.1
 """Between two notes of how much memory a worker holds."""
 
-ASK_S = 10.0
-"""For the wardens to answer; one that does not is lost with its node."""
+ASK_S = 3.0
+"""For the wardens to answer; one that does not is lost with its node, though Ray may not know that yet."""
 
 PRESENT_S = 0.3
 """For the node's warden to take hold of a new worker."""
@@ -104,9 +104,9 @@ class Worker:
         task = f"{name}, {item}" if name else item
         with self.box.task({"id": task_id, "task": task, "rows": rows}, attempt):
             earlier = self._deaths_before(task_id, attempt) if attempt else ()
-            if not earlier:
+            if earlier == ():
                 return function(*arguments), None
-            return self._try_alone(function, arguments, (task, rows), earlier, place[2]), earlier
+            return self._try_alone(function, arguments, (task, rows), earlier or (), place[2]), earlier
 
     def _present(self, address: str) -> None:
         """Show this process to the node's warden, and let it take hold before anything can happen."""
@@ -126,8 +126,8 @@ class Worker:
         while not beat.wait(PULSE_S):
             self.box.sample()
 
-    def _deaths_before(self, task_id: str, attempt: int) -> tuple[Death, ...]:
-        """Ask the wardens whether earlier attempts of this task killed their workers."""
+    def _deaths_before(self, task_id: str, attempt: int) -> tuple[Death, ...] | None:
+        """Ask the wardens whether earlier attempts of this task killed their workers; None when nobody can tell."""
         asked = []
         for node in self._ray.nodes():
             if node["Alive"]:
@@ -143,7 +143,7 @@ class Worker:
                 found += self._ray.get(each)
             except self._ray.exceptions.RayError:  # a warden that went with its node: nobody's fault
                 continue
-        return tuple(found)
+        return tuple(found) if answered else None
 
     def _try_alone(
         self,
