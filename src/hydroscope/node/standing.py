@@ -253,7 +253,9 @@ class Standing:
         self._roster.heard(peer, beat.view_epoch, beat.suspects, now)
         effects = self._decide(now)
         view = self._roster.view
-        if view is not None and (beat.view_epoch < view.epoch or beat.is_open < self._roster.is_open):
+        if view is None or peer not in self.lives:  # what it says may have been a reason to give it up
+            return effects
+        if beat.view_epoch < view.epoch or beat.is_open < self._roster.is_open:
             effects.append(Tell(peer, self.lives[peer], Announce(view, self._roster.is_open)))
         return effects
 
