@@ -9,6 +9,8 @@ Progress comes from two sources. *Told*: the work calls `report`. *Counted*: as 
 nobody told anything, an engine's `map` reports the share of its items that are done (so a
 call that is one map shows its progress for free). Inside `with share(a, b)` both are scaled
 into that part of the job, and so is the progress of a job that runs inside a job.
+
+Jobs that last are recorded where the other processes of a cluster see them (`node.records`).
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Any, Literal
 
 from hydroscope.ground.errors import CancelledError, InternalError, UserError
 from hydroscope.node import ports
+from hydroscope.node.records import Entry, JobRecord
 
 __all__ = [
     "TRANSITIONS",
@@ -100,6 +103,7 @@ class Job:
         self._part_of_parent = _part.get()
         self._told = False
         self._asked_to_stop = False
+        self._entry: Entry | None = None
         self._value: Any = None
         self._error: BaseException | None = None
 
@@ -126,7 +130,12 @@ class Job:
         return self.state in (JobState.CREATED, JobState.RUNNING)
 
     def check(self) -> None:
-        """Raise CancelledError when the job was cancelled."""
+        """Raise CancelledError when the job was cancelled, here or by another process."""
+        job: Job | None = self
+        while job is not None:
+            if job._entry is not None:
+                job._entry.look()
+            job = job.parent
         if self.cancelled:
             raise CancelledError(f"job {self.id} ({self.description}) was cancelled at {self.progress:.0%}")
 
@@ -135,6 +144,16 @@ class Job:
         if fraction is not None:
             self._told = True
         self._show(fraction, message)
+
+    def record(self, owner: str) -> JobRecord:
+        """Return what other processes see of it; `owner` is how they name this one."""
+        message = self.message if self._error is None else f"{type(self._error).__name__}: {self._error}"[:500]
+        state, progress = str(self.state), self.progress
+        return JobRecord(self.id, owner, self.description, state, progress, message, self.started, self.finished)
+
+    def ask_to_stop(self) -> None:
+        """Note that the job is to end at its next check."""
+        self._asked_to_stop = True
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the end and return what the work returned, or raise what it raised.
@@ -170,9 +189,11 @@ class Job:
             raise InternalError(f"job {self.id} ({self.description}): {event!r} in state {self.state}")
         self.state = after
 
-    def _begin(self) -> None:
+    def _begin(self, has_thread: bool) -> None:
         self._move("begin")
         self.started = ports.host().seconds()
+        if has_thread or self.parent is None:
+            self._entry = Entry(self, self.started, has_thread)
 
     def _end(self, error: BaseException | None, value: object = None) -> None:
         """Close the job; the latch opens last, so that who waited sees everything else.
@@ -188,6 +209,8 @@ class Job:
             self._show(1.0, None)
         self._move("stop" if stopped else "return" if error is None else "raise")
         self.finished = ports.host().seconds()
+        if self._entry is not None:
+            self._entry.close()
         self.ended.open()
 
     def _show(self, fraction: float | None, message: str | None) -> None:
@@ -195,6 +218,8 @@ class Job:
             self.progress = min(max(float(fraction), 0.0), 1.0)
         if message is not None:
             self.message = message
+        if self._entry is not None:
+            self._entry.look()
         parent = self.parent
         if parent is None or parent.state is not JobState.RUNNING:
             return
@@ -210,7 +235,7 @@ class Job:
         _part.set(None)
         try:
             self.check()  # cancelled before it began: straight from CREATED to CANCELLED
-            self._begin()
+            self._begin(has_thread=True)
             value = function(*args, **kwargs)
         except BaseException as error:  # a thread has no caller: whoever asks for the result gets it
             self._end(error)
@@ -252,7 +277,7 @@ def running(description: str) -> Generator[Job]:
         _job.set(job)
         _part.set(None)
         job.check()
-        job._begin()
+        job._begin(has_thread=False)
         if job.parent is None:
             hide = ports.host().show(job)
         yield job
