@@ -31,7 +31,7 @@ class Line:
     @property
     def deadline(self) -> float:
         """When `expire` is wanted next."""
-        return min(self.link.deadline, self.bulk.deadline)
+        return self.link.deadline if self.bulk.is_at_rest else min(self.link.deadline, self.bulk.deadline)
 
     def call(self, body: Any, now: float, size_bytes: int) -> tuple[int, list[LineEffect]]:
         """Ask the peer to do `body`."""

@@ -48,6 +48,7 @@ from hydroscope.wire.messages import (
     Piece,
     PieceAck,
     Probe,
+    Reply,
     View,
 )
 
@@ -359,25 +360,24 @@ class Member:
         while self._held and self._may_work():
             self._held.popleft()()
 
-    def _perform(self, peer: int, effects: Iterable[LineEffect]) -> None:
+    def _perform(self, peer: int, effects: Iterable[Any]) -> None:
         """Do what a line says, in order: an answer is used before the peer is told that it was."""
-        for effect in effects:
-            match effect:
-                case rpc.Send(message=message):
-                    self._send(peer, message)
-                case rpc.Execute(number=number, body=body):
-                    self._execute(peer, number, body)
-                case rpc.Deliver(number=number, body=body):
-                    reply = bodies.decode_reply(body) if self._encode else body
-                    self._do(self.store.answered(self._tags.pop((peer, number)), reply))
-                case rpc.Settle(number=number):
-                    self._do(self.store.settled(peer, number))
-                case rpc.Fail(number=number):
-                    self._do(self.store.failed(self._tags.pop((peer, number))))
-                case bulk.Connect(stream=stream):
-                    self._actions.append(Connect(peer, stream))
-                case bulk.Stream(stream=stream, message=message):
-                    self._send(peer, message, stream)
+        for effect in effects:  # compared by type: this is the hot path, and `match` would ask for fields one by one
+            kind = type(effect)
+            if kind is rpc.Send:
+                self._send(peer, effect.message)
+            elif kind is rpc.Execute:
+                self._execute(peer, effect.number, effect.body)
+            elif kind is rpc.Deliver:
+                self._do(self.store.answered(self._tags.pop((peer, effect.number)), self._reply(effect.body)))
+            elif kind is rpc.Settle:
+                self._do(self.store.settled(peer, effect.number))
+            elif kind is rpc.Fail:
+                self._do(self.store.failed(self._tags.pop((peer, effect.number))))
+            elif kind is bulk.Connect:
+                self._actions.append(Connect(peer, effect.stream))
+            else:
+                self._send(peer, effect.message, effect.stream)
         line = self.lines.get(peer)
         if line is not None and line.deadline < self.deadline:
             self.deadline = line.deadline
@@ -412,18 +412,28 @@ class Member:
     def _do(self, effects: list[kv.Effect]) -> None:
         """Do what the store says, in order."""
         for effect in effects:
-            match effect:
-                case kv.Ask(peer=peer, request=request, tag=tag):
-                    body, size_bytes = self._encoded(request)
-                    number, told = self._line(peer).call(body, self._now, size_bytes)
-                    self._tags[peer, number] = tag
-                    self._perform(peer, told)
-                case kv.Answer(peer=peer, number=number, reply=reply):
-                    if peer in self.lines:
-                        body, size_bytes = self._encoded(reply)
-                        self._perform(peer, self.lines[peer].finish(number, body, self._now, size_bytes))
-                case _:
-                    self._actions.append(effect)
+            if isinstance(effect, kv.Ask):
+                body, size_bytes = self._encoded(effect.request)
+                number, told = self._line(effect.peer).call(body, self._now, size_bytes)
+                self._tags[effect.peer, number] = effect.tag
+                self._perform(effect.peer, told)
+            elif isinstance(effect, kv.Answer):
+                line = self.lines.get(effect.peer)
+                if line is not None:
+                    body, size_bytes = self._encoded(effect.reply)
+                    self._perform(effect.peer, line.finish(effect.number, body, self._now, size_bytes))
+            else:
+                self._actions.append(effect)
+
+    def _reply(self, body: Any) -> Reply:
+        if not self._encode:
+            reply: Reply = body
+            return reply
+        try:
+            return bodies.decode_reply(body)
+        except DataError as error:  # of another version
+            self.counters["reply that cannot be read"] += 1
+            return Failed("refused", str(error))
 
     def _encoded(self, body: Any) -> tuple[Any, int]:
         if not self._encode:
