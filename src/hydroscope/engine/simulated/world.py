@@ -27,8 +27,10 @@ CLUSTER = 7
 FIRST_LIFE = 1001
 SECRET = b"nothing secret here"
 MISSING = object()
-REST_S = 12.0
-"""How long a world is watched after its last program: longer than the longest time between two attempts."""
+REST_S = 60.0
+"""How long a world gets to come to rest after its last program."""
+SLICE_S = 0.25
+"""Time between two looks whether it has."""
 
 
 class Ended(NamedTuple):
@@ -127,9 +129,12 @@ class World:
         return thread
 
     def watch(self, member: int, prefix: str) -> None:
-        """Let a member hear of changes of keys that begin with `prefix`. Cost: a message to each member."""
+        """Let a member hear of changes of keys that begin with `prefix`; then `("watch", member)` has finished.
+
+        Cost: a message to each member.
+        """
         process = self.processes[member]
-        self._perform(process, process.member.watch(None, prefix, process.clock.seconds()))
+        self._perform(process, process.member.watch(("watch", member), prefix, process.clock.seconds()))
         self._arm(process)
 
     def run(self, limit_s: float = 600.0) -> None:
@@ -155,14 +160,36 @@ class World:
             waiting = [f"thread {t.number} at {t.process.place}: {t.waits_for}" for t in self.threads if t.running]
             raise InternalError(f"after {limit_s} s of simulated time still waiting: {'; '.join(waiting)}")
 
-    def rest(self, seconds: float = REST_S) -> None:
+    def rest(self, limit_s: float = REST_S) -> None:
         """Stop all faults, let time pass until nothing is under way, and check invariants. Cost: as `run`."""
         self.network.heal()
         for process in self.processes.values():
             process.paused_until_s = min(process.paused_until_s, self.agenda.now)
-        self.agenda.run(self.agenda.now + seconds)
+        until = self.agenda.now + limit_s
+        self.agenda.run(self.agenda.now + self.faults.slow_s + self.faults.delay_s[1])
+        while self.agenda.now < until and not self.is_at_rest():
+            before = self.agenda.now
+            self.agenda.run(before + SLICE_S)
+            self.agenda.now = before + SLICE_S
         for process in self.live():
             process.member.check()
+
+    def is_at_rest(self) -> bool:
+        """Tell whether nobody waits for anything, and all know who belongs. Cost: O(members squared)."""
+        live = self.live()
+        views = {process.member.standing.epoch for process in live}
+        if len(views) > 1:
+            return False
+        lives = {process.life for process in live}
+        for process in live:
+            standing = process.member.standing
+            if standing.view is None or not standing.is_open:
+                return False
+            if any(info.life not in lives for info in standing.view.members) or len(standing.view.members) < len(live):
+                return False
+            if process.member.store.desk.asks or any(not link.is_at_rest for link in process.member.links.values()):
+                return False
+        return True
 
     def live(self) -> list[Process]:
         """Return the processes that live and belong."""
@@ -214,7 +241,9 @@ class World:
 
     def _partition(self, length_s: float) -> None:
         places = list(self.processes)
-        alone = {place for place in places if self.random.random() < 0.5} or {self.random.choice(places)}
+        alone = {place for place in places if self.random.random() < 0.5}
+        if not alone or len(alone) == len(places):
+            alone = {self.random.choice(places)}
         until = self.agenda.now + length_s
         one_way = self.random.random() < 0.3
         self.network.counters["partitions"] += 1
@@ -233,6 +262,9 @@ class World:
         self._note(f"member at {process.place} pauses until {process.paused_until_s:.4f}")
 
     def _crash(self, _: None) -> None:
+        if not all(each.member.standing.is_open for each in self.live()):
+            self.agenda.at(self.agenda.now + 0.05 + self.random.random() * self.faults.window_s, self._crash)
+            return
         mortal = [each for each in self.processes.values() if each.place and each.alive]
         if mortal:
             self.crash(self.random.choice(mortal).place)
