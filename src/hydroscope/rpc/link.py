@@ -440,11 +440,19 @@ class Link:
     def plan(cls, table: Mapping[Any, Step]) -> Plan:
         """Return a table of `rpc.states` made ready for `client` or `server`; each cell must be there."""
         acts: dict[Action, Act] = {action: getattr(cls, f"_{action.name.lower()}") for action in Action}
-        rows: dict[int, list[tuple[int, tuple[Act, ...], int]]] = {}
-        for (at, on), step in sorted(table.items()):
-            entry = (int(step.state), tuple(acts[action] for action in step.actions), entry_of(at, on))
-            rows.setdefault(at, []).append(entry)
-        return tuple(tuple(row) for row in rows.values())
+        first_state, first_event = next(iter(table))
+        states: type[IntEnum] = type(first_state)
+        events: type[IntEnum] = type(first_event)
+        rows = []
+        for at in states:
+            steps = [(on, table[at, on]) for on in events]
+            rows.append(
+                tuple(
+                    (int(step.state), tuple(acts[action] for action in step.actions), entry_of(at, on))
+                    for on, step in steps
+                )
+            )
+        return tuple(rows)
 
 
 Link.client = Link.plan(CLIENT)
