@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     from hydroscope.mapreduce.task import Keep, MapReduce, full, zeros
     from hydroscope.models import metrics
     from hydroscope.models.gbm import GBMClassifier, GBMRegressor
+    from hydroscope.models.leaderboard import leaderboard
+    from hydroscope.models.shelf import assign, get_frame, get_model, ls, remove
     from hydroscope.models.store import load_model
     from hydroscope.node.jobs import Job
     from hydroscope.node.ports import EngineError, NodeLost
+    from hydroscope.node.records import jobs
     from hydroscope.weave.failure import MapError
     from hydroscope.weave.notice import HydroscopeWarning, InterpretedWarning
 
@@ -57,13 +60,20 @@ __all__ = [
     "UnknownNameError",
     "UserError",
     "__version__",
+    "assign",
     "full",
+    "get_frame",
+    "get_model",
     "init",
+    "jobs",
     "kv",
+    "leaderboard",
     "load_model",
+    "ls",
     "metrics",
     "read",
     "read_csv",
+    "remove",
     "shutdown",
     "zeros",
 ]
@@ -87,13 +97,20 @@ _HOME = {
     "NodeLost": "node.ports",
     "UnknownNameError": "ground.errors",
     "UserError": "ground.errors",
+    "assign": "models.shelf",
     "full": "mapreduce.task",
+    "get_frame": "models.shelf",
+    "get_model": "models.shelf",
     "init": "engine.boot",
+    "jobs": "node.records",
     "kv": "kv",
+    "leaderboard": "models.leaderboard",
     "load_model": "models.store",
+    "ls": "models.shelf",
     "metrics": "models.metrics",
     "read": "ingest.read",
     "read_csv": "ingest.read",
+    "remove": "models.shelf",
     "shutdown": "engine.boot",
     "zeros": "mapreduce.task",
 }

@@ -112,9 +112,6 @@ class LocalKeys:
             self._applying = threading.get_ident()
             try:
                 applied = self.functions.apply(function, old, arguments)
-                _check(applied.value)
-                if applied.result is not applied.value:
-                    _check(applied.result)
             except FunctionError as error:
                 raise UserError(f"key {key!r}: {error.text}; nothing was written") from error.__cause__
             finally:

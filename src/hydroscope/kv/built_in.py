@@ -44,15 +44,30 @@ def _update(value: Any, fields: dict[str, Any]) -> Any:
     return {**(value or {}), **fields}
 
 
+def _insert(value: Any, row: dict[str, Any], by: str, descending: bool, limit: int) -> Any:
+    """Put a row into a sorted list; one of the same name is replaced, rows without a number come last."""
+    rows = [each for each in value or () if each["name"] != row["name"]]
+    rows.append(row)
+
+    def place(each: dict[str, Any]) -> tuple[bool, float, str]:
+        number = each.get(by)
+        if number is None or number != number:
+            return True, 0.0, each["name"]
+        return False, -number if descending else number, each["name"]
+
+    return sorted(rows, key=place)[:limit]
+
+
 BUILT_IN: Mapping[str, Callable[..., Any]] = {
     "add": _add,
     "append": _append,
     "create": _create,
     "discard": _discard,
+    "insert": _insert,
     "max": _largest,
     "min": _smallest,
     "replace": _replace,
     "update": _update,
 }
-"""What every member knows: add(amount), append(item), create(first), discard(item), max(candidate),
-min(candidate), replace(expected, new), update(fields)."""
+"""What every member knows: add(amount), append(item), create(first), discard(item), insert(row, by, descending,
+limit), max(candidate), min(candidate), replace(expected, new), update(fields)."""

@@ -13,9 +13,12 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from hydroscope.ground.errors import UserError
 from hydroscope.kv.built_in import BUILT_IN
 from hydroscope.kv.changes import Change, Unchanged
+from hydroscope.kv.holds import HOLDS
 from hydroscope.kv.leases import TIMED
+from hydroscope.wire.values import PLAIN, verify
 
 __all__ = ["Applied", "Change", "FunctionError", "Functions", "Unchanged"]
 
@@ -43,7 +46,7 @@ class Functions:
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
         self._functions: dict[str, tuple[Callable[..., Any], bool]] = {}
-        for name, function in BUILT_IN.items():
+        for name, function in {**BUILT_IN, **HOLDS}.items():
             self.register(name, function)
         for name, function in TIMED.items():
             self.register(name, function, timed=True)
@@ -68,10 +71,20 @@ class Functions:
         except Exception as error:
             raise FunctionError("function", f"function {name!r} raised {type(error).__name__}: {error}") from error
         if isinstance(answer, Change):
-            return Applied(answer.value, answer.result, False)
+            return Applied(_storable(name, answer.value), _storable(name, answer.result), False)
         if isinstance(answer, Unchanged):
-            return Applied(value, answer.result, True)
-        return Applied(answer, answer, False)
+            return Applied(value, _storable(name, answer.result), True)
+        return Applied(_storable(name, answer), answer, False)
+
+
+def _storable(name: str, value: Any) -> Any:
+    """Return a value that can be stored and sent."""
+    if value.__class__ not in PLAIN:
+        try:
+            verify(value)
+        except UserError as error:
+            raise FunctionError("function", f"function {name!r} returned what cannot be stored: {error}") from error
+    return value
 
 
 def _unknown(name: str, known: Mapping[str, Any]) -> str:

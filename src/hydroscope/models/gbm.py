@@ -17,6 +17,7 @@ from hydroscope.models import gbm_model, metrics
 from hydroscope.models.base import Estimator, Fed, feed, feed_training, not_fitted
 from hydroscope.models.gbm_model import GBMModel
 from hydroscope.models.gbm_training import Order, train
+from hydroscope.models.shelf import holding
 from hydroscope.models.spec import CLASSIFIER_ONLY, GBM, Parameter, numpydoc
 from hydroscope.models.target import Classes, Target, class_codes, row_weights
 from hydroscope.node import jobs, ports
@@ -73,7 +74,7 @@ class _GBM(Estimator):
         """
         checked = self._checked()
         fed = feed_training(X, y, x, weights, sample_weight, type(self).__name__)
-        with jobs.running(f"train {type(self).__name__}"):
+        with jobs.running(f"train {type(self).__name__}"), holding(X, validation):
             order = Order(self._kind, type(self).__name__, checked, validation, weights, self._block_rows)
             model = train(fed, order)
         self._keep(model)

@@ -17,6 +17,7 @@ import math
 import os
 from collections.abc import Mapping
 from importlib.metadata import version
+from io import BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from hydroscope.models.tree.binning import FeatureBins
 from hydroscope.models.tree.histogram import MISSING_BIN
 from hydroscope.models.tree.predictor import Forest
 
-__all__ = ["DTYPES", "MAGIC", "VERSION", "load_model", "save_model"]
+__all__ = ["DTYPES", "MAGIC", "VERSION", "load_model", "model_bytes", "model_of_bytes", "save_model"]
 
 MAGIC = b"\x89HSM\r\n\x1a\n"
 """A byte no text has, the name, and line ends that a transfer as text would change."""
@@ -152,10 +153,22 @@ def load_model(path: str | PathLike[str]) -> GBMClassifier | GBMRegressor:
     """
     place = os.fspath(path)
     with open(place, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        header = _read_header(file, size, place)
-        tensors = _read_tensors(file, header, size, place)
-    return _decode(header, tensors, place)
+        return _read(file, os.fstat(file.fileno()).st_size, place)
+
+
+def model_bytes(model: GBMModel) -> bytes:
+    """Return what `save_model` writes."""
+    return b"".join(_encode(model))
+
+
+def model_of_bytes(data: bytes, place: str) -> GBMClassifier | GBMRegressor:
+    """Return the model of what `model_bytes` returned; `place` is where errors say that it was."""
+    return _read(BytesIO(data), len(data), place)
+
+
+def _read(file: Any, size: int, place: str) -> GBMClassifier | GBMRegressor:
+    header = _read_header(file, size, place)
+    return _decode(header, _read_tensors(file, header, size, place), place)
 
 
 def _encode(model: GBMModel) -> list[bytes]:
