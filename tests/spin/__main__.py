@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     start = time.perf_counter()
     failures = 0
-    print(LINE.format("model", "states", "seconds", "MB", "verdict"), flush=True)
+    print(LINE.format("model", "states", "CPU s", "MB", "verdict"), flush=True)
     for model in SMALL if options.small else FULL:
         verdict = check(model)
         failures += bool(verdict.error)

@@ -264,7 +264,7 @@ inline START_WRITE(k, m, what) {
     printf("thread %d of member %d writes (kind %d)\n", k, m, what);
     left[k]--; oldest[k] = newest; doing[k] = WRITER; kind[k] = what;
     if
-    :: m != 0 -> CACHE_ON_OWN_WRITE(m)
+    :: m != 0 && flying[m] == 0 -> CACHE_ON_OWN_WRITE(m)
     :: else
     fi;
     if
@@ -345,7 +345,7 @@ inline TAKE_WRITTEN(m) {
 inline TAKE_INVALIDATE(m) {
     TELL("a replica is invalidated", m);
     if
-    :: keeps[m] && replica[m] == invalidate_version[m] -> CACHE_ON_INVALIDATE(m)
+    :: keeps[m] && replica[m] <= invalidate_version[m] -> CACHE_ON_INVALIDATE(m)
     :: else -> CACHE_ON_INVALIDATE_OTHER(m)
     fi;
     invalidate_version[m] = 0

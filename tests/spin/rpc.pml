@@ -26,6 +26,7 @@ bit finished;
 byte on_the_way;                /* messages and executions, in sum */
 byte calls[CALLS], probes[CALLS], nacks[CALLS], acks[CALLS], ackacks[CALLS]; /* copies on the way */
 bit large[CALLS];
+bit asked[CALLS], nacked[CALLS]; /* large ones: the body is due again, not a question (each second time; BODY_EVERY) */
 
 byte last;                      /* client: numbers given; number n is that of the call n + 1 */
 byte client[CALLS];
@@ -86,9 +87,10 @@ inline ENQUEUE(n) { skip }
 inline SEND_CALL(n) { in_flight++; PUT(calls, n) }
 inline RESEND_CALL(n) {
     if
-    :: large[n] -> PUT(probes, n)
+    :: large[n] && !asked[n] -> PUT(probes, n)
     :: else -> PUT(calls, n)
-    fi
+    fi;
+    asked[n] = large[n] && !asked[n]
 }
 inline ARM_CALL(n) { call_due[n] = 1 }
 inline SEND_PROBE(n) { PUT(probes, n) }
@@ -104,7 +106,7 @@ inline SEND_ACKACK(n) {
     PUT(ackacks, n)
 }
 inline FORGET_CALL(n) {
-    own[n] = 0; client[n] = 0; call_due[n] = 0; in_flight--;
+    own[n] = 0; client[n] = 0; call_due[n] = 0; asked[n] = 0; in_flight--;
     j = n + 1;                                  /* the next in the queue has a larger number */
     do
     :: j < last && !(own[j] && client[j] == CLIENT_QUEUED) -> j++
@@ -130,9 +132,10 @@ inline KEEP_RESULT(n) { kept_large = kept_large + large[n] }
 inline SEND_ACK(n) { PUT(acks, n) }
 inline RESEND_ACK(n) {
     if
-    :: large[n] -> PUT(nacks, n)
+    :: large[n] && !nacked[n] -> PUT(nacks, n)
     :: else -> PUT(acks, n)
-    fi
+    fi;
+    nacked[n] = large[n] && !nacked[n]
 }
 inline ARM_ACK(n) { ack_due[n] = 1 }
 inline SETTLE(n) {
@@ -142,7 +145,7 @@ inline SETTLE(n) {
 }
 inline DROP_RESULT(n) {
     kept_large = kept_large - large[n];
-    theirs[n] = 0; server[n] = 0; ack_due[n] = 0; settled[n] = 1
+    theirs[n] = 0; server[n] = 0; ack_due[n] = 0; nacked[n] = 0; settled[n] = 1
 }
 inline ROLL(n) {
     do
@@ -228,7 +231,7 @@ inline TIME_PASSES() {
     printf("nothing is on the way\n");
     assert(due > 0);                            /* something will happen: not a deadlock */
     quiet_rounds++;
-    assert(quiet_rounds <= FAULTS + CALLS);     /* what is repeated is of use */
+    assert(quiet_rounds <= (1 + LARGE) * (FAULTS + CALLS)); /* what is repeated is of use */
     for (i : 0 .. CALLS - 1) {
         if
         :: call_due[i] -> CALL_TIMEOUT(i)
