@@ -181,7 +181,7 @@ def _array(code: int, dtype_name: str, shape: tuple[int, ...], data: bytes) -> A
         raise DataError(f"bytes that are not a value: an array of {dtype_name[:32]!r}")
     dtype = np.dtype(dtype_name)
     fits = dtype.itemsize > 0 and min(shape, default=0) >= 0 and math.prod(shape) * dtype.itemsize == len(data)
-    if not fits or dtype.kind not in KINDS:
+    if not fits or dtype.kind not in KINDS or (code == NUMBER and shape != ()):
         raise DataError(f"bytes that are not a value: an array of shape {shape[:8]} in {len(data)} bytes")
     flat = np.frombuffer(data, dtype)
     return flat.reshape(shape) if code == ARRAY else flat[0]
