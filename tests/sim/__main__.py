@@ -25,9 +25,7 @@ def main() -> int:
     if options.replay:
         return replay(*options.replay.split(":"))
     weights = dict(pair.split("=") for pair in options.weights.split(",") if pair)
-    ranges = {
-        mix: (options.first, int(options.seeds * float(weights.get(mix, 1)))) for mix in (options.mix or NAMES)
-    }
+    ranges = {mix: (options.first, int(options.seeds * float(weights.get(mix, 1)))) for mix in (options.mix or NAMES)}
     began = time.perf_counter()
     n_wanted = sum(n for _, n in ranges.values())
 

@@ -15,8 +15,9 @@ from hydroscope.engine.simulated.world import Ended, World
 from hydroscope.ground.errors import InternalError
 from hydroscope.kv.effects import Changed, Lost, Ordered, Refused, Value, Wrote
 from hydroscope.kv.invariants import check_together_at_rest
-from hydroscope.node.member import Entered
+from hydroscope.node.member import Entered, Member
 from hydroscope.node.membership import Settings
+from hydroscope.wire.messages import Ack, AckAck, Call, Nack, Packet, Probe
 from tests.sim.checkers.history import NEVER, Operation
 from tests.sim.checkers.rest import disagreements
 from tests.sim.judge import judge_history
@@ -29,6 +30,37 @@ ENCODED_EVERY = 50
 """One seed in so many sends real frames, bytes that can be damaged."""
 
 LIMIT_S = 400.0
+
+
+class StaleLife(Exception):
+    """A packet of or to another life had an effect."""
+
+
+class WatchedMember(Member):
+    """A member that is seen to take nothing from, and nothing meant for, other lives."""
+
+    def receive(self, packet: Packet, now: float) -> list[Any]:
+        """Take a packet in."""
+        here = self.standing
+        is_for_me = packet.receiver_life == here.me.life and here.lives.get(packet.sender) == packet.sender_life
+        if is_for_me or not isinstance(packet.message, Call | Ack | AckAck | Nack | Probe):
+            return super().receive(packet, now)
+        before = _work(self)
+        actions = super().receive(packet, now)
+        if _work(self) != before:
+            raise StaleLife(f"member {self.number} of life {here.me.life} took {packet}")
+        return actions
+
+
+def _work(member: Member) -> list[int]:
+    """Return how much the links of a member have done for their peers."""
+    return [link.counters[name] for link in member.links.values() for name in ("executed", "calls_answered", "settled")]
+
+
+class WatchedWorld(World):
+    """A world of watched members."""
+
+    member_class = WatchedMember
 
 
 class Run:
@@ -75,7 +107,8 @@ class Run:
             self.start(member, steps)
 
     def start(self, member: int, steps: list[Step]) -> None:
-        thread = self.world.spawn(self.program, steps, member=member, raw=True)
+        process = self.world.processes[member]
+        thread = self.world.spawn(self.program, process, steps, member=member, raw=True)
         for step in steps:
             operation = step.operation
             operation.thread = thread.number
@@ -90,7 +123,7 @@ class Run:
 
     # --- what the world tells ---------------------------------------------------------------------------------------
 
-    def program(self, _: Any, steps: list[Step]) -> Generator[Any, Ended, None]:
+    def program(self, _: Any, process: Process, steps: list[Step]) -> Generator[Any, Ended, None]:
         tick = self.world.agenda.tick
         for step in steps:
             operation = step.operation
@@ -111,6 +144,7 @@ class Run:
                     operation.read_version = outcome.version
             elif kind is Lost:
                 operation.lost = True
+                operation.member_number = process.member.number
                 self.verdict.counters["operations lost with a member"] += 1
             elif kind is Refused:
                 self.verdict.wrong("refused", f"{outcome.kind}: {outcome.text}: {operation}")
@@ -252,6 +286,6 @@ def _with_crashes(faults: Faults, random: Random) -> Faults:
     )
 
 
-def run_cluster(mix: Mix, seed: int, world_class: type[World] = World, trace: bool = False) -> Verdict:
+def run_cluster(mix: Mix, seed: int, world_class: type[World] = WatchedWorld, trace: bool = False) -> Verdict:
     """Run one seed of a mix and return its verdict."""
     return Run(mix, seed, world_class, trace).go()

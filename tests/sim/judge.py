@@ -26,6 +26,7 @@ def judge_history(operations: list[Operation], mix: Mix, deaths: list[tuple[int,
         if is_volatile(key):
             _judge_volatile(key, of_key, deaths, verdict)
     if deaths:
+        _judge_durable(started, deaths, verdict)
         return
     spread_versions(started)
     relations = relate(each for each in started if each.key[:2] != "!n")
@@ -48,6 +49,27 @@ def judge_history(operations: list[Operation], mix: Mix, deaths: list[tuple[int,
             verdict.wrong("happens-before", text)
     for text in visible_after_waiting(relations):
         verdict.wrong("waited for and not seen", text)
+
+
+def _judge_durable(operations: list[Operation], deaths: list[tuple[int, int]], verdict: Verdict) -> None:
+    """Note durable values that were lost with one member."""
+    dead = {number for number, _ in deaths}
+    if len(dead) > 1:
+        return
+    for operation in operations:
+        if (
+            operation.kind == "get"
+            and operation.lost
+            and is_durable(operation.key)
+            and operation.member_number not in dead
+        ):
+            written = any(
+                each.key == operation.key and each.wrote_version is not None and each.end < operation.start
+                for each in operations
+                if not each.lost and each.waits
+            )
+            if written:
+                verdict.wrong("durable and lost", str(operation))
 
 
 SPREAD = 1000

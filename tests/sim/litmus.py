@@ -185,7 +185,7 @@ def run_litmus(test: Litmus, kind: str, thin: int = 1, world_class: type[World] 
     """Run all placements and schedules of a test."""
     outcome = Outcome(test.name, kind, test.kinds[kind])
     programs = [tuple(tuple(step.split()) for step in thread.split("; ")) for thread in test.threads]
-    keys = sorted({step[1] for thread in programs for step in thread if len(step) > 1 and step[0] not in ("set", "await")})
+    keys = sorted({step[1] for thread in programs for step in thread if step[0] in ("W", "W!", "D", "R", "A", "S")})
     shift = 0
     for placement in placements(len(programs) + len(keys)):
         n_members = max(placement) + 1
@@ -312,7 +312,7 @@ def main() -> int:
     print(markdown(rows))
     for row in rows:
         if not row.holds:
-            print(f"WRONG: {row.name} of {row.kind} keys is {row.promise} and was seen {row.n_seen} times. {row.example}")
+            print(f"WRONG: {row.name} of {row.kind} keys is {row.promise}, seen {row.n_seen} times. {row.example}")
     return int(not all(row.holds for row in rows))
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 from hydroscope.kv import slots as slots_module
-from hydroscope.kv import store as store_module
 from hydroscope.kv.cache import CacheTable
 from hydroscope.kv.desk import Purpose
 from hydroscope.kv.effects import Answer, Finish, Ordered, Wrote
@@ -17,7 +16,9 @@ from hydroscope.kv.functions import FunctionError
 from hydroscope.kv.home import HomeTable
 from hydroscope.kv.slots import SlotTable
 from hydroscope.kv.states import CACHE, CacheAction, CacheEvent, CacheState, CacheStep, SlotEvent
-from hydroscope.node import standing as standing_module
+from hydroscope.kv.store import Store
+from hydroscope.node import member as member_module
+from hydroscope.node.standing import Standing
 from hydroscope.wire.messages import Atomic, Done, Put, Written
 
 __all__ = ["KV_MUTANTS", "mutated"]
@@ -122,7 +123,7 @@ class SendsAtOnce(SlotTable):
 class JoinersTakeAnything(CacheTable):
     """Without repair 5: who joined a get takes an answer that was not registered."""
 
-    table = {
+    table: ClassVar[Any] = {
         **CACHE,
         (CacheState.ASKING, CacheEvent.GOT_UNKEPT_JOINED): CacheStep(CacheState.EMPTY, (CacheAction.FINISH_ALL,)),
         (CacheState.REPLICA_ASKING, CacheEvent.GOT_UNKEPT_JOINED): CacheStep(
@@ -161,7 +162,7 @@ class AbortsAtOnce(HomeTable):
             except FunctionError:
                 applied = None
             if applied is not None and applied.aborted:
-                reply = Written(record.version, applied.result, True)
+                reply = Written(0, applied.result, True)
                 if write.peer == self._desk.me:
                     self.slots.ended(write, reply, out)
                 else:
@@ -187,7 +188,7 @@ class NoBackup(HomeTable):
         """Do nothing."""
 
 
-class AnyLife(standing_module.Standing):
+class AnyLife(Standing):
     """Packets of and to other lives count."""
 
     def refusal(self, packet: Any) -> str | None:
@@ -196,24 +197,24 @@ class AnyLife(standing_module.Standing):
 
 
 KV_MUTANTS: dict[str, tuple[Any, str, type, str]] = {
-    "repair 1 dropped: switch, then close": (store_module, "HomeTable", SwitchesFirst, "volatile"),
-    "repair 2 dropped: early visibility": (store_module, "SlotTable", ShowsEarly, "volatile"),
-    "repair 3 dropped: invalidation of anything": (store_module, "CacheTable", InvalidatesAnything, "plain"),
-    "repair 4 dropped: several writes under way": (store_module, "SlotTable", SendsAtOnce, "plain_atomic"),
-    "repair 5 dropped: joiners take anything": (store_module, "CacheTable", JoinersTakeAnything, "remove"),
-    "no wait for pending gets": (store_module, "HomeTable", WaitsForNoGets, "volatile"),
-    "home excludes the sender from invalidation": (store_module, "HomeTable", ForgetsTheSender, "volatile"),
-    "aborted atomic answered without waiting": (store_module, "HomeTable", AbortsAtOnce, "atomic"),
+    "repair 1 dropped: switch, then close": (Store, "home_table", SwitchesFirst, "volatile"),
+    "repair 2 dropped: early visibility": (Store, "slot_table", ShowsEarly, "volatile"),
+    "repair 3 dropped: invalidation of anything": (Store, "cache_table", InvalidatesAnything, "plain"),
+    "repair 4 dropped: several writes under way": (Store, "slot_table", SendsAtOnce, "plain_atomic"),
+    "repair 5 dropped: joiners take anything": (Store, "cache_table", JoinersTakeAnything, "remove"),
+    "no wait for pending gets": (Store, "home_table", WaitsForNoGets, "volatile"),
+    "home excludes the sender from invalidation": (Store, "home_table", ForgetsTheSender, "volatile"),
+    "aborted atomic answered without waiting": (Store, "home_table", AbortsAtOnce, "atomic"),
     "no release fence": (slots_module, "FenceTable", NoFence, "flags"),
-    "no second copy of durable keys": (store_module, "HomeTable", NoBackup, "crash"),
-    "life not checked": (standing_module, "Standing", AnyLife, "crash"),
+    "no second copy of durable keys": (Store, "home_table", NoBackup, "crash"),
+    "life not checked": (member_module, "Standing", AnyLife, "crash"),
 }
-"""Name -> (module that looks the class up, its name there, the mutant, the mix that should notice)."""
+"""Name -> (who looks the class up, its name there, the mutant, the mix that should notice)."""
 
 
 @contextmanager
 def mutated(module: Any, name: str, replacement: type) -> Iterator[None]:
-    """Let a module use another class under a name."""
+    """Let a module or class use another class under a name."""
     ours = getattr(module, name)
     setattr(module, name, replacement)
     try:

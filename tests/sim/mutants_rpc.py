@@ -26,7 +26,10 @@ class AckAckFirst(Unchecked):
 
 
 AckAckFirst.client = AckAckFirst.plan(
-    {**CLIENT, **dict.fromkeys(ANSWERED, Step(ClientState.DONE, (Action.SEND_ACKACK, Action.DELIVER, Action.FORGET_CALL)))}
+    {
+        **CLIENT,
+        **dict.fromkeys(ANSWERED, Step(ClientState.DONE, (Action.SEND_ACKACK, Action.DELIVER, Action.FORGET_CALL))),
+    }
 )
 
 

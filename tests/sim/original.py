@@ -112,16 +112,14 @@ class OriginalStore:
         self, op: Any, thread: int, key: str, name: str, arguments: tuple[Any, ...], durable: bool
     ) -> list[Effect]:
         home = self._home(key)
+
+        def done(reply: Written) -> None:
+            self._finish(op, Wrote(reply.version, reply.result, reply.aborted))
+
         if home == self.me:
-            self._apply(
-                key, name, arguments, op, lambda reply: self._finish(op, Wrote(reply.version, reply.result, reply.aborted))
-            )
+            self._apply(key, name, arguments, op, done)
         else:
-            self._ask(
-                home,
-                Atomic(key, name, arguments),
-                lambda reply: self._finish(op, Wrote(reply.version, reply.result, reply.aborted)),
-            )
+            self._ask(home, Atomic(key, name, arguments), done)
         return self._take()
 
     def fence(self, op: Any, thread: int) -> list[Effect]:
@@ -219,9 +217,7 @@ class OriginalStore:
             then(new.version)
         new.close_one()
 
-    def _apply(
-        self, key: str, name: str, arguments: tuple[Any, ...], op: Any, then: Callable[[Written], None]
-    ) -> None:
+    def _apply(self, key: str, name: str, arguments: tuple[Any, ...], op: Any, then: Callable[[Written], None]) -> None:
         kept = self._kept.get(key)
         applied = self._functions.apply(name, kept.value if kept else None, arguments)
         if not applied.aborted:

@@ -49,7 +49,8 @@ class Scene:
         self.checks_each_step = seed % 50 == 0
         self.slow_work = random.choice((0.0, 0.1, 0.4))
         self.large = random.choice((0.0, 0.0, 0.2))
-        window = Window(calls=random.choice((2, 4, 256)), bytes=random.choice((4 * LARGE, 2**26)), table=random.choice((8, 4096)))
+        room = random.choice((2, 4, 256)), random.choice((4 * LARGE, 2**26)), random.choice((8, 4096))
+        window = Window(calls=room[0], bytes=room[1], table=room[2])
         timing = Timing(first_s=random.choice((0.05, 0.25)))
         self.sides = [Side(self, place, link_class(timing, window)) for place in range(2)]
         for side in self.sides:

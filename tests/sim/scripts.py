@@ -76,7 +76,14 @@ MIXES = {
             joins=True,
             steps=6,
         ),
-        Mix("watch", "watchers hear of every last change", {"get": 2, "put": 4, "remove": 1}, plain=2, volatile=1, watches=True),
+        Mix(
+            "watch",
+            "watchers hear of every last change",
+            {"get": 2, "put": 4, "remove": 1},
+            plain=2,
+            volatile=1,
+            watches=True,
+        ),
     )
 }
 
@@ -167,4 +174,6 @@ def _step(
         expected = None if random.random() < 0.4 else value_of(max(1, number - random.randint(1, 20)), size_bytes)
         arguments = (expected, value)
     operation.argument = arguments if kind == "swap_if" else 1 if kind == "add" else value
-    return Step(operation, Do("atomic", key, None, True, durable, kind, (1,) if kind == "add" else arguments, op=number))
+    if kind == "add":
+        arguments = (1,)
+    return Step(operation, Do("atomic", key, None, True, durable, kind, arguments, op=number))

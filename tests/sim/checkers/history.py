@@ -48,9 +48,11 @@ class Operation:
     wrote_version: int | None = None
     """As which version it was ordered; None if it was not, or if that is not known."""
     merged: bool = False
-    """A plain put replaced by a later one of its member before it was sent: its version is that one's, which it precedes."""
+    """A plain put that a later one replaced before it was sent: it has that version, and precedes it."""
     waits: bool = True
     """False for a plain put: it may be seen early by its own member, and late by others."""
+    member_number: int = -1
+    """What the member's number was in its cluster (`member` is a place, where lives follow each other)."""
     lost: bool = False
     """The operation ended because a member was lost; it may or may not have happened."""
 

@@ -1,0 +1,109 @@
+"""Mutants: how many seeds the simulator needs to notice each broken rule."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from tests.sim.cluster import run_cluster
+from tests.sim.mutants_kv import KV_MUTANTS, mutated
+from tests.sim.mutants_rpc import RPC_MUTANTS
+from tests.sim.rpc_alone import run_rpc
+from tests.sim.scripts import MIXES
+
+__all__ = ["Caught", "hunt", "names", "silenced"]
+
+STARTS = (0, 100_000, 200_000, 300_000, 400_000)
+"""Where the hunt begins, each time anew."""
+LIMIT = 3_000
+
+
+@dataclass
+class Caught:
+    """What became of one mutant."""
+
+    name: str
+    mix: str
+    seeds: list[int]
+    """Needed from each start; the limit plus one where it was not noticed."""
+    how: str
+
+    @property
+    def median(self) -> float:
+        """Return the middle number of seeds."""
+        return median(self.seeds)
+
+    @property
+    def is_caught(self) -> bool:
+        """Return whether it was noticed from every start."""
+        return max(self.seeds) <= LIMIT
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Let no invariant of the store or a link speak, so that only what can be seen from outside convicts."""
+    from hydroscope.kv import invariants as kv_invariants
+    from hydroscope.rpc import invariants as rpc_invariants
+    from tests.sim import cluster
+
+    def nothing(*_: Any, **__: Any) -> None:
+        """Say nothing."""
+
+    silent = [(kv_invariants, name) for name in ("check", "check_key", "check_at_rest")]
+    silent += [(rpc_invariants, "check"), (cluster, "check_together_at_rest")]
+    ours = [(module, name, getattr(module, name)) for module, name in silent]
+    for module, name in silent:
+        setattr(module, name, nothing)
+    try:
+        yield
+    finally:
+        for module, name, was in ours:
+            setattr(module, name, was)
+
+
+def names() -> tuple[str, ...]:
+    """Return all mutants."""
+    return (*RPC_MUTANTS, *KV_MUTANTS)
+
+
+def hunt(name: str, starts: tuple[int, ...] = STARTS, limit: int = LIMIT) -> Caught:
+    """Run seeds from each start until one is wrong."""
+    needed, kinds = [], set()
+    mix = "rpc" if name in RPC_MUTANTS else KV_MUTANTS[name][3]
+    for start in starts:
+        found = limit + 1
+        for seed in range(start, start + limit):
+            kind = _verdict(name, seed)
+            if kind:
+                found = seed - start + 1
+                kinds.add(kind)
+                break
+        needed.append(found)
+    return Caught(name, mix, needed, ", ".join(sorted(kinds)))
+
+
+def _verdict(name: str, seed: int) -> str:
+    if name in RPC_MUTANTS:
+        wrong = run_rpc(seed, RPC_MUTANTS[name]).violations
+    else:
+        module, attribute, mutant, mix = KV_MUTANTS[name]
+        with silenced(), mutated(module, attribute, mutant):
+            wrong = run_cluster(MIXES[mix], seed).violations
+    return wrong[0][0] if wrong else ""
+
+
+def main() -> None:
+    """Print the table."""
+    only = sys.argv[1:] or [""]
+    for name in names():
+        if any(word in name for word in only):
+            caught = hunt(name)
+            print(f"{name:45} {caught.mix:13} {caught.median:6g}  {caught.seeds}  {caught.how}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
