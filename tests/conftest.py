@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from hydroscope.engine.ray import RayEngine
 
 ENGINES = ("local", "ray")
+COLUMNS = (*ENGINES, "sockets")
+"""Of the conformance table: the engines, and the stores of keys (which a Ray has too)."""
 RAY_STORE_BYTES = 256 * 2**20
 
 _outcomes: dict[str, dict[str, str]] = defaultdict(dict)
@@ -81,7 +83,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if "tests/conformance/" not in report.nodeid or "[" not in report.nodeid:
         return
     behaviour, engine_name = _behaviour_and_engine(report.nodeid)
-    if engine_name not in ENGINES:
+    if engine_name not in COLUMNS:
         return
     if report.failed:
         _outcomes[behaviour][engine_name] = "FAILS"
@@ -95,11 +97,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     width = max(len(behaviour) for behaviour in _outcomes)
     terminalreporter.section("conformance")
-    terminalreporter.write_line(f"{'behaviour':<{width}}  " + "  ".join(f"{name:>5}" for name in ENGINES))
+    terminalreporter.write_line(f"{'behaviour':<{width}}  " + "  ".join(f"{name:>7}" for name in COLUMNS))
     for behaviour, row in sorted(_outcomes.items()):
-        cells = "  ".join(f"{row.get(name, '-'):>5}" for name in ENGINES)
+        cells = "  ".join(f"{row.get(name, '-'):>7}" for name in COLUMNS)
         terminalreporter.write_line(f"{behaviour:<{width}}  {cells}")
-    for name in ENGINES:
+    for name in COLUMNS:
         n_kept = sum(row.get(name) == "yes" for row in _outcomes.values())
         terminalreporter.write_line(f"{name}: {n_kept} of {len(_outcomes)} behaviours")
 

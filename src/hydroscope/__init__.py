@@ -15,6 +15,7 @@ from hydroscope.node import ports as _ports
 if TYPE_CHECKING:
     from hydroscope import kv
     from hydroscope.engine.boot import init, shutdown
+    from hydroscope.engine.cluster import join_cluster, start_cluster
     from hydroscope.frame.frame import Frame
     from hydroscope.ground.errors import (
         CancelledError,
@@ -66,6 +67,7 @@ __all__ = [
     "get_model",
     "init",
     "jobs",
+    "join_cluster",
     "kv",
     "leaderboard",
     "load_model",
@@ -75,6 +77,7 @@ __all__ = [
     "read_csv",
     "remove",
     "shutdown",
+    "start_cluster",
     "zeros",
 ]
 
@@ -103,6 +106,7 @@ _HOME = {
     "get_model": "models.shelf",
     "init": "engine.boot",
     "jobs": "node.records",
+    "join_cluster": "engine.cluster",
     "kv": "kv",
     "leaderboard": "models.leaderboard",
     "load_model": "models.store",
@@ -112,6 +116,7 @@ _HOME = {
     "read_csv": "ingest.read",
     "remove": "models.shelf",
     "shutdown": "engine.boot",
+    "start_cluster": "engine.cluster",
     "zeros": "mapreduce.task",
 }
 """The module in which each name lives."""

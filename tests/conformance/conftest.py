@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import pytest
 
 from hydroscope.engine.keys_local import LocalKeys
+from hydroscope.engine.sockets.start import connect, serve
 from hydroscope.ground.limits import ROWS_PER_LEAF
+from hydroscope.kv.functions import Functions
 from hydroscope.node import ports
 
 N_ROWS = ROWS_PER_LEAF + 1234
@@ -34,11 +38,26 @@ def columns() -> dict[str, Any]:
     }
 
 
-@pytest.fixture(params=("local",))
+@pytest.fixture(params=("local", "sockets"))
 def keys(request: pytest.FixtureRequest) -> Iterator[ports.Keys]:
     """Run the test once on each store of keys, empty."""
+    with ExitStack() as stack:
+        store = {"local": local_keys, "sockets": socket_keys}[request.param](stack)
+        stack.callback(ports.install_keys, ports.install_keys(store))
+        yield store
+
+
+def local_keys(stack: ExitStack) -> ports.Keys:
     store = LocalKeys()
-    before = ports.install_keys(store)
-    yield store
-    ports.install_keys(before)
-    store.shutdown()
+    stack.callback(store.shutdown)
+    return store
+
+
+def socket_keys(stack: ExitStack) -> ports.Keys:
+    """Return the second member of a cluster of two, both in this process."""
+    functions = Functions(time.time)  # of both: each member has those that its process registered
+    first = serve(members=2, functions=functions)
+    stack.callback(first.shutdown)
+    second = connect(first.address, first.secret, functions=functions)
+    stack.callback(second.shutdown)
+    return second

@@ -139,7 +139,7 @@ def boot_host() -> ports.Host:
     return ThreadHost(Display(enabled=os.environ.get("HYDROSCOPE_PROGRESS", "1") != "0"))
 
 
-def boot_keys() -> ports.Keys:
+def boot_keys() -> LocalKeys:
     """Return the key/value store of this process, the same one for whoever comes first."""
     global _local_keys
     with _opening:
