@@ -104,6 +104,9 @@ def main(descriptor: int) -> None:
             function, arguments = pickle.loads(text)
         except Exception as error:
             function, arguments = None, error
+        _settle()
+        if function is map_leaves:
+            part.warm_up()  # once here, and not in every fork
         while True:
             rows, stopped_s = pipe.recv()
             if function is None:
@@ -182,7 +185,6 @@ def _do(
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write("1000")  # should memory run out, this is the one to go
     try:
-        _settle()
         if rows is not None:
             assert function is map_leaves, "only rows of maps are taken apart"
             arguments = part.part_of(*rows, *arguments)

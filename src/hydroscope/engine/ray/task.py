@@ -21,7 +21,7 @@ from typing import IO, Any
 from hydroscope.engine.local import LocalEngine, item_note
 from hydroscope.engine.merge import merge_run
 from hydroscope.engine.ray.box import Box
-from hydroscope.engine.ray.warden import address_of, folder_of, name_of
+from hydroscope.engine.ray.warden import address_of, ask_desk, folder_of
 from hydroscope.node import ports
 from hydroscope.node.deaths import Death, WorkerDied
 
@@ -32,9 +32,6 @@ Place = tuple[int, int, float]
 
 PULSE_S = 0.1
 """Between two notes of how much memory a worker holds."""
-
-ASK_S = 3.0
-"""For the wardens to answer; one that does not is lost with its node, though Ray may not know that yet."""
 
 PRESENT_S = 0.3
 """For the node's warden to take hold of a new worker."""
@@ -81,15 +78,15 @@ class Worker:
         self._ray = ray
         self._core = worker.global_worker.core_worker
         self._context = ray.get_runtime_context()
-        self._node, job = self._context.get_node_id(), self._context.get_job_id()
+        self._node, self._job = self._context.get_node_id(), self._context.get_job_id()
         session = worker._global_node.get_session_dir_path()
-        self.box = Box(folder_of(session, job, self._node), {"worker": self._context.get_worker_id()})
+        self.box = Box(folder_of(session, self._job, self._node), {"worker": self._context.get_worker_id()})
         self._stack: IO[bytes] = open(self.box.path + ".stack", "wb")  # noqa: SIM115 - for as long as the process lives
         faulthandler.enable(self._stack, all_threads=False)
         atexit.register(self.box.goodbye)
         _note_exits(self.box)
         threading.Thread(target=self._pulse, name="hydroscope-pulse", daemon=True).start()
-        self._present(address_of(job, self._node))
+        self._present(address_of(self._job, self._node))
 
     def attend(
         self, function: Callable[..., Any], shown: Callable[..., Any], arguments: tuple[Any, ...], place: Place
@@ -103,10 +100,13 @@ class Worker:
         item = item_note(shown, place[0], place[1]).removeprefix("in ")
         task = f"{name}, {item}" if name else item
         with self.box.task({"id": task_id, "task": task, "rows": rows}, attempt):
-            earlier = self._deaths_before(task_id, attempt) if attempt else ()
-            if earlier == ():
+            if not attempt:
                 return function(*arguments), None
-            return self._try_alone(function, arguments, (task, rows), earlier or (), place[2]), earlier
+            earlier = ask_desk(self._job, self._node, task_id, attempt)
+            if earlier == []:
+                return function(*arguments), None
+            deaths = tuple(earlier or ())  # when nobody can tell, it is a suspect
+            return self._try_alone(function, arguments, (task, rows), deaths, place[2]), deaths
 
     def _present(self, address: str) -> None:
         """Show this process to the node's warden, and let it take hold before anything can happen."""
@@ -125,25 +125,6 @@ class Worker:
         beat = threading.Event()
         while not beat.wait(PULSE_S):
             self.box.sample()
-
-    def _deaths_before(self, task_id: str, attempt: int) -> tuple[Death, ...] | None:
-        """Ask the wardens whether earlier attempts of this task killed their workers; None when nobody can tell."""
-        asked = []
-        for node in self._ray.nodes():
-            if node["Alive"]:
-                try:
-                    warden = self._ray.get_actor(name_of(node["NodeID"]))
-                except ValueError:  # no warden there
-                    continue
-                asked.append(warden.deaths_of.remote(task_id, attempt))
-        answered, _ = self._ray.wait(asked, num_returns=len(asked), timeout=ASK_S) if asked else ([], [])
-        found: list[Death] = []
-        for each in answered:
-            try:
-                found += self._ray.get(each)
-            except self._ray.exceptions.RayError:  # a warden that went with its node: nobody's fault
-                continue
-        return tuple(found) if answered else None
 
     def _try_alone(
         self,

@@ -18,18 +18,24 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from hydroscope.engine.ray.box import SUFFIX, Remains, is_watched, memory_held, read_box, start_ticks
 from hydroscope.engine.ray.exits import Traces, killed_by_kernel, oom_counter, oom_kills, state_of, status_behind
 from hydroscope.node.deaths import Death
 
-__all__ = ["NodeWarden", "Warden", "address_of", "folder_of", "name_of"]
+__all__ = ["NodeWarden", "Warden", "address_of", "ask_desk", "folder_of", "name_of"]
 
 LOOK_EVERY_MS = 250
 """Between two looks at the states of workers and at new ones."""
+
+ASK_S = 3.0
+"""For the wardens of other nodes to answer; one that does not went with its node, though Ray may not know that yet."""
 
 END_WAIT_S = 2.0
 """How long an end that must have happened is waited for: memory is given back before it shows."""
@@ -48,6 +54,27 @@ def name_of(node: str) -> str:
 def address_of(job: str, node: str) -> str:
     """Return the (abstract) socket at which new workers present themselves."""
     return f"\0hydroscope-{job}-{node}"
+
+
+def desk_of(job: str, node: str) -> str:
+    """Return the socket at which a worker asks who died of its task."""
+    return f"\0hydroscope-desk-{job}-{node}"
+
+
+def ask_desk(job: str, node: str, task: str, attempt: int) -> list[Death] | None:
+    """Ask the warden of this node what earlier attempts of a task did; None when nobody can tell.
+
+    Not asked through Ray: a task that waits for Ray gives up its CPU, and gets a new worker started.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as desk:
+            desk.settimeout(3 * ASK_S)
+            desk.connect(desk_of(job, node))
+            desk.sendall(f"{task} {attempt}".encode())
+            answer = b"".join(iter(lambda: desk.recv(65_536), b""))
+        return msgspec.json.decode(answer, type=list[Death] | None)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 @dataclass
@@ -89,6 +116,10 @@ class Warden:
         self._door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._door.setblocking(False)
         self._door.bind(address_of(job, node))
+        desk = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        desk.bind(desk_of(job, node))
+        desk.listen(128)
+        threading.Thread(target=self._serve, args=(desk,), name="hydroscope-desk", daemon=True).start()
         self._poll.register(self._door, select.POLLIN)
         threading.Thread(target=self._watch, name="hydroscope-warden", daemon=True).start()
 
@@ -132,6 +163,21 @@ class Warden:
                 {"pid": watched.pid, "task": task, "seconds": seconds, "state": state_of(watched.pid), "rss": held}
             )
         return shown
+
+    def all_deaths_of(self, task: str, attempt: int) -> list[Death] | None:
+        """Return the deaths in earlier attempts of a task on all nodes; None when that is not known."""
+        return self.deaths_of(task, attempt)
+
+    def _serve(self, desk: socket.socket) -> None:
+        while True:
+            asker, _ = desk.accept()
+            threading.Thread(target=self._answer, args=(asker,), daemon=True).start()
+
+    def _answer(self, asker: socket.socket) -> None:
+        with asker, contextlib.suppress(OSError, ValueError):
+            asker.settimeout(ASK_S)
+            task, attempt = asker.recv(4096).decode().split()
+            asker.sendall(msgspec.json.encode(self.all_deaths_of(task, int(attempt))))
 
     def _watch(self) -> None:
         looked = 0.0
@@ -247,7 +293,26 @@ class NodeWarden(Warden):
         context = ray.get_runtime_context()
         node, job = context.get_node_id(), context.get_job_id()
         folder = folder_of(worker._global_node.get_session_dir_path(), job, node)
+        self._ray, self._me = ray, node
         super().__init__(folder, job, node, ray.util.get_node_ip_address(), stopped_s)
+
+    def all_deaths_of(self, task: str, attempt: int) -> list[Death] | None:
+        """Ask the others, too."""
+        found = self.deaths_of(task, attempt)
+        if found:
+            return found
+        asked = [warden.deaths_of.remote(task, attempt) for warden in self._others()]
+        answered, _ = self._ray.wait(asked, num_returns=len(asked), timeout=ASK_S) if asked else ([], [])
+        for each in answered:
+            with contextlib.suppress(self._ray.exceptions.RayError):  # it went with its node: nobody's fault
+                found += self._ray.get(each)
+        return found
+
+    def _others(self) -> Iterable[Any]:
+        for node in self._ray.nodes():
+            if node["Alive"] and node["NodeID"] != self._me:
+                with contextlib.suppress(ValueError):  # no warden there (yet)
+                    yield self._ray.get_actor(name_of(node["NodeID"]))
 
 
 def _verdict(worker: str) -> str:
