@@ -102,8 +102,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         cells = "  ".join(f"{row.get(name, '-'):>7}" for name in COLUMNS)
         terminalreporter.write_line(f"{behaviour:<{width}}  {cells}")
     for name in COLUMNS:
-        n_kept = sum(row.get(name) == "yes" for row in _outcomes.values())
-        terminalreporter.write_line(f"{name}: {n_kept} of {len(_outcomes)} behaviours")
+        tried = [row[name] for row in _outcomes.values() if name in row]
+        terminalreporter.write_line(f"{name}: {tried.count('yes')} of {len(tried)} behaviours")
 
 
 def _behaviour_and_engine(nodeid: str) -> tuple[str, str]:

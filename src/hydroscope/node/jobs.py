@@ -237,6 +237,7 @@ class Job:
             self.check()  # cancelled before it began: straight from CREATED to CANCELLED
             self._begin(has_thread=True)
             value = function(*args, **kwargs)
+            ports.fence()  # what it put is there for whoever waited for it
         except BaseException as error:  # a thread has no caller: whoever asks for the result gets it
             self._end(error)
         else:
@@ -260,6 +261,7 @@ def start(function: Callable[..., Any], *args: Any, description: str | None = No
     """
     name: str = getattr(function, "__name__", type(function).__name__)
     job = Job(description or name)
+    ports.fence()  # what was put before is there for it
     context = contextvars.copy_context()
     ports.host().spawn(lambda: context.run(job._run, function, args, kwargs), job)
     return job
