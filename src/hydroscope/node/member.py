@@ -379,8 +379,8 @@ class Member:
             else:
                 self._send(peer, effect.message, effect.stream)
         line = self.lines.get(peer)
-        if line is not None and line.deadline < self.deadline:
-            self.deadline = line.deadline
+        if line is not None and (deadline := line.deadline) < self.deadline:
+            self.deadline = deadline
 
     def _streamed(self, peer: int, now: float, told: Callable[[Line], list[LineEffect]]) -> list[Action]:
         self._now = now
