@@ -156,9 +156,9 @@ def _boot_host() -> _ports.Host:
 
 
 def _boot_keys() -> _ports.Keys:
-    from hydroscope.engine.boot import boot_keys
+    from hydroscope.engine.boot import open_keys
 
-    return boot_keys()
+    return open_keys()
 
 
 _ports.on_first_use(_boot_engine, _boot_host, _boot_keys)

@@ -16,7 +16,7 @@ from hydroscope.node import ports
 if TYPE_CHECKING:
     from hydroscope.engine.keys_local import LocalKeys
 
-__all__ = ["Session", "boot_default", "boot_host", "boot_keys", "init", "shutdown"]
+__all__ = ["Session", "boot_default", "boot_host", "boot_keys", "init", "open_keys", "shutdown"]
 
 ENGINES = ("local", "ray")
 THREADS_MAX = 1024
@@ -150,6 +150,12 @@ def boot_keys() -> LocalKeys:
         return _local_keys
 
 
+def open_keys() -> ports.Keys:
+    """Return the key/value store that comes with the engine in use."""
+    own = getattr(ports.current(), "open_keys", None)
+    return boot_keys() if own is None else own()
+
+
 def n_cores(quota_file: str = "/sys/fs/cgroup/cpu.max") -> int:
     """Return how many cores this process may use: its affinity, and its container's quota."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
@@ -179,6 +185,8 @@ def _replace(start: Callable[[], ports.Engine], kind: str) -> ports.Engine:
     ports.install(engine)
     if before is not None:
         before.shutdown()
+    if kind == "ray" and ports.keys_in_use() is _local_keys:
+        ports.install_keys(None)  # the next use opens that of the cluster
     return engine
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "install_host",
     "install_keys",
     "keys",
+    "keys_in_use",
     "on_first_use",
     "restore",
 ]
@@ -300,6 +301,11 @@ def keys() -> Keys:
             raise InternalError("no key/value store was installed and none can be started")
         install_keys(_boot_keys())  # two threads that come first together are given the same one
     assert _keys is not None
+    return _keys
+
+
+def keys_in_use() -> Keys | None:
+    """Return the key/value store in use, if one was opened."""
     return _keys
 
 

@@ -7,14 +7,16 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
+from hydroscope.engine.boot import boot_keys
 from hydroscope.engine.local import LocalEngine, item_note
 from hydroscope.engine.ray.flight import LOOK_EVERY_S, Flight
 from hydroscope.engine.ray.guard import STOPPED_S, Guard
 from hydroscope.engine.ray.homecoming import raise_home
+from hydroscope.engine.ray.keys import Keyring
 from hydroscope.engine.ray.task import Place, run_item, run_merge
 from hydroscope.ground.errors import UserError
 from hydroscope.mapreduce.plan import reduce_levels
-from hydroscope.node import jobs
+from hydroscope.node import jobs, ports
 from hydroscope.node.deaths import Death
 from hydroscope.node.ports import EngineError, Handle
 
@@ -56,6 +58,7 @@ class RayEngine:
         self._max_in_flight = self.n_threads * TASKS_PER_CPU
         self._here = LocalEngine(n_threads_here)
         self._guard = Guard(ray, stopped_s)
+        self._keyring = None if self._is_outside() else Keyring(ray, self._guard)
         self._ref_type = type(ray.put(None))  # a driver outside the cluster (ray://) has references of its own type
         self._task = lru_cache(maxsize=256)(self._make_task)
 
@@ -123,16 +126,26 @@ class RayEngine:
         """Return what every worker is doing now: pid, task, seconds, state, rss. Cost: a message to each node."""
         return self._guard.workers()
 
+    def open_keys(self) -> ports.Keys:
+        """Return the cluster's key/value store; through ray:// this process's own. Cost: free, once it is open."""
+        return boot_keys() if self._keyring is None else self._keyring.open()
+
     def shutdown(self) -> None:
         """Leave the cluster; one that was started here ends, and its objects with it."""
         self._here.shutdown()
         if self._closed:
             return
         self._closed = True
+        if self._keyring is not None:
+            self._keyring.close()
         if self._owns:
             self._ray.shutdown()
         if self._ignores_unhandled is None:
             os.environ.pop(_UNHANDLED, None)
+
+    def _is_outside(self) -> bool:
+        """Tell whether this process is reached by the cluster through its client port only."""
+        return bool(self._ray.util.client.ray.is_connected())
 
     def _is_ref(self, value: object) -> bool:
         return isinstance(value, self._ref_type)
@@ -174,6 +187,7 @@ class RayEngine:
     ) -> list[tuple[Handle, ...]]:
         self._check_open()
         jobs.check()
+        ports.fence()
         if not items:
             return []
         task, bound = self._bound_task(run, function, n_returns)

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from hydroscope.engine.ray.warden import NodeWarden, name_of
+from hydroscope.engine.ray.warden import Introduction, NodeWarden, name_of
 from hydroscope.node.deaths import Death
 from hydroscope.weave.notice import HydroscopeWarning
 
@@ -41,9 +41,33 @@ class Guard:
         self.lost_nodes: list[str] = []
         self._wardens: dict[str, Any] = {}
         self._names: dict[str, str] = {}
+        self._introduction: Introduction | None = None
+        self._pulses: dict[str, Any] = {}
         self._looked = -LOOK_EVERY_S
         self._class = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=8)(NodeWarden)
         self.look()
+
+    @property
+    def wardens(self) -> dict[str, Any]:
+        """The wardens by Ray node id."""
+        return dict(self._wardens)
+
+    def ready_wardens(self, timeout_s: float) -> dict[str, Any]:
+        """Wait for the wardens that there are to be at work; return those that are."""
+        asked = {warden.ready.remote(): node for node, warden in self._wardens.items()}
+        answered, _ = self._ray.wait(list(asked), num_returns=len(asked), timeout=timeout_s) if asked else ([], [])
+        ready = {}
+        for each in answered:
+            with contextlib.suppress(self._ray.exceptions.RayError):
+                self._ray.get(each)
+                ready[asked[each]] = self._wardens[asked[each]]
+        return ready
+
+    def introduce(self, introduction: Introduction) -> None:
+        """Have all wardens, later ones too, tell workers how to join the key/value store."""
+        self._introduction = introduction
+        for warden in list(self._wardens.values()):
+            warden.introduce.remote(introduction)
 
     def look(self) -> None:
         """See which nodes came and went; at most every LOOK_EVERY_S. Cost: a millisecond or two, then."""
@@ -54,13 +78,25 @@ class Guard:
         alive = {node["NodeID"]: node["NodeManagerAddress"] for node in self._ray.nodes() if node["Alive"]}
         for node in self._wardens.keys() - alive.keys():
             del self._wardens[node]
+            self._pulses.pop(node, None)
             name = self._names.pop(node)
             self.lost_nodes.append(name)
             _warn(f"node {name} was lost; what it held is made again where it is needed")
+        self._bury_wardens()
         for node, host in alive.items():
             if node not in self._wardens:
                 self._names[node] = f"{host} ({node[:8]})"
-                self._wardens[node] = self._send(node)
+                self._wardens[node] = warden = self._send(node)
+                self._pulses[node] = warden.live.remote()
+                if self._introduction is not None:
+                    warden.introduce.remote(self._introduction)
+
+    def _bury_wardens(self) -> None:
+        """Forget wardens that died though their node lives; another takes over, which is home to no keys."""
+        nodes = {pulse: node for node, pulse in self._pulses.items()}
+        ended, _ = self._ray.wait(list(nodes), num_returns=len(nodes), timeout=0) if nodes else ([], [])
+        for pulse in ended:
+            del self._pulses[nodes[pulse]], self._wardens[nodes[pulse]]
 
     def note(self, deaths: Iterable[Death]) -> None:
         """Keep, and tell of, deaths whose task ran well afterwards."""

@@ -21,7 +21,7 @@ from typing import IO, Any
 from hydroscope.engine.local import LocalEngine, item_note
 from hydroscope.engine.merge import merge_run
 from hydroscope.engine.ray.box import Box
-from hydroscope.engine.ray.warden import address_of, ask_desk, folder_of
+from hydroscope.engine.ray.warden import address_of, ask_deaths, ask_introduction, folder_of
 from hydroscope.node import ports
 from hydroscope.node.deaths import Death, WorkerDied
 
@@ -35,6 +35,9 @@ PULSE_S = 0.1
 
 PRESENT_S = 0.3
 """For the node's warden to take hold of a new worker."""
+
+KEYS_S = 30.0
+"""For the driver to open the key/value store."""
 
 HALVING_S = 60.0
 """To find the row that kills workers; then the rows found so far must do."""
@@ -63,9 +66,22 @@ def enter_worker() -> Worker:
     from hydroscope.engine.display import Display
     from hydroscope.engine.threads import ThreadHost
 
-    ports.install(LocalEngine(1))
+    worker = Worker()
+    ports.install(Bench(worker))
     ports.install_host(ThreadHost(Display(enabled=False)))
-    return Worker()
+    return worker
+
+
+class Bench(LocalEngine):
+    """The engine inside an item: one thread, and the cluster's key/value store."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(1)
+        self._worker = worker
+
+    def open_keys(self) -> ports.Keys:
+        """Join the cluster's store as a leaf. Cost: two round trips, once a worker."""
+        return self._worker.join_keys()
 
 
 class Worker:
@@ -100,13 +116,26 @@ class Worker:
         item = item_note(shown, place[0], place[1]).removeprefix("in ")
         task = f"{name}, {item}" if name else item
         with self.box.task({"id": task_id, "task": task, "rows": rows}, attempt):
-            if not attempt:
-                return function(*arguments), None
-            earlier = ask_desk(self._job, self._node, task_id, attempt)
+            earlier = ask_deaths(self._job, self._node, task_id, attempt) if attempt else []
             if earlier == []:
-                return function(*arguments), None
+                value = function(*arguments)
+                ports.fence()  # what it put into the key/value store is there when its end is known
+                return value, None
             deaths = tuple(earlier or ())  # when nobody can tell, it is a suspect
             return self._try_alone(function, arguments, (task, rows), deaths, place[2]), deaths
+
+    def join_keys(self) -> ports.Keys:
+        """Join the key/value store, as soon as the driver has opened it."""
+        from hydroscope.engine.ray.keys import leaf_keys
+
+        until = time.monotonic() + KEYS_S
+        while (introduction := ask_introduction(self._job, self._node)) is None:
+            if time.monotonic() > until:
+                raise ports.EngineError(
+                    f"the key/value store of this cluster was not open within {KEYS_S:.0f} s; through ray:// there is none"
+                )
+            time.sleep(0.05)
+        return leaf_keys(introduction, self._ray.util.get_node_ip_address())
 
     def _present(self, address: str) -> None:
         """Show this process to the node's warden, and let it take hold before anything can happen."""

@@ -16,9 +16,10 @@ import os
 import select
 import signal
 import socket
+import struct
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,16 @@ from hydroscope.engine.ray.box import SUFFIX, Remains, is_watched, memory_held, 
 from hydroscope.engine.ray.exits import Traces, killed_by_kernel, oom_counter, oom_kills, state_of, status_behind
 from hydroscope.node.deaths import Death
 
-__all__ = ["NodeWarden", "Warden", "address_of", "ask_desk", "folder_of", "name_of"]
+__all__ = [
+    "Introduction",
+    "NodeWarden",
+    "Warden",
+    "address_of",
+    "ask_deaths",
+    "ask_introduction",
+    "folder_of",
+    "name_of",
+]
 
 LOOK_EVERY_MS = 250
 """Between two looks at the states of workers and at new ones."""
@@ -61,20 +71,45 @@ def desk_of(job: str, node: str) -> str:
     return f"\0hydroscope-desk-{job}-{node}"
 
 
-def ask_desk(job: str, node: str, task: str, attempt: int) -> list[Death] | None:
-    """Ask the warden of this node what earlier attempts of a task did; None when nobody can tell.
+class Introduction(msgspec.Struct, frozen=True):
+    """What a process needs to join the key/value store: address and secret (hexadecimal) of its authority."""
 
-    Not asked through Ray: a task that waits for Ray gives up its CPU, and gets a new worker started.
+    address: str
+    secret: str
+    detect_s: float
+
+
+def ask_deaths(job: str, node: str, task: str, attempt: int) -> list[Death] | None:
+    """Ask the warden of this node what earlier attempts of a task did; None when nobody can tell."""
+    answer = _ask_desk(job, node, f"deaths {task} {attempt}")
+    return None if answer is None else msgspec.json.decode(answer, type=list[Death] | None)
+
+
+def ask_introduction(job: str, node: str) -> Introduction | None:
+    """Ask the warden of this node how to join the key/value store; None when it is not open (yet)."""
+    answer = _ask_desk(job, node, "introduction")
+    return None if answer is None else msgspec.json.decode(answer, type=Introduction | None)
+
+
+def _ask_desk(job: str, node: str, question: str) -> bytes | None:
+    """Ask the warden of this node.
+
+    Not through Ray: a task that waits for Ray gives up its CPU, and gets a new worker started.
     """
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as desk:
             desk.settimeout(3 * ASK_S)
             desk.connect(desk_of(job, node))
-            desk.sendall(f"{task} {attempt}".encode())
-            answer = b"".join(iter(lambda: desk.recv(65_536), b""))
-        return msgspec.json.decode(answer, type=list[Death] | None)
-    except (OSError, msgspec.DecodeError):
+            desk.sendall(question.encode())
+            return b"".join(iter(lambda: desk.recv(65_536), b"")) or None
+    except OSError:
         return None
+
+
+def _is_of_this_user(asker: socket.socket) -> bool:
+    """Tell whether the process at the other end runs as the same user: others on this machine get no answer."""
+    _, uid, _ = struct.unpack("3i", asker.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return bool(uid == os.getuid())
 
 
 @dataclass
@@ -111,6 +146,7 @@ class Warden:
     def __init__(self, folder: str, job: str, node: str, host: str, stopped_s: float) -> None:
         os.makedirs(folder, exist_ok=True)
         self._folder, self._node, self._stopped_s = folder, f"{host} ({node[:8]})", stopped_s
+        self._introduction: Introduction | None = None
         self._watched: dict[str, Watched] = {}
         self._poll = select.poll()
         self._door = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -126,6 +162,10 @@ class Warden:
     def ready(self) -> int:
         """Return this process's id, once it watches."""
         return os.getpid()
+
+    def introduce(self, introduction: Introduction) -> None:
+        """Learn how this node's workers join the key/value store."""
+        self._introduction = introduction
 
     def deaths_of(self, task: str, attempt: int) -> list[Death]:
         """Return the deaths in the middle of earlier attempts of a task (a Ray task id), on this node."""
@@ -176,8 +216,13 @@ class Warden:
     def _answer(self, asker: socket.socket) -> None:
         with asker, contextlib.suppress(OSError, ValueError):
             asker.settimeout(ASK_S)
-            task, attempt = asker.recv(4096).decode().split()
-            asker.sendall(msgspec.json.encode(self.all_deaths_of(task, int(attempt))))
+            if not _is_of_this_user(asker):
+                return
+            match asker.recv(4096).decode().split():
+                case ["deaths", task, attempt]:
+                    asker.sendall(msgspec.json.encode(self.all_deaths_of(task, int(attempt))))
+                case ["introduction"]:
+                    asker.sendall(msgspec.json.encode(self._introduction))
 
     def _watch(self) -> None:
         looked = 0.0
@@ -293,8 +338,26 @@ class NodeWarden(Warden):
         context = ray.get_runtime_context()
         node, job = context.get_node_id(), context.get_job_id()
         folder = folder_of(worker._global_node.get_session_dir_path(), job, node)
-        self._ray, self._me = ray, node
+        self._ray, self._me, self._keys = ray, node, None
         super().__init__(folder, job, node, ray.util.get_node_ip_address(), stopped_s)
+
+    def join(self, introduction: Introduction) -> int:
+        """Become a home of the key/value store; return the number of this member, before the store is open."""
+        from hydroscope.engine.sockets.start import connect
+
+        host = self._ray.util.get_node_ip_address()
+        secret = bytes.fromhex(introduction.secret)
+        self._keys = connect(introduction.address, secret, host=host, detect_s=introduction.detect_s)
+        return int(self._keys.socket.member.number)
+
+    def register(self, name: str, function: Callable[..., Any]) -> None:
+        """Learn a function for `atomic`."""
+        if self._keys is not None:
+            self._keys.register(name, function)
+
+    def live(self) -> None:
+        """Never return: who waits for it learns when this process ends."""
+        threading.Event().wait()
 
     def all_deaths_of(self, task: str, attempt: int) -> list[Death] | None:
         """Ask the others, too."""

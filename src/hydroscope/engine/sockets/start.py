@@ -44,6 +44,7 @@ def serve(
     *,
     secret: bytes | None = None,
     members: int = 1,
+    stores: bool = True,
     detect_s: float = 10.0,
     functions: Functions | None = None,
     parts: Parts | None = None,
@@ -59,7 +60,9 @@ def serve(
     secret : bytes or None
         What all members share, 16 bytes or more; None: drawn, to be read from `.secret`.
     members : int
-        How many members store keys, this one included; work begins when all have come.
+        How many members store keys; work begins when all have come.
+    stores : bool
+        Whether this one is among them.
     detect_s : float
         Seconds of silence after which a member is given up; the same for all members.
     functions : Functions or None
@@ -77,7 +80,9 @@ def serve(
     settings = settings_of(detect_s, members)
     parts = parts or Parts(host, port)
     address = Address(host, parts.datagrams.port, secrets.randbits(63))
-    keys, member = _build(address, host, secret or secrets.token_bytes(32), AUTHORITY, True, settings, functions, parts)
+    keys, member = _build(
+        address, host, secret or secrets.token_bytes(32), AUTHORITY, stores, settings, functions, parts
+    )
     member.run(member.member.start)
     return keys
 
