@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from tests.sim.cluster import run_cluster
 from tests.sim.mutants_kv import KV_MUTANTS, mutated
 from tests.sim.mutants_rpc import RPC_MUTANTS
 from tests.sim.rpc_alone import run_rpc
 from tests.sim.scripts import MIXES
+from tests.sim.silence import silenced
 
-__all__ = ["Caught", "hunt", "names", "silenced"]
+__all__ = ["Caught", "hunt", "names"]
 
 STARTS = (0, 100_000, 200_000, 300_000, 400_000)
 """Where the hunt begins, each time anew."""
@@ -41,28 +39,6 @@ class Caught:
     def is_caught(self) -> bool:
         """Return whether it was noticed from every start."""
         return max(self.seeds) <= LIMIT
-
-
-@contextmanager
-def silenced() -> Iterator[None]:
-    """Let no invariant of the store or a link speak, so that only what can be seen from outside convicts."""
-    from hydroscope.kv import invariants as kv_invariants
-    from hydroscope.rpc import invariants as rpc_invariants
-    from tests.sim import cluster
-
-    def nothing(*_: Any, **__: Any) -> None:
-        """Say nothing."""
-
-    silent = [(kv_invariants, name) for name in ("check", "check_key", "check_at_rest")]
-    silent += [(rpc_invariants, "check"), (cluster, "check_together_at_rest")]
-    ours = [(module, name, getattr(module, name)) for module, name in silent]
-    for module, name in silent:
-        setattr(module, name, nothing)
-    try:
-        yield
-    finally:
-        for module, name, was in ours:
-            setattr(module, name, was)
 
 
 def names() -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from hydroscope.kv.functions import Functions
 from hydroscope.kv.homes import home_of
 from hydroscope.node import member as member_module
 from hydroscope.wire.messages import Atomic, Done, Get, Got, Invalidate, Put, View, Written
+from tests.sim.silence import silenced
 
 __all__ = ["OriginalStore", "original_rules"]
 
@@ -297,6 +298,7 @@ def original_rules(store_class: type = OriginalStore) -> Iterator[None]:
     ours = member_module.Store
     member_module.Store = store_class
     try:
-        yield
+        with silenced():
+            yield
     finally:
         member_module.Store = ours

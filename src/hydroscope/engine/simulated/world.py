@@ -187,7 +187,7 @@ class World:
                 return False
             if any(info.life not in lives for info in standing.view.members) or len(standing.view.members) < len(live):
                 return False
-            if process.member.store.desk.asks or any(not link.is_at_rest for link in process.member.links.values()):
+            if any(not link.is_at_rest for link in process.member.links.values()):
                 return False
         return True
 
