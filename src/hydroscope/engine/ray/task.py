@@ -132,7 +132,7 @@ class Worker:
         while (introduction := ask_introduction(self._job, self._node)) is None:
             if time.monotonic() > until:
                 raise ports.EngineError(
-                    f"the key/value store of this cluster was not open within {KEYS_S:.0f} s; through ray:// there is none"
+                    f"this cluster's key/value store was not open within {KEYS_S:.0f} s; through ray:// there is none"
                 )
             time.sleep(0.05)
         return leaf_keys(introduction, self._ray.util.get_node_ip_address())
