@@ -2,8 +2,8 @@
 
 Only the job's own process writes the record, with plain puts (nobody waits for them), at most
 `EVERY_S` apart and only once the job has lasted `AFTER_S`: short work leaves no record and
-costs nothing. The last record is written, and copied to a second member, before the job says
-that it has ended. To stop a job anybody puts its stop key, which the job's process looks at
+costs nothing. Each record has a copy at a second member, and the last one is written before the
+job says that it has ended. To stop a job anybody puts its stop key, which the job's process looks at
 when it writes, and no more often.
 """
 
@@ -134,10 +134,11 @@ class Entry:
 
     def _write(self, now_s: float) -> None:
         self._due_s = now_s + EVERY_S
-        keys = self._keys = ports.keys()
+        is_first = self._keys is None
+        keys = self._keys = self._keys or ports.keys()
         record = self._job.record(keys.me)
         try:
-            keys.put(record.key, msgspec.to_builtins(record))
+            keys.put(record.key, msgspec.to_builtins(record), durable=is_first)  # durable once: durable from then on
             stop = keys.shared and keys.get(f"{STOPS}{record.owner}/{record.id}")
         except HydroscopeError:
             return
@@ -172,7 +173,10 @@ def jobs(running: bool = False) -> list[JobRecord]:
     found = {each.key: each for job in list(_live.values()) if (each := job.record(keys.me)).state in LIVE}
     members = set(keys.members())
     for key in keys.keys(RECORDS):
-        value = None if key in found else keys.get(key)
+        try:
+            value = None if key in found else keys.get(key)
+        except ports.NodeLost:
+            continue  # lost between the two looks
         if value is not None:
             found[key] = _read(key, value, members)
     chosen = [each for each in found.values() if not running or each.state in LIVE]

@@ -1,0 +1,100 @@
+"""Two real processes: jobs, models and leaderboards of one are seen by the other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hydroscope as hs
+from hydroscope.engine.cluster import Cluster
+from hydroscope.ground.errors import CancelledError, UserError
+from hydroscope.node import jobs
+
+WAIT_S = 60.0
+DETECT_S = 3.0
+
+
+@pytest.fixture
+def cluster() -> Iterator[tuple[Cluster, subprocess.Popen[bytes]]]:
+    with hs.start_cluster(members=2, detect_s=DETECT_S) as mine:
+        command = [sys.executable, "-m", "tests.engine.two", mine.address, mine.secret.hex()]
+        other = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+        try:
+            mine.wait(WAIT_S)
+            until(lambda: hs.kv.get("ready"))
+            yield mine, other
+        finally:
+            other.kill()
+            other.wait(WAIT_S)
+
+
+def until(look: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + WAIT_S
+    with hs.kv.watch() as watch:
+        while not (found := look()):
+            assert time.monotonic() < deadline, "nothing came of it"
+            watch.poll(0.1)
+    return found
+
+
+def let_do(order: str) -> Any:
+    hs.kv.put(f"to do/{order}", order)
+    return until(lambda: hs.kv.get(f"done/{order}"))
+
+
+def test_what_one_process_does_the_other_sees(cluster: tuple[Cluster, subprocess.Popen[bytes]]) -> None:
+    mine, other = cluster
+    me = hs.node.ports.keys().me
+
+    predicted = let_do("train")
+    x = hs.Frame({"x": [float(k) for k in range(400)]})
+    assert repr(hs.get_model("sevens").predict(x).to_dict()["predict"][:5]) == predicted
+    [theirs] = [each for each in mine.members if each != me]
+    assert hs.ls().to_dict()["owner"] == [theirs]
+    hs.leaderboard("board", "rmse").add("ours", {"rmse": 1e9})
+    assert [row["name"] for row in hs.leaderboard("board", "rmse").rows] == ["theirs", "ours"]
+
+    def work() -> None:
+        while True:
+            jobs.check()
+            time.sleep(0.001)
+
+    job = jobs.start(work, description="to be cancelled")
+    assert let_do("cancel") == me
+    assert isinstance(job.exception(WAIT_S), CancelledError)
+
+    number = int(let_do("begin"))
+    [record] = [each for each in hs.jobs(running=True) if each.owner == theirs]
+    assert (record.id, record.description, record.state) == (number, "theirs for ever", "RUNNING")
+    other.kill()
+    until(lambda: theirs not in mine.members)
+    [record] = [each for each in hs.jobs() if (each.owner, each.id) == (theirs, number)]
+    assert (record.state, record.message) == ("LOST", f"its process {theirs} was lost")
+
+
+def test_joining_needs_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HYDROSCOPE_SECRET", raising=False)
+    with pytest.raises(UserError, match="give secret=, or set HYDROSCOPE_SECRET"):
+        hs.join_cluster("127.0.0.1:1/2")
+    monkeypatch.setenv("HYDROSCOPE_SECRET", "not hexadecimal")
+    with pytest.raises(UserError, match="must hold hexadecimal digits"):
+        hs.join_cluster("127.0.0.1:1/2")
+
+
+def test_leaving_gives_back_the_keys_of_this_process() -> None:
+    hs.kv.put("mine", 1)
+    hs.kv.register("triple", lambda value: 3 * value)
+    with hs.start_cluster() as cluster:
+        assert hs.kv.get("mine") is None
+        hs.kv.put("theirs", 2, wait=True)
+        assert hs.kv.atomic("theirs", "triple") == 6
+        assert repr(cluster) == f"<hydroscope cluster at {cluster.address}, 1 members>"
+    assert hs.kv.get("mine") == 1
+    assert hs.kv.get("theirs") is None
+    cluster.leave()
