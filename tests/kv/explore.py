@@ -1,9 +1,8 @@
 """Every order in which the messages and operations of a small scenario can happen.
 
-A scenario is replayed from the start for every schedule: depth first, each run following a given prefix of choices and
-the first choice after it. Two neighbouring deliveries at different members commute, so of their two orders only one is
-tried (the one with the smaller receiver first); beginnings of operations are never swapped, because when an operation
-began in relation to the ends of others is what the verdicts are about.
+A scenario is replayed from the start for every choice that is left open: depth first, until every state that can be
+reached has been left by every way. Two schedules that lead to the same state are followed once; to the state belongs
+what the verdict is about: the answers so far, and which operations had ended when each began.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ from typing import Any
 from tests.kv.network import Network
 
 __all__ = ["Call", "Run", "Step", "explore"]
+
+Choice = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -47,17 +48,18 @@ class Call:
     """One operation as it went: when it began and ended, counted in events."""
 
     member: int
-    thread: int
     step: Step
-    op: int
+    op: str
     begun: int
+    after: frozenset[str]
+    """What had ended when it began."""
     ended: float = float("inf")
     outcome: Any = None
 
 
 @dataclass
 class Run:
-    """One schedule of a scenario: threads by (member, steps)."""
+    """One schedule of a scenario: threads as their members and steps."""
 
     network: Network
     threads: Sequence[tuple[int, Sequence[Step]]]
@@ -66,89 +68,79 @@ class Run:
 
     def __post_init__(self) -> None:
         self.next = [0] * len(self.threads)
-        self.last: list[Call | None] = [None] * len(self.threads)
+        self.waiting: list[Call] = []
 
-    def choices(self) -> list[tuple[Any, ...]]:
-        """Return what can happen next: ("begin", thread) or ("deliver", receiver, number of the message)."""
-        found: list[tuple[Any, ...]] = []
+    def choices(self) -> list[Choice]:
+        """Return what can happen next: a thread goes on, or a message arrives."""
+        outcomes = self.network.outcomes
+        found: list[Choice] = []
         for thread, (member, steps) in enumerate(self.threads):
-            last = self.last[thread]
-            is_free = last is None or not last.step.waits or last.op in self.network.outcomes
-            if self.next[thread] < len(steps) and is_free and member in self.network.members:
-                found.append(("begin", thread))
-        for message in self.network.ready():
-            found.append(("deliver", message.receiver, message.sender, message.number, message.kind))
+            index = self.next[thread]
+            blocked = index > 0 and steps[index - 1].waits and f"{thread}.{index - 1}" not in outcomes
+            if index < len(steps) and not blocked and member in self.network.members:
+                found.append((thread,))
+        found.extend((m.kind, m.sender, m.receiver, m.number) for m in self.network.ready())
         return found
 
-    def do(self, choice: tuple[Any, ...]) -> None:
+    def do(self, choice: Choice) -> None:
         """Do one of them."""
         self.time += 1
-        if choice[0] == "begin":
-            thread = choice[1]
+        if len(choice) == 1:
+            thread = choice[0]
             member, steps = self.threads[thread]
-            step = steps[self.next[thread]]
+            index = self.next[thread]
             self.next[thread] += 1
-            op = self.network.n_ops + 1
-            call = Call(member, thread, step, op, self.time)
+            after = frozenset(call.op for call in self.calls if call.outcome is not None)
+            call = Call(member, steps[index], f"{thread}.{index}", self.time, after)
             self.calls.append(call)
-            self.last[thread] = call
-            self.network.begin(member, step.operation, *step.arguments, thread=thread)
+            self.waiting.append(call)
+            self.network.begin(member, call.step.operation, *call.step.arguments, thread=thread, op=call.op)
         else:
-            _, receiver, sender, number, kind = choice
             for message in self.network.flying:
-                if (message.receiver, message.sender, message.number, message.kind) == (receiver, sender, number, kind):
+                if (message.kind, message.sender, message.receiver, message.number) == choice:
                     self.network.deliver(message)
                     break
-        for call in self.calls:
-            if call.outcome is None and call.op in self.network.outcomes:
-                call.outcome, call.ended = self.network.outcomes[call.op], self.time
+        outcomes = self.network.outcomes
+        for call in [call for call in self.waiting if call.op in outcomes]:
+            call.outcome, call.ended = outcomes[call.op], self.time
+            self.waiting.remove(call)
+
+    def state(self) -> int:
+        """Return a number for all that matters from here on."""
+        parts: list[Any] = [sorted(map(repr, self.network.flying)), self.network.entering]
+        parts.append(sorted((call.op, sorted(call.after), repr(call.outcome)) for call in self.calls))
+        for number, member in self.network.members.items():
+            home, cache = member.home, member.cache
+            parts += [number, sorted(home.records.items()), sorted(home.counted), sorted(home.backups.items())]
+            parts += [sorted(cache.replicas.items()), sorted(cache.misses.items())]
+            parts += [sorted(member.slots.slots.items()), sorted(self.network.fronts[number].items())]
+        return hash(repr(parts))
 
 
-def explore(make: Callable[[], Run], judge: Callable[[Run], None], limit: int = 100_000) -> int:
-    """Run every schedule, judge each; returns how many there were."""
-    todo: list[list[tuple[Any, ...]]] = [[]]
-    n_runs = 0
+def explore(make: Callable[[], Run], judge: Callable[[Run], None], limit: int = 20_000) -> int:
+    """Go through all states, judge each run's end; returns the number of states."""
+    seen: set[int] = set()
+    todo: list[list[Choice]] = [[]]
     while todo:
-        prefix = todo.pop()
+        trace = todo.pop()
         run = make()
-        for choice in prefix:
+        for choice in trace:
             run.do(choice)
-        trace = list(prefix)
-        before = _ready_before(make, prefix)
-        pruned = False
-        while choices := run.choices():
-            allowed = [choice for choice in choices if not _is_swapped(trace, choice, before)]
-            if not allowed:
-                pruned = True
+        while True:
+            state = run.state()
+            if state in seen:
                 break
-            todo.extend([*trace, other] for other in allowed[1:])
-            before = set(choices)
-            trace.append(allowed[0])
-            run.do(allowed[0])
-        if pruned:
-            continue
-        n_runs += 1
-        assert n_runs <= limit, f"more than {limit} schedules"
-        try:
-            judge(run)
-        except AssertionError:
-            print("\n".join(map(str, trace)))
-            raise
-    return n_runs
-
-
-def _ready_before(make: Callable[[], Run], prefix: list[tuple[Any, ...]]) -> set[tuple[Any, ...]]:
-    """Return what could have happened instead of the last choice."""
-    if not prefix:
-        return set()
-    run = make()
-    for choice in prefix[:-1]:
-        run.do(choice)
-    return set(run.choices())
-
-
-def _is_swapped(trace: list[tuple[Any, ...]], choice: tuple[Any, ...], before: set[tuple[Any, ...]]) -> bool:
-    """Tell whether the other order of the last choice and this one is the one that is tried."""
-    if not trace or choice[0] != "deliver" or trace[-1][0] != "deliver" or choice not in before:
-        return False
-    return choice[1] < trace[-1][1]
+            seen.add(state)
+            assert len(seen) <= limit, f"more than {limit} states"
+            choices = run.choices()
+            if not choices:
+                try:
+                    judge(run)
+                except AssertionError:
+                    print("\n".join(map(str, trace)))
+                    raise
+                break
+            todo.extend([*trace, other] for other in choices[1:])
+            trace.append(choices[0])
+            run.do(choices[0])
+    return len(seen)

@@ -67,10 +67,13 @@ class Network:
 
     # --- operations -------------------------------------------------------------------------------------------------
 
-    def begin(self, number: int, operation: str, *arguments: Any, thread: int = 0, **options: Any) -> int:
+    def begin(
+        self, number: int, operation: str, *arguments: Any, thread: int = 0, op: Any = None, **options: Any
+    ) -> Any:
         """Begin an operation of a member's thread; returns its name."""
-        self.n_ops += 1
-        op = self.n_ops
+        if op is None:
+            self.n_ops += 1
+            op = self.n_ops
         method = getattr(self.members[number], operation)
         takes_thread = operation in ("get", "put", "atomic", "fence")
         effects = method(op, 100 * number + thread, *arguments, **options) if takes_thread else method(op, *arguments)

@@ -14,10 +14,10 @@ __all__ = ["is_linearizable", "versions_are_consistent"]
 _FUNCTIONS = Functions(lambda: 0.0)
 
 
-def is_linearizable(calls: list[Call]) -> bool:
+def is_linearizable(calls: list[Call], first: Any = None) -> bool:
     """Tell whether one order of all operations of one key, true to what ended before what began, explains every answer.
 
-    Tries them all (with what was tried remembered).
+    `first` is the value before. Tries them all (with what was tried remembered).
     """
     tried: set[tuple[frozenset[int], str]] = set()
 
@@ -37,7 +37,7 @@ def is_linearizable(calls: list[Call]) -> bool:
                 return True
         return False
 
-    return follow(frozenset(range(len(calls))), None)
+    return follow(frozenset(range(len(calls))), first)
 
 
 def _apply(call: Call, value: Any) -> tuple[bool, Any]:
