@@ -41,12 +41,17 @@ def test_what_timed_out_widens_later_waits_up_to_a_factor_until_something_is_mea
     trip = RoundTrip(Timing())
     trip.measure(0.001)
     assert trip.wait(1) == pytest.approx(0.05)
-    trip.widen(0.0)
-    assert trip.wait(1) == pytest.approx(0.1)
-    trip.widen(0.0)  # of the same loss
-    assert trip.wait(1) == pytest.approx(0.1)
-    for turn in range(1, 9):
+    for turn in range(9):
         trip.widen(float(turn))
-    assert trip.wait(1) == pytest.approx(0.05 * SHARED_BACKOFF)
+        assert trip.wait(1) == pytest.approx(0.05 * SHARED_BACKOFF)
+    assert trip.wait(9) == pytest.approx(0.05 * 1.5**6)
     trip.measure(0.001)
     assert trip.wait(1) == pytest.approx(0.05)
+
+
+def test_where_six_of_ten_messages_are_lost_the_mean_wait_is_bounded():
+    trip = RoundTrip(Timing())
+    trip.measure(0.001)
+    trip.widen(0.0)
+    mean = sum(0.6 ** (n_sent - 1) * trip.wait(n_sent) for n_sent in range(1, 200))
+    assert mean < 0.5

@@ -73,7 +73,8 @@ class Line:
             message = effect.message if type(effect) is Send else None
             if type(message) in (Call, Ack) and type(message.body) is bytes and len(message.body) > LARGE_BYTES:  # type: ignore[union-attr]
                 name = type(message), message.number  # type: ignore[union-attr]
-                sized += self._whole(self.bulk.send(name, encode_message(message), now), now)  # type: ignore[arg-type]
+                if not self.bulk.is_sending(name):  # or it would be encoded for nothing
+                    sized += self._whole(self.bulk.send(name, encode_message(message), now), now)  # type: ignore[arg-type]
             else:
                 sized.append(effect)
         return sized

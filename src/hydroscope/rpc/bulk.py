@@ -435,6 +435,10 @@ class Bulk:
         """Send a large message; nothing is done if the one of this name is still on its way."""
         return self._sender.send(name, data, now)
 
+    def is_sending(self, name: Hashable) -> bool:
+        """Return whether a message of this name is on its way: then `send` has nothing to do."""
+        return name in self._sender._names
+
     def connected(self, stream: int, now: float) -> list[BulkEffect]:
         """Note that the stream that `Connect` asked for is open."""
         return self._sender.connected(stream, now)
