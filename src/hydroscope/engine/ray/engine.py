@@ -14,6 +14,7 @@ from hydroscope.engine.ray.guard import STOPPED_S, Guard
 from hydroscope.engine.ray.homecoming import raise_home
 from hydroscope.engine.ray.keys import Keyring
 from hydroscope.engine.ray.task import Place, run_item, run_merge
+from hydroscope.engine.ray.warden import Introduction
 from hydroscope.ground.errors import UserError
 from hydroscope.mapreduce.plan import reduce_levels
 from hydroscope.node import jobs, ports
@@ -58,7 +59,11 @@ class RayEngine:
         self._max_in_flight = self.n_threads * TASKS_PER_CPU
         self._here = LocalEngine(n_threads_here)
         self._guard = Guard(ray, stopped_s)
-        self._keyring = None if self._is_outside() else Keyring(ray, self._guard)
+        self._keyring: Keyring | None = None
+        if self._is_outside():  # workers could not reach this process
+            self._guard.introduce(Introduction("", "", 0.0))
+        else:
+            self._keyring = Keyring(ray, self._guard)
         self._ref_type = type(ray.put(None))  # a driver outside the cluster (ray://) has references of its own type
         self._task = lru_cache(maxsize=256)(self._make_task)
 

@@ -57,6 +57,7 @@ class RayKeys:
     """
 
     name = "ray"
+    shared = True
 
     def __init__(self, keys: SocketKeys, ship: Callable[[str, Callable[..., Any]], None]) -> None:
         self.socket_keys = keys

@@ -126,15 +126,16 @@ class Worker:
 
     def join_keys(self) -> ports.Keys:
         """Join the key/value store, as soon as the driver has opened it."""
+        from hydroscope.engine.boot import boot_keys
         from hydroscope.engine.ray.keys import leaf_keys
 
         until = time.monotonic() + KEYS_S
         while (introduction := ask_introduction(self._job, self._node)) is None:
             if time.monotonic() > until:
-                raise ports.EngineError(
-                    f"this cluster's key/value store was not open within {KEYS_S:.0f} s; through ray:// there is none"
-                )
+                raise ports.EngineError(f"this cluster's key/value store was not open within {KEYS_S:.0f} s; try again")
             time.sleep(0.05)
+        if not introduction.address:  # the driver is outside of the cluster
+            return boot_keys()
         return leaf_keys(introduction, self._ray.util.get_node_ip_address())
 
     def _present(self, address: str) -> None:

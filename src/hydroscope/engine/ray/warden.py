@@ -22,13 +22,16 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from hydroscope.engine.ray.box import SUFFIX, Remains, is_watched, memory_held, read_box, start_ticks
 from hydroscope.engine.ray.exits import Traces, killed_by_kernel, oom_counter, oom_kills, state_of, status_behind
 from hydroscope.node.deaths import Death
+
+if TYPE_CHECKING:
+    from hydroscope.engine.sockets.keys import SocketKeys
 
 __all__ = [
     "Introduction",
@@ -72,7 +75,7 @@ def desk_of(job: str, node: str) -> str:
 
 
 class Introduction(msgspec.Struct, frozen=True):
-    """What a process needs to join the key/value store: address and secret (hexadecimal) of its authority."""
+    """What a process needs to join the key/value store: address ("": there is none) and secret (hexadecimal)."""
 
     address: str
     secret: str
@@ -338,7 +341,8 @@ class NodeWarden(Warden):
         context = ray.get_runtime_context()
         node, job = context.get_node_id(), context.get_job_id()
         folder = folder_of(worker._global_node.get_session_dir_path(), job, node)
-        self._ray, self._me, self._keys = ray, node, None
+        self._ray, self._me = ray, node
+        self._keys: SocketKeys | None = None
         super().__init__(folder, job, node, ray.util.get_node_ip_address(), stopped_s)
 
     def join(self, introduction: Introduction) -> int:
@@ -347,8 +351,8 @@ class NodeWarden(Warden):
 
         host = self._ray.util.get_node_ip_address()
         secret = bytes.fromhex(introduction.secret)
-        self._keys = connect(introduction.address, secret, host=host, detect_s=introduction.detect_s)
-        return int(self._keys.socket.member.number)
+        self._keys = keys = connect(introduction.address, secret, host=host, detect_s=introduction.detect_s)
+        return int(keys.socket.member.number)
 
     def register(self, name: str, function: Callable[..., Any]) -> None:
         """Learn a function for `atomic`."""
