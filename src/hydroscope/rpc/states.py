@@ -25,8 +25,10 @@ from typing import NamedTuple
 
 __all__ = [
     "CLIENT",
+    "CLIENT_MEANINGS",
     "COUNTERS",
     "SERVER",
+    "SERVER_MEANINGS",
     "Action",
     "ClientEvent",
     "ClientState",
@@ -38,18 +40,13 @@ __all__ = [
 
 @unique
 class ClientState(IntEnum):
-    """Of a call that we make."""
+    """Of a call that we make; `CLIENT_MEANINGS` says what each is."""
 
     UNSENT = 0
-    """Its number was not given yet."""
     QUEUED = 1
-    """The window is full."""
     SENT = 2
-    """On the way, repeated by us."""
     NACKED = 3
-    """The server has it and will answer; asked after from time to time, so that a server that is gone is noticed."""
     DONE = 4
-    """Answered, or given up with its peer."""
 
 
 @unique
@@ -71,20 +68,14 @@ class ClientEvent(IntEnum):
 
 @unique
 class ServerState(IntEnum):
-    """Of a call that the peer makes."""
+    """Of a call that the peer makes; `SERVER_MEANINGS` says what each is."""
 
     ABSENT = 0
-    """Never seen."""
     BEYOND = 1
-    """Never seen, and there is no room for it: too many results wait for their ACKACK."""
     RUNNING = 2
-    """Being executed."""
     DONE = 3
-    """Executed; the result is kept, and repeated by us."""
     SETTLED = 4
-    """The client has used the result; an earlier call is still open."""
     FORGOTTEN = 5
-    """Settled, as all before it: at or below the watermark."""
 
 
 @unique
@@ -194,6 +185,24 @@ CLIENT: Mapping[tuple[ClientState, ClientEvent], Step] = _client()
 
 SERVER: Mapping[tuple[ServerState, ServerEvent], Step] = _server()
 """What a server does."""
+
+CLIENT_MEANINGS = {
+    ClientState.UNSENT: "its number was not given yet",
+    ClientState.QUEUED: "the window is full",
+    ClientState.SENT: "on the way, repeated by the client",
+    ClientState.NACKED: "the server has it and will answer; asked after from time to time, so that it is noticed "
+    "when the server is gone",
+    ClientState.DONE: "answered, or given up with its peer",
+}
+
+SERVER_MEANINGS = {
+    ServerState.ABSENT: "never seen",
+    ServerState.BEYOND: "never seen, and there is no room for it: too many results wait for their ACKACK",
+    ServerState.RUNNING: "being executed",
+    ServerState.DONE: "executed; the result is kept, and repeated by the server",
+    ServerState.SETTLED: "the client has used the result; an earlier call is still open",
+    ServerState.FORGOTTEN: "settled, as all before it: at or below the watermark",
+}
 
 COUNTERS: Mapping[str, tuple[tuple[IntEnum, IntEnum], ...]] = {
     "calls": ((ClientState.UNSENT, ClientEvent.CALL), (ClientState.UNSENT, ClientEvent.CALL_FULL)),

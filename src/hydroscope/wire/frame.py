@@ -1,25 +1,8 @@
 """Packets as bytes: a fixed header, a body in MessagePack, and proof that a member of the cluster made it.
 
-A frame (integers big-endian):
-
-====== ===== ==========================================================
-offset bytes what
-====== ===== ==========================================================
-0      4     "hyds"
-4      1     version of this format
-5      1     type of the message (the tag of its type in `wire.messages`)
-6      8     cluster
-14     2     number of the sender
-16     8     life of the sender
-24     2     number of the receiver
-26     8     life of the receiver (0 in a `Hello`, whose sender does not know it yet)
-34     4     epoch
-38     8     hybrid logical time of the sender
-46     4     length of the body
-50     4     CRC-32 of all before and of the body
-54     ...   body: the message as MessagePack, with a closed list of types; never code, never pickle
-...    16    MAC: the first half of HMAC-SHA-256 under the cluster's secret, of all before
-====== ===== ==========================================================
+A frame is a header (`FIELDS`, integers big-endian), the message as MessagePack with a closed
+list of types (never code, never pickle), and a MAC: the first half of HMAC-SHA-256 under the
+cluster's secret, of all before it.
 
 Whatever is not exactly this is a `Refusal`, which is counted by its reason; no input makes
 `unpack` raise. The cheap questions come first, and the body is not looked into before its MAC
@@ -53,6 +36,7 @@ from __future__ import annotations
 import hmac
 import struct
 from collections import Counter
+from hashlib import sha256
 from typing import Any
 from zlib import crc32
 
@@ -78,15 +62,45 @@ from hydroscope.wire.messages import (
     Welcome,
 )
 
-__all__ = ["HEADER_BYTES", "MAC_BYTES", "REASONS", "VERSION", "Framing", "Refusal", "decode_message", "encode_message"]
+__all__ = [
+    "FIELDS",
+    "HEADER_BYTES",
+    "MAC_BYTES",
+    "REASONS",
+    "VERSION",
+    "Framing",
+    "Refusal",
+    "decode_message",
+    "encode_message",
+]
 
 MAGIC = b"hyds"
 VERSION = 1
 MAC_BYTES = 16
 
-_HEADER = struct.Struct("!4sBBQHQHQIQI")
-_CRC = struct.Struct("!I")
+FIELDS = (
+    ("beginning", "4s", f"`{MAGIC.decode()}`"),
+    ("version", "B", f"of this format: {VERSION}"),
+    ("type", "B", "of the message: the tag of its type in `wire/messages.py`"),
+    ("cluster", "Q", "drawn anew for each cluster"),
+    ("sender", "H", "number of the sender"),
+    ("sender life", "Q", "drawn anew by each process"),
+    ("receiver", "H", "number of the receiver"),
+    ("receiver life", "Q", "0 in a `Hello`, whose sender does not know it yet"),
+    ("epoch", "I", "of the sender's view"),
+    ("stamp", "Q", "hybrid logical time of the sender"),
+    ("length", "I", "bytes of the body"),
+    ("checksum", "I", "CRC-32 of all before it and of the body"),
+)
+"""The header: name, code of `struct`, meaning."""
+
+_HEADER = struct.Struct("!" + "".join(code for _, code, _ in FIELDS[:-1]))
+_CRC = struct.Struct("!" + FIELDS[-1][1])
 HEADER_BYTES = _HEADER.size + _CRC.size
+
+_BLOCK_BYTES = 64
+_INNER = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER = bytes(byte ^ 0x5C for byte in range(256))
 
 REASONS = {
     "short": "fewer bytes than a frame without a body has",
@@ -160,7 +174,7 @@ class Framing:
         What its members share and nobody else knows; at least `limits.SECRET_BYTES`.
     """
 
-    __slots__ = ("_secret", "cluster", "refused")
+    __slots__ = ("_inner", "_outer", "cluster", "refused")
 
     def __init__(self, cluster: int, secret: bytes) -> None:
         if len(secret) < SECRET_BYTES:
@@ -169,7 +183,9 @@ class Framing:
                 f"take secrets.token_bytes({SECRET_BYTES})"
             )
         self.cluster = cluster
-        self._secret = bytes(secret)
+        key = (secret if len(secret) <= _BLOCK_BYTES else sha256(secret).digest()).ljust(_BLOCK_BYTES, b"\0")
+        self._inner = sha256(key.translate(_INNER))
+        self._outer = sha256(key.translate(_OUTER))
         self.refused: Counter[str] = Counter()
         """Frames that were not taken, by reason."""
 
@@ -198,59 +214,66 @@ class Framing:
                 f"a message of {len(body)} bytes does not fit a frame, which holds {FRAME_BYTES}; send it in pieces"
             )
         frame = b"".join((header, _CRC.pack(crc32(body, crc32(header))), body))
-        return frame + hmac.digest(self._secret, frame, "sha256")[:MAC_BYTES]
+        return frame + self._mac(frame)
 
     def unpack(self, data: bytes | bytearray | memoryview) -> Packet | Refusal:
         """Return the packet of a frame, or why it is none. Never raises. Cost: O(bytes)."""
         view = memoryview(data)
-        reason = self._refusal(view)
-        if reason is None:
-            _, _, kind, cluster, sender, sender_life, receiver, receiver_life, epoch, hlc, _ = _HEADER.unpack_from(view)
+        checked = self._checked(view)
+        if type(checked) is not str:
+            _, _, kind, cluster, sender, sender_life, receiver, receiver_life, epoch, hlc, _ = checked
             message = decode_message(view[HEADER_BYTES:-MAC_BYTES])
-            if not isinstance(message, Refusal) and _TAGS[type(message)] == kind:
+            if type(message) is not Refusal and _TAGS[type(message)] == kind:
                 return Packet(cluster, sender, sender_life, receiver, receiver_life, epoch, hlc, message)
-            reason = "body"
-        self.refused[reason] += 1
-        return Refusal(reason)
+            checked = "body"
+        self.refused[checked] += 1
+        return Refusal(checked)
 
     def size(self, data: bytes | bytearray | memoryview) -> int | Refusal:
         """Return how long the frame is that begins with these `HEADER_BYTES`, before the rest is there."""
-        view = memoryview(data)
-        reason = self._header_refusal(view)
-        if reason is None:
-            return HEADER_BYTES + int(_HEADER.unpack_from(view)[-1]) + MAC_BYTES
-        self.refused[reason] += 1
-        return Refusal(reason)
+        header = self._header(memoryview(data))
+        if type(header) is not str:
+            return HEADER_BYTES + int(header[-1]) + MAC_BYTES
+        self.refused[header] += 1
+        return Refusal(header)
 
-    def _refusal(self, view: memoryview) -> str | None:
-        if len(view) < HEADER_BYTES + MAC_BYTES:
-            return "short" if bytes(view[:4]) == MAGIC[: len(view)] else "magic"
-        reason = self._header_refusal(view)
-        if reason is not None:
-            return reason
-        *_, length = _HEADER.unpack_from(view)
-        if len(view) != HEADER_BYTES + length + MAC_BYTES:
+    def _checked(self, view: memoryview) -> Any:
+        """Return the header of a frame that is as its maker made it, or why it is not."""
+        n_bytes = len(view)
+        if n_bytes < HEADER_BYTES + MAC_BYTES:
+            return "short" if bytes(view[:4]) == MAGIC[:n_bytes] else "magic"
+        header = self._header(view)
+        if type(header) is str:
+            return header
+        if n_bytes != HEADER_BYTES + header[-1] + MAC_BYTES:
             return "length"
         (checksum,) = _CRC.unpack_from(view, _HEADER.size)
         if crc32(view[HEADER_BYTES:-MAC_BYTES], crc32(view[: _HEADER.size])) != checksum:
             return "checksum"
-        mac = hmac.digest(self._secret, view[:-MAC_BYTES], "sha256")[:MAC_BYTES]
-        if not hmac.compare_digest(mac, view[-MAC_BYTES:]):
+        if not hmac.compare_digest(self._mac(view[:-MAC_BYTES]), view[-MAC_BYTES:]):
             return "mac"
-        return None
+        return header
 
-    def _header_refusal(self, view: memoryview) -> str | None:
+    def _header(self, view: memoryview) -> Any:
+        """Return the fields of a header, or why it is none of ours."""
         if len(view) < HEADER_BYTES:
             return "short"
-        magic, version, kind, cluster, *_, length = _HEADER.unpack_from(view)
-        if magic != MAGIC:
+        header = _HEADER.unpack_from(view)
+        if header[0] != MAGIC:
             return "magic"
-        if version != VERSION:
+        if header[1] != VERSION:
             return "version"
-        if cluster != self.cluster:
+        if header[3] != self.cluster:
             return "cluster"
-        if kind not in _TYPES:
+        if header[2] not in _TYPES:
             return "type"
-        if length > FRAME_BYTES:
+        if header[-1] > FRAME_BYTES:
             return "too long"
-        return None
+        return header
+
+    def _mac(self, frame: bytes | memoryview) -> bytes:
+        """Return the first half of HMAC-SHA-256 (RFC 2104); `hmac.digest` would hash the blocks of the key each time."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(frame)
+        outer.update(inner.digest())
+        return outer.digest()[:MAC_BYTES]
