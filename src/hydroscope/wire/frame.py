@@ -223,7 +223,7 @@ class Framing:
         if type(checked) is not str:
             _, _, kind, cluster, sender, sender_life, receiver, receiver_life, epoch, hlc, _ = checked
             message = decode_message(view[HEADER_BYTES:-MAC_BYTES])
-            if type(message) is not Refusal and _TAGS[type(message)] == kind:
+            if not isinstance(message, Refusal) and _TAGS[type(message)] == kind:
                 return Packet(cluster, sender, sender_life, receiver, receiver_life, epoch, hlc, message)
             checked = "body"
         self.refused[checked] += 1
@@ -272,7 +272,7 @@ class Framing:
         return header
 
     def _mac(self, frame: bytes | memoryview) -> bytes:
-        """Return the first half of HMAC-SHA-256 (RFC 2104); `hmac.digest` would hash the blocks of the key each time."""
+        """Return the first half of HMAC-SHA-256 (RFC 2104); `hmac.digest` would hash the key anew each time."""
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(frame)
         outer.update(inner.digest())
