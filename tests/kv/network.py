@@ -142,6 +142,8 @@ class Network:
     def perform(self, number: int, effects: list[Any]) -> None:
         for effect in effects:
             match effect:
+                case Ask(peer=peer) | Answer(peer=peer) if peer not in self.members:
+                    pass
                 case Ask(peer=peer, request=request, tag=tag):
                     self.flying.append(Message("call", number, peer, tag, request))
                 case Answer(peer=peer, number=call, reply=reply):

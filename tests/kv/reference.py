@@ -55,6 +55,11 @@ def _apply(call: Call, value: Any) -> tuple[bool, Any]:
     return fits, value if applied.aborted else applied.value
 
 
+def _may_have_been(call: Call) -> bool:
+    """Tell whether nobody knows if it was done."""
+    return call.outcome is None or isinstance(call.outcome, Lost)
+
+
 def versions_are_consistent(calls: list[Call], order: dict[str, list[tuple[int, Any, Any]]]) -> None:
     """Check every operation against the order that the homes gave out (with deaths: an order of what was not lost).
 
@@ -65,7 +70,7 @@ def versions_are_consistent(calls: list[Call], order: dict[str, list[tuple[int, 
     Only for operations that wait: a plain put may be seen before its time by its own member.
     """
     by_key: dict[str, list[tuple[float, float, int, bool, Call]]] = {}
-    lost = [call.step.arguments[1] for call in calls if isinstance(call.outcome, Lost)]
+    unknown = {call.step.arguments[0] for call in calls if call.step.operation != "get" and _may_have_been(call)}
     for call in calls:
         key, outcome = call.step.arguments[0], call.outcome
         if isinstance(outcome, Value):
@@ -76,7 +81,7 @@ def versions_are_consistent(calls: list[Call], order: dict[str, list[tuple[int, 
             elif outcome.value is None:
                 assert not known or known[-1] is None, call
             else:
-                assert outcome.value in lost, call  # backed up, not switched when its home died
+                assert key in unknown, call  # backed up, not switched when its home died
             by_key.setdefault(key, []).append((call.begun, call.ended, outcome.version, False, call))
         elif isinstance(outcome, Wrote):
             by_key.setdefault(key, []).append((call.begun, call.ended, outcome.version, not outcome.aborted, call))

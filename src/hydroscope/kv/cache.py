@@ -131,9 +131,6 @@ class CacheTable:
 
     # --- actions of the table ---------------------------------------------------------------------------------------
 
-    def _answer(self, key: str, op: Any, out: list[Effect]) -> None:
-        out.append(Finish(op, Value(self._desk.front[key], self.replicas[key])))
-
     def _ask(self, key: str, op: Any, out: list[Effect]) -> None:
         miss = self.misses[key] = Miss(key, NOBODY, op)
         self._ask_home(miss, out)

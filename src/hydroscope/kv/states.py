@@ -118,7 +118,8 @@ def _home_table() -> dict[tuple[HomePhase, HomeEvent], HomeStep | None]:
         kept = p is phase.OPEN
         table[p, event.GET] = HomeStep(p, (action.ANSWER_KEPT if kept else action.ANSWER_UNKEPT,))
         table[p, event.GET_ABSENT] = HomeStep(p, (action.ANSWER_UNKEPT,))
-        table[p, event.GET_LOST] = HomeStep(p, (action.ANSWER_LOST,))
+        if p is not phase.DRAINING:  # there is nothing to drain: nobody was given a value
+            table[p, event.GET_LOST] = HomeStep(p, (action.ANSWER_LOST,))
         table[p, event.PEERS_LOST] = HomeStep(p, (action.FORGET_LOST,))
     table[phase.OPEN, event.SETTLED] = HomeStep(phase.OPEN, (action.UNCOUNT,))
     table[phase.DRAINING, event.SETTLED] = HomeStep(phase.DRAINING, (action.UNCOUNT,))
@@ -150,6 +151,7 @@ class CacheEvent(IntEnum):
     """What happens to it."""
 
     GET = 0
+    """A thread reads, and `front` does not have the key."""
     GOT_KEPT = auto()
     GOT_BUSY = auto()
     """As GOT_KEPT, but an own write of the key is underway: whoever waits may use the value, it is not kept."""
@@ -159,7 +161,7 @@ class CacheEvent(IntEnum):
     INVALIDATE = auto()
     """Of the replica that is here."""
     INVALIDATE_OTHER = auto()
-    """Of one that is not here (any more)."""
+    """Of one that is not here (any more). There cannot be a newer one: home has not switched yet."""
     OWN_WRITE = auto()
     WRITTEN = auto()
     """Our put was ordered and we are registered for it; no other write of ours waits."""
@@ -170,8 +172,7 @@ class CacheEvent(IntEnum):
 class CacheAction(IntEnum):
     """What to do about it, in this order."""
 
-    ANSWER = 0
-    ASK = auto()
+    ASK = 0
     JOIN = auto()
     KEEP = auto()
     DROP = auto()
@@ -200,13 +201,11 @@ def _cache_table() -> dict[tuple[CacheState, CacheEvent], CacheStep | None]:
     table[state.ASKING, event.GOT_KEPT] = CacheStep(state.REPLICA, (action.KEEP, action.FINISH_ALL))
     table[state.REPLICA_ASKING, event.GOT_KEPT] = CacheStep(state.REPLICA, (action.FINISH_ALL,))
     for with_replica, without in ((state.REPLICA, state.EMPTY), (state.REPLICA_ASKING, state.ASKING)):
-        table[with_replica, event.GET] = CacheStep(with_replica, (action.ANSWER,))
         table[with_replica, event.INVALIDATE] = CacheStep(without, (action.DROP, action.ACKNOWLEDGE))
         table[with_replica, event.OWN_WRITE] = CacheStep(without, (action.DROP,))
         table[without, event.OWN_WRITE] = CacheStep(without)
         table[without, event.WRITTEN] = CacheStep(with_replica, (action.KEEP,))
-        for each in (with_replica, without):
-            table[each, event.INVALIDATE_OTHER] = CacheStep(each, (action.ACKNOWLEDGE,))
+        table[without, event.INVALIDATE_OTHER] = CacheStep(without, (action.ACKNOWLEDGE,))
     for before, after in zip(asking, plain, strict=True):
         table[before, event.GOT_UNKEPT] = CacheStep(after, (action.FINISH_ASKERS,))
         table[before, event.GOT_UNKEPT_JOINED] = CacheStep(before, (action.FINISH_ASKERS, action.ASK_AGAIN))
