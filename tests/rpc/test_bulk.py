@@ -97,7 +97,7 @@ class Scene:
         raise AssertionError("large messages do not arrive")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=max(settings().max_examples // 2, 1), deadline=None)
 @given(
     st.integers(0, 2**32),
     st.sampled_from([10, 40, 80]),

@@ -465,7 +465,7 @@ class Bulk:
     @property
     def is_at_rest(self) -> bool:
         """Return whether nothing is on its way from us."""
-        return not self._sender._has_work()
+        return not (self._sender._begun or self._sender._queue)
 
     def check(self) -> None:
         """Raise `InternalError` where an invariant does not hold."""

@@ -252,8 +252,10 @@ class Link:
             timers[:] = [timer for timer in timers if self._is_wanted(timer)]
             heapify(timers)
         while timers:
-            if self._is_wanted(timers[0]):
-                return timers[0][0]
+            due, key = timers[0]
+            task: Own | Theirs | None = self._theirs.get(key >> 1) if key & 1 else self._own.get(key >> 1)
+            if task is not None and task.due == due:
+                return due
             heappop(timers)
         return math.inf
 
