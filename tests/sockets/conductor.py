@@ -83,7 +83,6 @@ class Worker:
         self._board = tempfile.NamedTemporaryFile(prefix="hydroscope-")  # noqa: SIM115 # closed in `close`
         self._board.write(bytes(8))
         self._board.flush()
-        asked = {**asked, "board": self._board.name}
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(
             [*prefix, sys.executable, "-m", "tests.sockets.worker"],
@@ -98,7 +97,6 @@ class Worker:
         self._lock = threading.Lock()
         self.ready = self._replies[0] = Reply(self, "start")
         threading.Thread(target=self._listen, daemon=True).start()
-        self._write(asked)
 
     def __repr__(self) -> str:
         return f"member {self.number}"
@@ -107,6 +105,10 @@ class Worker:
     def place(self) -> int:
         """On which host it is, where there are several."""
         return int(self.asked["place"])
+
+    def go(self, address: str) -> None:
+        """Let it serve, or join the cluster at this address."""
+        self._write({**self.asked, "address": address, "board": self._board.name})
 
     def wait(self, within_s: float = HANG_S) -> None:
         """Wait until it belongs to the cluster."""
@@ -201,13 +203,15 @@ class Cluster:
 
     def __enter__(self) -> Self:
         try:
-            self.members.append(self._start(0, "authority"))
-            self.members[0].wait()
-            self.members += [self._start(i, "member") for i in range(1, self._n)]
+            self.members += [self._start(i, "member" if i else "authority") for i in range(self._n)]
+            first = self.members[0]
+            first.go("")
+            first.wait()
+            for n_known, member in enumerate(self.members[1:], 2):  # one by one: numbers are given in this order
+                member.go(first.address)
+                until(lambda n=n_known: first.look("n_known") == n)  # type: ignore[misc]
             for member in self.members[1:]:
                 member.wait()
-            # numbers are given in the order of arrival: places follow numbers
-            self.members.sort(key=lambda member: member.number)
             assert [member.number for member in self.members] == list(range(self._n))
         except BaseException:
             self.__exit__()
@@ -223,21 +227,22 @@ class Cluster:
 
     def add(self, **options: Any) -> Worker:
         """Start one more (it holds replicas only)."""
-        worker = self._start(len(self.members), "member", **options)
+        worker = self._start(options.pop("place", len(self.members)), "member", **options)
         self.members.append(worker)
+        worker.go(self.members[0].address)
         return worker
 
     def _start(self, place: int, role: str, **options: Any) -> Worker:
         host = self._host if isinstance(self._host, str) else self._host(place)
         asked = {
             "role": role, "host": host, "secret": self._secret, "members": self._n, "detect_s": self.detect_s,
-            "seed": 100 + place, "place": place, "address": self.members[0].address if self.members else "",
+            "seed": 100 + place, "place": place,
             **self._options, **self._each.get(place, {}), **options,
         }  # fmt: skip
         return Worker(asked, self._prefix(place))
 
 
-def until(what: Callable[[], object], within_s: float = HANG_S, every_s: float = 0.02) -> None:
+def until(what: Callable[[], object], within_s: float = 20, every_s: float = 0.02) -> None:
     """Look until `what` is true; fails when it is not within the time."""
     deadline = time.monotonic() + within_s
     while not what():

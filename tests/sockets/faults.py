@@ -26,16 +26,18 @@ class Weather:
     late: float = 0.0
     late_s: float = 0.03
     ports: tuple[int, ...] = ()
+    room_bytes: int = 0
+    """Of the send buffer (0: enough), which the card empties `room_bytes` in 10 ms."""
 
 
 class FaultyDatagrams(UdpSocket):
     """A UDP socket in bad weather: seeded, and every fault counted."""
 
-    def __init__(self, host: str, port: int, seed: int, weather: Weather, buffer_bytes: int | None = None) -> None:
+    def __init__(self, host: str, port: int, seed: int, weather: Weather) -> None:
         super().__init__(host, port)
-        if buffer_bytes is not None:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_bytes)
         self.weather = weather
+        self._room = 0.0
+        self._room_since = time.monotonic()
         self.recorded: deque[tuple[bytes, str, int]] = deque(maxlen=RECORDED)
         self._random = random.Random(seed)
         self._later: list[tuple[float, int, bytes, str, int]] = []
@@ -47,6 +49,9 @@ class FaultyDatagrams(UdpSocket):
         self.recorded.append((data, host, port))
         if weather.ports and port not in weather.ports:
             super().send(data, host, port)
+            return
+        if weather.room_bytes and not self._has_room(len(data)):
+            self.counters["no room to send"] += 1
             return
         if rng.random() < weather.loss:
             self.counters["lost"] += 1
@@ -62,6 +67,16 @@ class FaultyDatagrams(UdpSocket):
                     self._ready.notify()
             else:
                 super().send(data, host, port)
+
+    def _has_room(self, n_bytes: int) -> bool:
+        """Say whether the kernel would take it (loopback's never fills, so it cannot be asked)."""
+        now, room_bytes = time.monotonic(), self.weather.room_bytes
+        self._room = min(room_bytes, self._room + (now - self._room_since) / 0.01 * room_bytes)
+        self._room_since = now
+        if self._room < n_bytes:
+            return False
+        self._room -= n_bytes
+        return True
 
     def _send_later(self) -> None:
         while True:
@@ -86,7 +101,7 @@ class Relay:
     """
 
     def __init__(
-        self, host: str = "127.0.0.1", mode: str = "pass", reset_bytes: int = 0, swallow: bool = False
+        self, mode: str = "pass", reset_bytes: int = 0, swallow: bool = False, host: str = "127.0.0.1"
     ) -> None:
         self.mode = mode
         self.reset_bytes = reset_bytes

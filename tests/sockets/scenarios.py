@@ -92,7 +92,7 @@ def lost(error: Refused, *keys: str) -> None:
 def given_up(members: list[Worker], *numbers: int) -> None:
     """Wait until the rest has given these members up."""
     for member in members:
-        until(lambda member=member: not set(numbers) & set(member.look("members")), LOST_WITHIN_S * 2)
+        until(lambda member=member: not set(numbers) & set(member.look("members")), 4 * LOST_WITHIN_S)
 
 
 # --- weather ----------------------------------------------------------------------------------------------------------
@@ -101,7 +101,7 @@ def given_up(members: list[Worker], *numbers: int) -> None:
 @scenario("60 % of all datagrams lost", fast=True)
 def loss() -> str:
     with Cluster(3, weather={"loss": 0.6}, detect_s=10.0) as cluster:
-        return f"{count_and_agree(cluster, 12)}; {faults_of(cluster, 'lost')}"
+        return f"{count_and_agree(cluster, 5)}; {faults_of(cluster, 'lost')}"
 
 
 @scenario("half of all datagrams doubled", fast=True)
@@ -119,19 +119,19 @@ def reordering() -> str:
 @scenario("60 % lost, a third doubled, half late, all at once")
 def all_weather() -> str:
     with Cluster(3, weather={"loss": 0.6, "double": 0.33, "late": 0.5}, detect_s=10.0) as cluster:
-        return f"{count_and_agree(cluster, 15)}; {faults_of(cluster, 'lost', 'doubled', 'late')}"
+        return f"{count_and_agree(cluster, 8)}; {faults_of(cluster, 'lost', 'doubled', 'late')}"
 
 
-@scenario("90 % lost in one direction between two members only")
+@scenario("80 % lost in one direction between two members only")
 def one_way() -> str:
     with Cluster(3, detect_s=10.0) as cluster:
-        cluster[2].do("weather", {"loss": 0.9, "ports": [cluster[1].udp_port]})
+        cluster[2].do("weather", {"loss": 0.8, "ports": [cluster[1].udp_port]})
         return f"{count_and_agree(cluster, 8)}; {faults_of(cluster, 'lost')}"
 
 
 @scenario("send buffers of 4 kB: most sends find no room")
 def full_buffers() -> str:
-    with Cluster(3, buffer_bytes=2048) as cluster:
+    with Cluster(3, weather={"room_bytes": 4096}) as cluster:
         n = 3000
         calls = [member.begin("stream", f"@0/from {member.number}/", n) for member in cluster.members[1:]]
         for call in calls:
@@ -144,7 +144,7 @@ def full_buffers() -> str:
 def deaf() -> str:
     relay = Relay("deaf")
     try:
-        with Cluster(3, each={1: {"advertised_tcp_port": relay.port}}) as cluster:
+        with Cluster(3, detect_s=4.0, each={1: {"advertised_tcp_port": relay.port}}) as cluster:
             relay.target = ("127.0.0.1", cluster[1].tcp_port)
             before = cluster[2].look("memory")
             put = cluster[2].begin("put_blob", "@1/large", 7, 64 * MB)
@@ -260,16 +260,16 @@ def counter_killed() -> str:
 def source_killed() -> str:
     relay = Relay()
     try:
-        with Cluster(3, each={2: {"advertised_tcp_port": relay.port}}) as cluster:
+        with Cluster(3, detect_s=4.0, each={2: {"advertised_tcp_port": relay.port}}) as cluster:
             relay.target = ("127.0.0.1", cluster[2].tcp_port)
-            cluster[1].do("put_blob", "@1/large", 3, 200 * MB)
+            cluster[1].do("put_blob", "@1/large", 3, 100 * MB)
             read = cluster[2].begin("sha_of", "@1/large")
             until(lambda: relay.n_bytes > 5 * MB)
             cluster[1].kill()
-            lost(read.error(LOST_WITHIN_S), "@1/large")
+            lost(read.error(4.0 + LOST_WITHIN_S), "@1/large")
             assert not cluster[2].do("is_held", "@1/large")
             cluster[2].do("put", "@0/x", 1, True)
-            return f"the reader got NodeLost with the key after {relay.n_bytes / MB:.0f} of 200 MB, and goes on"
+            return f"the reader got NodeLost with the key after {relay.n_bytes / MB:.0f} of 100 MB, and goes on"
     finally:
         relay.close()
 
@@ -278,15 +278,15 @@ def source_killed() -> str:
 def sender_killed() -> str:
     relay = Relay()
     try:
-        with Cluster(3, each={1: {"advertised_tcp_port": relay.port}}) as cluster:
+        with Cluster(3, detect_s=4.0, each={1: {"advertised_tcp_port": relay.port}}) as cluster:
             relay.target = ("127.0.0.1", cluster[1].tcp_port)
             cluster[0].do("put", "@1/large", "before", True)
-            cluster[2].begin("put_blob", "@1/large", 3, 200 * MB)
+            cluster[2].begin("put_blob", "@1/large", 3, 100 * MB)
             until(lambda: relay.n_bytes > 5 * MB)
             cluster[2].kill()
             given_up([cluster[0], cluster[1]], 2)
             assert cluster[0].do("get", "@1/large") == "before"
-            return f"after {relay.n_bytes / MB:.0f} of 200 MB: the value before is still there, nothing of the new one"
+            return f"after {relay.n_bytes / MB:.0f} of 100 MB: the value before is still there, nothing of the new one"
     finally:
         relay.close()
 
@@ -467,11 +467,10 @@ def pulled_long() -> str:
         hosts.plug(cluster[1].place)
         assert isinstance(stale := cluster[1].begin("get", "@0/x").either(), Refused), f"read {stale!r}"
         assert isinstance(cluster[1].begin("put", "@0/x", "from the dead", True).either(), Refused)
-        new = cluster.add(place=cluster[1].place, host=hosts.address(cluster[1].place))
-        new.close()
-        cluster.members.remove(new)
-        assert cluster[0].do("get", "@0/x") == cluster[2].do("get", "@0/x") == "new"
-        return "both sides know: NodeLost here and there; the one cut off stays out"
+        new = cluster.add(place=cluster[1].place)
+        new.wait()
+        assert {each.do("get", "@0/x") for each in (cluster[0], cluster[2], new)} == {"new"}
+        return f"both sides know: NodeLost here and there; who was cut off stays out, or joins as member {new.number}"
 
 
 @scenario("the authority's cable pulled for longer than the detection", HOSTS)

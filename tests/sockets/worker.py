@@ -46,7 +46,7 @@ class TestParts(Parts):
         self.port = port
         self.clock = SkewedClock(asked.get("skew_s", 0.0))
         weather = Weather(**asked.get("weather", {}))
-        self.datagrams = FaultyDatagrams(host, port, asked.get("seed", 1), weather, asked.get("buffer_bytes"))
+        self.datagrams = FaultyDatagrams(host, port, asked.get("seed", 1), weather)
         self.advertised_tcp_port = asked.get("advertised_tcp_port", 0)
 
 
@@ -151,11 +151,23 @@ class Worker:
         view = self.keys.socket.member.standing.view
         return [info.number for info in view.members] if view is not None else []
 
+    def n_known(self) -> int:
+        """At the authority: how many have said hello."""
+        return len({0, *self.keys.socket.member.standing.lives})
+
     def check(self) -> None:
         self.keys.socket.check()
 
     def recorded(self) -> list[list[Any]]:
         return [[base64.b64encode(d).decode(), h, p] for d, h, p in list(self.parts.datagrams.recorded)]
+
+    def state(self) -> str:
+        """What the member is about, for a look at one that hangs."""
+        member = self.keys.socket.member
+        lines = {
+            peer: (line.link.deadline, line.bulk.deadline, line.bulk.counters) for peer, line in member.lines.items()
+        }
+        return f"now {self.keys.socket.now():.3f}, deadline {member.deadline:.3f}, lines {lines}"
 
     def memory(self) -> int:
         """Peak of resident bytes."""

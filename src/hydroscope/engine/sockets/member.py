@@ -56,8 +56,8 @@ AUTHORITY = 0
 SLEEP_MAX_S = 3600.0
 CLOSE_WAIT_S = 5.0
 
-CALLERS_MAX = 1024
-"""Lives that said hello and are not in a view yet; of more, the oldest is forgotten."""
+OTHERS_MAX = 1024
+"""Lives outside the view whose address is known; of more, the oldest is forgotten."""
 
 Outcome = kv.Outcome
 Route = tuple[str, int, int]
@@ -124,7 +124,7 @@ class SocketMember:
         self._streams: dict[int, Outbound] = {}  # by life
         self._news: deque[tuple[int, int, bool]] = deque()  # streams that opened or broke: peer, number, which
         self._routes: dict[int, Route] = {}  # by life
-        self._callers: dict[int, Route] = {}  # by life, of those not in a view yet
+        self._others: dict[int, Route] = {}  # by life, of those not in the view: newcomers, and who was given up
         self._broken: BaseException | None = None
         self._closing = False
         self._sleeps_until = -math.inf
@@ -371,7 +371,7 @@ class SocketMember:
 
     def _send_datagram(self, peer: int, packet: Packet) -> None:
         life = packet.receiver_life
-        route = self._routes.get(life) or self._callers.get(life)
+        route = self._routes.get(life) or self._others.get(life)
         if route is not None:
             host, port, _ = route
         elif peer == AUTHORITY and self._authority is not None:
@@ -412,18 +412,20 @@ class SocketMember:
             self._act(lambda now: [])
 
     def _remember(self, info: MemberInfo) -> None:
-        """Note where somebody who says hello can be answered."""
-        self._callers[info.life] = (info.host, info.udp_port, info.tcp_port)
-        while len(self._callers) > CALLERS_MAX:
-            del self._callers[next(iter(self._callers))]
+        """Note where somebody who says hello can be answered; of too many, forget the oldest."""
+        self._others.pop(info.life, None)
+        self._others[info.life] = (info.host, info.udp_port, info.tcp_port)
+        while len(self._others) > OTHERS_MAX:
+            del self._others[next(iter(self._others))]
 
     def _reroute(self, view: View) -> None:
-        """Reach the members of a view, and nobody else."""
+        """Reach the members of a view."""
+        self._others |= self._routes  # who was given up shall be told so
         self._routes = {info.life: (info.host, info.udp_port, info.tcp_port) for info in view.members}
         for life in [life for life in self._streams if life not in self._routes]:
             self._streams.pop(life).close()
-        for life in [life for life in self._callers if life in self._routes]:
-            del self._callers[life]
+        for life in [life for life in self._others if life in self._routes]:
+            del self._others[life]
 
     def _end(self, waiter: Waiter, outcome: Outcome | BaseException) -> None:
         waiter.end(outcome)
