@@ -134,7 +134,7 @@ class Member:
         self._actions: list[Action] = []
         self._now = -math.inf
         self._open_epoch = 0  # of the last view that was told to have opened
-        self._owing_since: dict[int, float] = {}  # peers that have owed us an answer, and not been heard
+        self._owing_since: dict[int, float] = {}  # peers that have owed us answers without a break
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -225,7 +225,6 @@ class Member:
         if not isinstance(message, WORK):
             return self._membership(now, self.standing.receive(packet, now))
         if self.standing.is_of_this_epoch(packet, now):
-            self._owing_since.pop(packet.sender, None)
             self._perform(packet.sender, self._line(packet.sender).receive(message, now))
         return self._take()
 
