@@ -23,6 +23,9 @@ from hydroscope.kv.homes import home_of, runner_up_of
 from hydroscope.node import ports
 from tests.deaths.scene import Scene
 
+HIT = "get, a copy is here"
+DURABLE = "afterwards: get of a durable key"
+
 WAIT_S = 60.0
 UNDER_WAY_S = 1.0
 """Seconds for operations to get under way before the member is killed."""
@@ -111,7 +114,7 @@ class Loss:
             with watching:
                 return watching.poll(5.0)
 
-        begin("get, a copy is here", lambda: self.store.get(keys["hit"]))
+        begin(HIT, lambda: self.store.get(keys["hit"]))
         begin("get, no copy here", lambda: self.store.get(keys["miss"]))
         begin("plain put, then fence", plain)
         begin("put(wait=True)", lambda: self.store.put(keys["wait"], 2, wait=True))
@@ -133,10 +136,10 @@ class Loss:
         rows = []
         for name, work in (
             ("afterwards: get of a key it held", lambda: self.store.get(keys["miss"])),
-            ("afterwards: get of a durable key", lambda: self.store.get(keys["kept"])),
+            (DURABLE, lambda: self.store.get(keys["kept"])),
             ("afterwards: put of a key it held", lambda: self.store.put(keys["miss"], 5, wait=True)),
             ("afterwards: get of it again", lambda: self.store.get(keys["miss"])),
-            ("afterwards: atomic on a new key", lambda: self.store.atomic("new", "add", 1)),
+            ("afterwards: atomic on a new key of its", lambda: self.store.atomic(self.key("new"), "add", 1)),
         ):
             began = time.monotonic()
             row = Row(name, shown(work), time.monotonic() - began)
@@ -145,27 +148,27 @@ class Loss:
         return rows
 
 
-def run() -> list[Row]:
-    """Lose a member and return the table."""
-    warnings.simplefilter("ignore")
-    scene = Scene(2)
-    try:
-        loss = Loss(scene)
-        rows = loss.play()
-    finally:
-        scene.close()
-    return rows
+def run(scene: Scene) -> bool:
+    """Lose a member and print the table; tell whether nothing hung, and what was durable is still there."""
+    rows = Loss(scene).play()
+    print(f"{'operation':<48} {'after the kill':>14}  what it got")
+    for row in rows:
+        print(f"{row.name:<48} {row.seconds:>13.1f}s  {row.got}", flush=True)
+    n_hung = sum(row.got == "HUNG" for row in rows)
+    got = {row.name: row.got for row in rows}
+    told = sum(each.startswith("NodeLost") for each in got.values())
+    print(f"{n_hung} of {len(rows)} hung, {told} were told of the loss", flush=True)
+    return n_hung == 0 and told >= 6 and got[DURABLE] == "'safe'" and got[HIT] == "1"
 
 
 def main() -> int:
     """Print the table; 1 when an operation hung."""
-    rows = run()
-    print(f"{'operation':<34} {'after the kill':>14}  what it got")
-    for row in rows:
-        print(f"{row.name:<34} {row.seconds:>13.1f}s  {row.got}", flush=True)
-    n_hung = sum(row.got == "HUNG" for row in rows)
-    print(f"{n_hung} of {len(rows)} hung")
-    return 1 if n_hung else 0
+    warnings.simplefilter("ignore")
+    scene = Scene(2)
+    try:
+        return 0 if run(scene) else 1
+    finally:
+        scene.close()
 
 
 if __name__ == "__main__":
