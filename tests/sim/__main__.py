@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
+from tests.sim.audit import run_audit
+from tests.sim.report import write_report
 from tests.sim.runner import NAMES, Tally, run_all, run_seed
 
 
@@ -19,6 +23,8 @@ def main() -> int:
     parser.add_argument("--weights", default="", help="times as many seeds, such as rpc=6,volatile=2")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--results", type=Path, help="JSON file to go on from, and to keep counts in")
+    parser.add_argument("--audit", action="store_true", help="mutants, published rules and litmus tests as well")
+    parser.add_argument("--thin", type=int, default=1, help="of the litmus schedules, only every so-manieth")
     parser.add_argument("--report", type=Path, help="write the report (Markdown) here")
     parser.add_argument("--replay", metavar="MIX:SEED", help="run one seed and print its trace")
     options = parser.parse_args()
@@ -46,11 +52,24 @@ def main() -> int:
         )
         for seed, text in tally.failures[:3]:
             print(f"    python -m tests.sim --replay {tally.mix}:{seed}    {text[:300]}")
+    audit = audited(options)
     if options.report:
-        from tests.sim.report import write_report
-
-        write_report(options.report, tallies)
+        write_report(options.report, tallies, audit)
     return int(any(tally.wrong for tally in tallies.values()))
+
+
+def audited(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]] | None:
+    """Run the audit if it is wanted; else return what the results file has of an earlier one."""
+    kept = options.results.with_suffix(".audit.json") if options.results else None
+    if options.audit:
+        tables = run_audit(
+            options.processes, thin=options.thin, progress=lambda text: print(text, end="", file=sys.stderr)
+        )
+        print(file=sys.stderr)
+        if kept is not None:
+            kept.write_text(json.dumps(tables))
+        return tables
+    return json.loads(kept.read_text()) if kept is not None and kept.exists() else None
 
 
 def replay(mix: str, seed: str) -> int:
