@@ -6,7 +6,8 @@ cluster's secret, of all before it.
 
 Whatever is not exactly this is a `Refusal`, which is counted by its reason; no input makes
 `unpack` raise. The cheap questions come first, and the body is not looked into before its MAC
-is right: without the secret nobody reaches the decoder. Lengths are compared with what is
+is right: without the secret nobody reaches the decoder. The checksum is looked at only when
+the MAC is wrong, to tell damage from forgery. Lengths are compared with what is
 there, and with the cap of `ground.limits`, before anything is made room for. No type within a
 message is open (bodies of calls are plain bytes here), so nothing can nest deeper than the
 types do.
@@ -247,12 +248,10 @@ class Framing:
             return header
         if n_bytes != HEADER_BYTES + header[-1] + MAC_BYTES:
             return "length"
+        if hmac.compare_digest(self._mac(view[:-MAC_BYTES]), view[-MAC_BYTES:]):
+            return header
         (checksum,) = _CRC.unpack_from(view, _HEADER.size)
-        if crc32(view[HEADER_BYTES:-MAC_BYTES], crc32(view[: _HEADER.size])) != checksum:
-            return "checksum"
-        if not hmac.compare_digest(self._mac(view[:-MAC_BYTES]), view[-MAC_BYTES:]):
-            return "mac"
-        return header
+        return "mac" if crc32(view[HEADER_BYTES:-MAC_BYTES], crc32(view[: _HEADER.size])) == checksum else "checksum"
 
     def _header(self, view: memoryview) -> Any:
         """Return the fields of a header, or why it is none of ours."""
