@@ -6,6 +6,7 @@ import datetime
 import decimal
 import enum
 import uuid
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -69,11 +70,24 @@ class Stranger(msgspec.Struct):
     name: str
 
 
+class Open(msgspec.Struct):
+    """One whose field says nothing."""
+
+    payload: dict[str, list[Any]]
+
+
+class Chain(msgspec.Struct):
+    """One that refers to itself."""
+
+    next: Chain | None = None
+
+
 class Colour(enum.Enum):
     RED = "red"
 
 
 values.register(Job, "tests.Job")
+values.register(Chain, "tests.Chain")
 
 
 def form(value: object) -> str:
@@ -102,6 +116,20 @@ def test_a_number_of_numpy_comes_back_as_its_type(value):
 def test_a_registered_type_comes_back():
     job = Job("j", {"a", "b"}, uuid.UUID(int=7))
     assert values.unpack(values.pack([job, {"x": (job,)}])) == [job, {"x": (job,)}]
+
+
+def test_a_type_may_refer_to_itself():
+    assert values.unpack(values.pack(Chain(Chain()))) == Chain(Chain())
+
+
+def test_a_type_that_may_hold_anything_is_not_registered():
+    with pytest.raises(UserError, match=r"Open\.payload holds.*say what it holds"):
+        values.register(Open)
+
+
+def test_a_value_that_is_not_what_its_type_says_is_refused_when_it_is_put():
+    with pytest.raises(UserError, match=r"value\[0\] is not what its type Job says.*Expected `str`"):
+        values.pack([Job(5, set(), uuid.UUID(int=1))])
 
 
 def test_buffers_come_back_as_bytes():

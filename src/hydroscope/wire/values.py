@@ -50,6 +50,8 @@ class Types:
         """Let values of this type be put; `name` is what travels (default: the name of the class)."""
         if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)):
             raise UserError(f"{kind!r} is not a msgspec.Struct; only such types say completely what they hold")
+        if open_field := _open_field(msgspec.inspect.type_info(kind), kind.__name__, set()):
+            raise UserError(f"{open_field} may be anything, and could come back as something else; say what it holds")
         name = name or kind.__name__
         if name in self._by_name and self._names.get(kind) != name:
             raise UserError(f"a type is registered as {name!r} already; give this one another name")
@@ -141,7 +143,29 @@ def _struct(value: msgspec.Struct, kind: type, place: str) -> msgspec.msgpack.Ex
             f"{place} is of type {kind.__qualname__}, which is not registered; "
             f"call hydroscope.wire.values.register({kind.__name__}) at every member"
         )
-    return msgspec.msgpack.Ext(STRUCT, _ENCODER.encode((name, _ENCODER.encode(value))))
+    data = _ENCODER.encode(value)
+    try:
+        _types.decode(name, data)  # or its readers would be the first to see that it is not what its type says
+    except ValueError as error:
+        raise UserError(f"{place} is not what its type {kind.__qualname__} says: {error}") from error
+    return msgspec.msgpack.Ext(STRUCT, _ENCODER.encode((name, data)))
+
+
+def _open_field(told: Any, place: str, seen: set[type]) -> str:
+    """Return the place of the first part of a type that may hold anything; "" if there is none."""
+    if isinstance(told, msgspec.inspect.AnyType | msgspec.inspect.RawType):
+        return place
+    inner: list[tuple[Any, str]] = []
+    if isinstance(told, msgspec.inspect.StructType):
+        if told.cls in seen:
+            return ""
+        seen.add(told.cls)
+        inner += [(field.type, f"{place}.{field.name}") for field in told.fields]
+    for name in ("item_type", "key_type", "value_type"):
+        inner += [(getattr(told, name), f"what {place} holds")] if hasattr(told, name) else []
+    for name in ("item_types", "types"):
+        inner += [(each, f"what {place} holds") for each in getattr(told, name, ())]
+    return next((found for each, where in inner if (found := _open_field(each, where, seen))), "")
 
 
 def _numpy(value: Any, place: str) -> msgspec.msgpack.Ext:
