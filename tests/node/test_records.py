@@ -128,9 +128,30 @@ def test_progress_is_written_now_and_then(keys: Shared, clock: Clock) -> None:
     assert keys.written[-1][1]["state"] == "DONE"
 
 
+def test_of_calls_in_a_hurry_few_look_at_the_clock(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[float] = []
+    monkeypatch.setattr(Clock, "seconds", lambda host: looks.append(host.now_s) or host.now_s)
+    with jobs.running("hurried"):
+        for _ in range(1600):
+            jobs.check()
+        assert len(looks) < 110
+        looks.clear()
+        for _ in range(16):
+            clock.now_s += 1
+            jobs.check()
+        n_late = 16 - len(looks)
+        assert n_late <= records.SKIPPED_MAX
+        looks.clear()
+        for _ in range(100):
+            clock.now_s += 1
+            jobs.check()
+        assert len(looks) == 100
+
+
 def test_a_job_inside_another_has_no_record_of_its_own(keys: Shared, clock: Clock) -> None:
     with jobs.running("outer") as outer, jobs.share(0.0, 0.5), jobs.running("inner"):
         clock.now_s += 1
+        jobs.report(0.5)  # may be one that does not look
         jobs.report(0.5)
     assert {key for key, _ in keys.written} == {f"job/2/{outer.id}"}
     assert keys.written[0][1]["progress"] == 0.25
@@ -144,6 +165,7 @@ def test_another_process_stops_a_job(keys: Shared, clock: Clock) -> None:
             keys.put(f"job-stop/2/{job.id}", True)  # what JobRecord.cancel of another process does
             jobs.check()  # too soon after the last look
             clock.now_s += 1
+            jobs.check()  # may be one of those that do not look
             jobs.check()
             pytest.fail("was not stopped")
 

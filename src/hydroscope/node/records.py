@@ -28,6 +28,12 @@ AFTER_S = 0.1
 EVERY_S = 0.05
 """Seconds between two records of one job."""
 
+HURRY_S = 1e-4
+"""Seconds between two looks at the clock; of calls that come faster some do not look."""
+
+SKIPPED_MAX = 15
+"""Calls that do not look, after a good many that came fast."""
+
 KEPT = 100
 """Records of jobs of this process that have ended."""
 
@@ -99,11 +105,13 @@ class Owner(Protocol):
 class Entry:
     """The place of one running job among the records; its own thread calls it."""
 
-    __slots__ = ("_due_s", "_job", "_keys")
+    __slots__ = ("_due_s", "_job", "_keys", "_looked_s", "_skip", "_skipped")
 
     def __init__(self, job: Owner, started_s: float, now: bool) -> None:
         self._job = job
         self._due_s = started_s + AFTER_S
+        self._looked_s = 0.0
+        self._skip = self._skipped = 0
         self._keys: ports.Keys | None = None
         _live[job.id] = job
         if now:
@@ -111,7 +119,13 @@ class Entry:
 
     def look(self) -> None:
         """Write the record and look whether the job is to stop, if it is time for that."""
+        if self._skip:
+            self._skip -= 1
+            return
         now_s = ports.host().seconds()
+        is_fast = now_s - self._looked_s < HURRY_S
+        self._skip = self._skipped = min(2 * self._skipped + 1, SKIPPED_MAX) if is_fast else 0
+        self._looked_s = now_s
         if now_s >= self._due_s:
             self._write(now_s)
 
