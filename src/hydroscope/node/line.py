@@ -16,6 +16,8 @@ from hydroscope.wire.messages import Ack, Call, Message, Piece, PieceAck
 
 __all__ = ["Line", "LineEffect"]
 
+PIECES = frozenset((Piece, PieceAck))
+
 LineEffect = Send | Execute | Deliver | Settle | Fail | Connect | Stream
 
 
@@ -44,8 +46,8 @@ class Line:
 
     def receive(self, message: Message, now: float) -> list[LineEffect]:
         """Take in a message of the link, or a piece of one."""
-        if isinstance(message, Piece | PieceAck):
-            return self._whole(self.bulk.receive(message, now), now)
+        if type(message) in PIECES:
+            return self._whole(self.bulk.receive(message, now), now)  # type: ignore[arg-type]
         return self._sized(self.link.receive(message, now), now)
 
     def expire(self, now: float) -> list[LineEffect]:
@@ -68,13 +70,18 @@ class Line:
 
     def _sized(self, effects: list[Effect], now: float) -> list[LineEffect]:
         """Send large messages in pieces."""
+        for effect in effects:
+            if type(effect) is Send and _is_large(effect.message):
+                break
+        else:
+            return effects  # type: ignore[return-value]
         sized: list[LineEffect] = []
         for effect in effects:
-            message = effect.message if type(effect) is Send else None
-            if type(message) in (Call, Ack) and type(message.body) is bytes and len(message.body) > LARGE_BYTES:  # type: ignore[union-attr]
+            if type(effect) is Send and _is_large(effect.message):
+                message = effect.message
                 name = type(message), message.number  # type: ignore[union-attr]
                 if not self.bulk.is_sending(name):  # or it would be encoded for nothing
-                    sized += self._whole(self.bulk.send(name, encode_message(message), now), now)  # type: ignore[arg-type]
+                    sized += self._whole(self.bulk.send(name, encode_message(message), now), now)
             else:
                 sized.append(effect)
         return sized
@@ -92,3 +99,11 @@ class Line:
             else:
                 done += self._sized(self.link.receive(message, now), now)
         return done
+
+
+def _is_large(message: Message) -> bool:
+    """Tell whether a message of the link goes in pieces: its body would not fit a datagram."""
+    if type(message) is not Ack and type(message) is not Call:
+        return False
+    body = message.body
+    return type(body) is bytes and len(body) > LARGE_BYTES

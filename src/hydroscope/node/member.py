@@ -54,7 +54,7 @@ from hydroscope.wire.messages import (
 
 __all__ = ["Action", "Connect", "Entered", "Excluded", "Member", "Transmit"]
 
-WORK = (Call, Probe, Nack, Ack, AckAck, Piece, PieceAck)
+WORK = frozenset((Call, Probe, Nack, Ack, AckAck, Piece, PieceAck))
 """Messages that belong to an epoch."""
 
 
@@ -222,7 +222,7 @@ class Member:
             self.counters["stamp from the future"] += 1
             return []
         message = packet.message
-        if not isinstance(message, WORK):
+        if type(message) not in WORK:
             return self._membership(now, self.standing.receive(packet, now))
         if self.standing.is_of_this_epoch(packet, now):
             self._perform(packet.sender, self._line(packet.sender).receive(message, now))
