@@ -167,6 +167,17 @@ def test_what_would_not_come_back_the_same_is_refused_with_its_place(value, says
         values.verify(value)
 
 
+@given(VALUES | st.integers() | st.text(st.characters()))
+def test_what_is_verified_can_be_packed(value):
+    try:
+        values.verify(value)
+    except UserError:
+        with pytest.raises(UserError):
+            values.pack(value)
+    else:
+        values.pack(value)
+
+
 def test_a_value_that_is_too_deep_or_contains_itself_is_refused():
     endless: list = []
     endless.append(endless)

@@ -18,7 +18,7 @@ from hydroscope.kv.built_in import BUILT_IN
 from hydroscope.kv.changes import Change, Unchanged
 from hydroscope.kv.holds import HOLDS
 from hydroscope.kv.leases import TIMED
-from hydroscope.wire.values import PLAIN, verify
+from hydroscope.wire.values import verify
 
 __all__ = ["Applied", "Change", "FunctionError", "Functions", "Unchanged"]
 
@@ -79,11 +79,10 @@ class Functions:
 
 def _storable(name: str, value: Any) -> Any:
     """Return a value that can be stored and sent."""
-    if value.__class__ not in PLAIN:
-        try:
-            verify(value)
-        except UserError as error:
-            raise FunctionError("function", f"function {name!r} returned what cannot be stored: {error}") from error
+    try:
+        verify(value)
+    except UserError as error:
+        raise FunctionError("function", f"function {name!r} returned what cannot be stored: {error}") from error
     return value
 
 

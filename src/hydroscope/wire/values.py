@@ -29,6 +29,9 @@ KINDS = frozenset("biufcSUmM?")
 """Of NumPy's dtypes: numbers, times, texts of fixed width; no objects, no records."""
 
 PLAIN = frozenset({type(None), bool, int, float, str, bytes})
+SAFE = frozenset({type(None), bool, float, bytes})
+"""Of which every value can be packed (not every int, nor every str)."""
+
 KEYS = frozenset({str, int, bool, bytes, float})
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 ALLOWED = (
@@ -86,6 +89,9 @@ def pack(value: Any) -> bytes:
 
 def verify(value: Any) -> None:
     """Raise `UserError` for a value that `pack` would refuse: a caller learns of it before anything is sent."""
+    kind = type(value)
+    if kind in SAFE or (kind is int and INT_MIN <= value <= INT_MAX) or (kind is str and value.isascii()):
+        return
     pack(value)
 
 
