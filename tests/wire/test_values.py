@@ -178,6 +178,16 @@ def test_what_is_verified_can_be_packed(value):
         values.pack(value)
 
 
+def test_a_value_that_is_too_long_is_refused(monkeypatch):
+    monkeypatch.setattr(values, "VALUE_BYTES", 100)
+    for value in (b"x" * 90, "x" * 90):
+        values.verify(value)
+        assert len(values.pack(value)) <= 100
+    for value in (b"x" * 101, "x" * 101, [b"x" * 50] * 2, np.zeros(20)):
+        with pytest.raises(UserError, match="100 are allowed: store it in parts"):
+            values.verify(value)
+
+
 def test_a_value_that_is_too_deep_or_contains_itself_is_refused():
     endless: list = []
     endless.append(endless)

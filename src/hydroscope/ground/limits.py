@@ -13,6 +13,7 @@ __all__ = [
     "ROWS_PER_CHUNK",
     "ROWS_PER_LEAF",
     "SECRET_BYTES",
+    "VALUE_BYTES",
     "VALUE_DEPTH",
 ]
 
@@ -41,6 +42,9 @@ FRAME_BYTES = 2 * PIECE_BYTES
 
 MESSAGE_BYTES = 2**31 - 1
 """Bytes of one large message."""
+
+VALUE_BYTES = MESSAGE_BYTES - 2**16
+"""Bytes of one value of the key/value store as it is packed; what names it has to fit its message too."""
 
 VALUE_DEPTH = 64
 """Levels of lists within lists in a value of the key/value store."""

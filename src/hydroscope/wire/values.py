@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from hydroscope.ground.errors import DataError, UserError
-from hydroscope.ground.limits import VALUE_DEPTH
+from hydroscope.ground.limits import VALUE_BYTES, VALUE_DEPTH
 
 __all__ = ["Types", "pack", "register", "unpack", "verify"]
 
@@ -29,8 +29,11 @@ KINDS = frozenset("biufcSUmM?")
 """Of NumPy's dtypes: numbers, times, texts of fixed width; no objects, no records."""
 
 PLAIN = frozenset({type(None), bool, int, float, str, bytes})
-SAFE = frozenset({type(None), bool, float, bytes})
-"""Of which every value can be packed (not every int, nor every str)."""
+SAFE = frozenset({type(None), bool, float})
+"""Of which every value can be packed (not every int, str or bytes)."""
+
+HEAD_BYTES = 9
+"""That MessagePack takes at most before a text or bytes."""
 
 KEYS = frozenset({str, int, bool, bytes, float})
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
@@ -80,17 +83,22 @@ register = _types.add
 def pack(value: Any) -> bytes:
     """Return a value as bytes; of a type that would not come back the same: `UserError`. Cost: O(size)."""
     try:
-        return _ENCODER.encode(_plain(value, "value", 0))
+        data = _ENCODER.encode(_plain(value, "value", 0))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"this value cannot be stored: {error}; what can be: {ALLOWED}") from error
+    if len(data) > VALUE_BYTES:
+        raise UserError(f"this value takes {len(data)} bytes; {VALUE_BYTES} are allowed: store it in parts")
+    return data
 
 
 def verify(value: Any) -> None:
     """Raise `UserError` for a value that `pack` would refuse: a caller learns of it before anything is sent."""
     kind = type(value)
-    if kind in SAFE or (kind is int and INT_MIN <= value <= INT_MAX) or (kind is str and value.isascii()):
+    if kind in SAFE or (kind is int and INT_MIN <= value <= INT_MAX):
+        return
+    if (kind is bytes or (kind is str and value.isascii())) and len(value) < VALUE_BYTES - HEAD_BYTES:
         return
     pack(value)
 

@@ -140,8 +140,7 @@ class SocketKeys:
     def atomic(self, key: str, function: str, *arguments: Any) -> Any:
         """Apply a registered function at the key's home. Cost: a round trip, and one to every replica."""
         check_key(key)
-        for argument in arguments:
-            verify(argument)
+        verify(arguments)  # together, as they will be packed
         atomic = self._socket.member.atomic
         self._raise_unconfirmed()
         return self._do(lambda op, thread, now: atomic(op, thread, key, function, arguments, now), (key,)).result
