@@ -134,7 +134,49 @@ def _gbm(found: Mapping[str, Any]) -> Iterator[Row]:
         yield f"{said}: holdout AUC", f"{own['auc']:.4f}", _best(peers, "auc", "", largest=True), "within 0.002"
 
 
-_ROWS: Final = {"startup": _startup, "compile": _compile, "mapreduce": _mapreduce, "csv": _csv, "gbm": _gbm}
+def _kv(found: Mapping[str, Any]) -> Iterator[Row]:
+    goals = {"get, 16 keys": "100 ns", "put, 16 keys": "100 ns", "get, all keys": "150 ns", "put, all keys": "150 ns"}
+    for what, goal in goals.items():
+        timings = dict(found.get("here_ns", {}).get(what, {}))
+        own = timings.pop(OWN, {})
+        if _number(own.get("median")):
+            keys = what.replace("all keys", f"{found['keys']:,} keys")
+            shared = {name: each for name, each in timings.items() if name not in _NOT_SHARED}
+            yield f"key/value store, {keys}", f"{own['median']:.0f} ns", _best(shared, "median", "ns"), goal
+    trips = dict(found.get("trip_us", {}))
+    own, bare = trips.pop(OWN, {}), trips.pop(_BARE, {})
+    trips.pop("UDP, slept for", None)
+    if _number(own.get("median")) and _number(bare.get("median")):
+        said = f"{own['median']:.0f} us, {own['median'] / bare['median']:.1f} x UDP there and back"
+        yield "get from another process", said, _best(trips, "median", "us"), "1.5 x UDP"
+    streams = {name: {"rate": 1e6 / each["median"]} for name, each in found.get("stream_us", {}).items()}
+    if OWN in streams:
+        said = f"{streams.pop(OWN)['rate']:,.0f} a second"
+        yield "puts that do not wait", said, _best(streams, "rate", "a second", largest=True), DASH
+    bulk = found.get("bulk_s", {})
+    if _number(bulk.get(OWN, {}).get("median")):
+        gb = bulk["bytes"] / 1e9
+        said = f"{gb / bulk[OWN]['median']:.2f} GB/s"
+        yield (
+            f"{gb:.1f} GB from another process",
+            said,
+            f"{gb / bulk['plain TCP']['median']:.2f} GB/s (plain TCP)",
+            DASH,
+        )
+
+
+_BARE: Final = "UDP, looked for"
+_NOT_SHARED: Final = ("(the loop alone)", "dict", "hydroscope, member of a cluster")
+"""Not peers: a bare dictionary is not safe for what a store does, the rest is not somebody else's."""
+
+_ROWS: Final = {
+    "startup": _startup,
+    "compile": _compile,
+    "mapreduce": _mapreduce,
+    "csv": _csv,
+    "gbm": _gbm,
+    "kv": _kv,
+}
 
 
 def _best(

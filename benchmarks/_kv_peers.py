@@ -123,7 +123,7 @@ class RayStore:
 
     def count(self, n_callers: int, key: str, n: int) -> float:
         """Let several processes add to a counter; returns the seconds of the slowest."""
-        return max(self._ray.get([self._count.remote(self.store, key, n) for _ in range(n_callers)]))
+        return float(max(self._ray.get([self._count.remote(self.store, key, n) for _ in range(n_callers)])))
 
     def close(self) -> None:
         """End Ray."""

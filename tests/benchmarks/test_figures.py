@@ -66,6 +66,34 @@ def test_starting():
     assert "second process | 1.8 s | 0.60 s (polars) | 2 s |" in table
 
 
+def test_the_store_against_who_shares_and_who_travels():
+    found = {
+        "keys": 1_000_000,
+        "here_ns": {
+            "get, 16 keys": {
+                "(the loop alone)": {"median": 9.0},
+                "hydroscope": {"median": 61.2},
+                "dict": {"median": 33.0},
+                "dict behind a lock": {"median": 190.0},
+                "redis": {"median": 52_000.0},
+            }
+        },
+        "trip_us": {
+            "hydroscope": {"median": 90.0},
+            "UDP, looked for": {"median": 30.0},
+            "UDP, slept for": {"median": 60.0},
+            "redis": {"median": 75.0},
+        },
+        "stream_us": {"hydroscope": {"median": 40.0}, "redis": {"median": 50.0}},
+        "bulk_s": {"bytes": 10**9, "hydroscope": {"median": 4.0}, "plain TCP": {"median": 0.5}},
+    }
+    table = readme_table(results("kv", found))
+    assert "| key/value store, get, 16 keys | 61 ns | 190 ns (dict behind a lock) | 100 ns |" in table
+    assert "| get from another process | 90 us, 3.0 x UDP there and back | 75 us (redis) | 1.5 x UDP |" in table
+    assert "| puts that do not wait | 25,000 a second | 20,000 a second (redis) |" in table
+    assert "| 1.0 GB from another process | 0.25 GB/s | 2.00 GB/s (plain TCP) |" in table
+
+
 def test_the_table_takes_its_place_and_only_that():
     page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     assert put_into(page, "new") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
