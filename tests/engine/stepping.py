@@ -109,13 +109,18 @@ def stepped_dict(conductor: Conductor) -> dict[str, Any]:
     return made
 
 
-def stepped_store(conductor: Conductor) -> LocalKeys:
+def plain_store() -> LocalKeys:
     store = LocalKeys()
+    store.register("swap", lambda value, new: Change(new, value))
+    store.register("swap_if", lambda value, old, new: Change(new, value) if value == old else Unchanged(value))
+    return store
+
+
+def stepped_store(conductor: Conductor) -> LocalKeys:
+    store = plain_store()
     store._front = stepped_dict(conductor)
     store._ordering, store._moving = SteppedLock(conductor), SteppedLock(conductor)  # type: ignore[assignment]
     store.get, store.put = keys_local._quick(store._front, store._watches, store._get_missing, store._put_looking)
-    store.register("swap", lambda value, new: Change(new, value))
-    store.register("swap_if", lambda value, old, new: Change(new, value) if value == old else Unchanged(value))
     return store
 
 

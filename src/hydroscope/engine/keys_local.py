@@ -103,9 +103,7 @@ class LocalKeys:
         for argument in arguments:
             _check(argument)
         if self._applying == threading.get_ident():
-            raise UserError(
-                "a function that runs inside hs.kv.atomic cannot call it; hand it what it needs as arguments"
-            )
+            raise UserError("a function that hs.kv.atomic applies cannot call it; hand it what it needs as arguments")
         front = self._front
         with self._ordering:
             old = front.get(key)
