@@ -78,10 +78,9 @@ def versions_are_consistent(calls: list[Call], order: dict[str, list[tuple[int, 
             now = [value for version, value, _ in order.get(key, []) if version == outcome.version]
             if now:
                 assert now == [outcome.value], call
-            elif outcome.value is None:
+            elif key not in unknown:  # if it is: backed up, not switched when its home died
+                assert outcome.value is None, call
                 assert not known or known[-1] is None, call
-            else:
-                assert key in unknown, call  # backed up, not switched when its home died
             by_key.setdefault(key, []).append((call.begun, call.ended, outcome.version, False, call))
         elif isinstance(outcome, Wrote):
             by_key.setdefault(key, []).append((call.begun, call.ended, outcome.version, not outcome.aborted, call))

@@ -29,7 +29,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hydroscope.kv.desk import Desk, Purpose
-from hydroscope.kv.effects import Answer, Effect, Lost, Ordered, Outcome, Value
+from hydroscope.kv.effects import Answer, Effect, Finish, Lost, Ordered, Outcome, Refused, Value, Wrote
 from hydroscope.kv.functions import FunctionError, Functions
 from hydroscope.kv.records import LOST, Record, Write
 from hydroscope.kv.states import HOME, HomeAction, HomeEvent, HomePhase, HomeStep
@@ -91,12 +91,55 @@ class HomeTable:
         record = self.records.get(key)
         if record is None:
             record = self._begin(key)
-        if record.queue is None:
-            record.queue = deque()
-        if record.closing is not None:
-            self._desk.counters["a write waited for the one before"] += 1
-        record.queue.append(write)
+        if record.closing is None and not record.queue and not record.running:
+            record.running = True
+            self._start(record, write, out)
+            record.running = False
+        else:
+            if record.closing is not None:
+                self._desk.counters["a write waited for the one before"] += 1
+            if record.queue is None:
+                record.queue = deque()
+            record.queue.append(write)
         self._run(record, out)
+
+    def write_now(
+        self, op: Any, key: str, value: Any, name: str | None, arguments: tuple[Any, ...], out: list[Effect]
+    ) -> bool:
+        """Do a write of this member at once, if nothing at all has to be waited for, and nothing remembered.
+
+        It comes to what the tables would do for a slot that is free and a record that is open: START_FREE and ENDED.
+        """
+        record = self.records.get(key)
+        if record is None:
+            if self.is_inherited(key):
+                return False
+            record = Record(key, None, self.version)
+        elif record.closing is not None or record.readers or record.replicas or record.durable or record.running:
+            return False
+        result, aborted = None, False
+        if name is not None:
+            try:
+                value, result, aborted = self._functions.apply(name, record.value, arguments)
+            except FunctionError as error:
+                out.append(Finish(op, Refused(error.kind, error.text)))
+                return True
+        if not aborted:
+            self.version += 1
+            record.value, record.version = value, self.version
+            if value is None:
+                self._desk.front.pop(key, None)
+                if not record.inherited:
+                    self.records.pop(key, None)
+            else:
+                self._desk.front[key] = value
+                self.records[key] = record
+            self._desk.recent.append((key, HomeEvent.START_FREE, self._desk.me))
+            out.append(Ordered(key, self.version, value, op))
+            if self.watching.is_watched:
+                self.watching.changed(key, out)
+        out.append(Finish(op, Wrote(record.version, result, aborted)))
+        return True
 
     def settled(self, peer: int, number: int, out: list[Effect]) -> str | None:
         """A peer has used our answer; returns the key if it was a counted one."""
@@ -216,8 +259,7 @@ class HomeTable:
             if phase is _OPEN:
                 if not record.queue:
                     break
-                record.closing = write = record.queue.popleft()
-                self._step(record, self._begun(record, write), write.peer, write.number, out)
+                self._start(record, record.queue.popleft(), out)
             elif phase is _DRAINING:
                 if record.readers:
                     break
@@ -233,6 +275,11 @@ class HomeTable:
         record.running = False
         if record.value is None and not record.readers:
             self._forget(record)
+
+    def _start(self, record: Record, write: Write, out: list[Effect]) -> None:
+        """Begin with the next write."""
+        record.closing = write
+        self._step(record, self._begun(record, write), write.peer, write.number, out)
 
     def _forget(self, record: Record) -> None:
         """Drop the record of an absent key; later versions are larger all the same."""

@@ -29,25 +29,31 @@ def runner_up_of(key: str, view: View) -> int:
     return Homes(view).runner_up(key)
 
 
+class _Known(dict[str, int]):
+    """Homes that have been computed."""
+
+    def __init__(self, live: tuple[int, ...]) -> None:
+        super().__init__()
+        self._live = live
+
+    def __missing__(self, key: str) -> int:
+        if len(self) >= _REMEMBERED:
+            self.clear()
+        home = self[key] = best(key, self._live)
+        return home
+
+
 class Homes:
     """The homes of one view; remembers what it has computed."""
 
-    __slots__ = ("_of", "founders", "live")
+    __slots__ = ("founders", "live", "of")
 
     def __init__(self, view: View) -> None:
         members = {member.number for member in view.members}
         self.founders = view.founders
         self.live = tuple(number for number in view.founders if number in members)
-        self._of: dict[str, int] = {}
-
-    def of(self, key: str) -> int:
-        """Return the number of the member that is home to `key`, or NOBODY."""
-        home = self._of.get(key)
-        if home is None:
-            if len(self._of) >= _REMEMBERED:
-                self._of.clear()
-            home = self._of[key] = best(key, self.live)
-        return home
+        self.of = _Known(self.live).__getitem__
+        """The home of a key, or NOBODY. Costs a look-up in a dictionary."""
 
     def original(self, key: str) -> int:
         """Return who would be home if all founders lived: another than the home has lost what it held."""

@@ -99,7 +99,8 @@ class SlotTable:
     def _write(self, slot: Slot | None, event: SlotEvent, write: Write, out: list[Effect]) -> None:
         if slot is None:
             slot = self.slots[write.key] = Slot(write.key)
-            self.cache.own_write(write.key, out)
+            if write.key in self.cache.replicas:
+                self.cache.own_write(write.key, out)
         self._step(slot, event, write, out)
 
     def _released(self, write: Write, out: list[Effect]) -> None:

@@ -163,6 +163,7 @@ class CacheEvent(IntEnum):
     INVALIDATE_OTHER = auto()
     """Of one that is not here (any more). There cannot be a newer one: home has not switched yet."""
     OWN_WRITE = auto()
+    """A write of this member begins, and there is a replica."""
     WRITTEN = auto()
     """Our put was ordered and we are registered for it; no other write of ours waits."""
     HOME_LOST = auto()
@@ -203,7 +204,6 @@ def _cache_table() -> dict[tuple[CacheState, CacheEvent], CacheStep | None]:
     for with_replica, without in ((state.REPLICA, state.EMPTY), (state.REPLICA_ASKING, state.ASKING)):
         table[with_replica, event.INVALIDATE] = CacheStep(without, (action.DROP, action.ACKNOWLEDGE))
         table[with_replica, event.OWN_WRITE] = CacheStep(without, (action.DROP,))
-        table[without, event.OWN_WRITE] = CacheStep(without)
         table[without, event.WRITTEN] = CacheStep(with_replica, (action.KEEP,))
         table[without, event.INVALIDATE_OTHER] = CacheStep(without, (action.ACKNOWLEDGE,))
     for before, after in zip(asking, plain, strict=True):

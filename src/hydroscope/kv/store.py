@@ -165,8 +165,11 @@ class Store:
     ) -> list[Effect]:
         """Write a key (None removes it). Without `wait` own threads read it at once; finished when it is ordered."""
         out: list[Effect] = []
+        waits = wait or is_volatile(key)
+        if not durable and self._is_free(key, thread, waits) and self.home.write_now(op, key, value, None, (), out):
+            return self._checked_key(key, out)
         write = Write(key, value, None, (), durable, self.desk.me, 0)
-        if wait or is_volatile(key):
+        if waits:
             self.slots.waited(op, thread, write, out)
         else:
             self.slots.plain(op, thread, write, out)
@@ -177,6 +180,9 @@ class Store:
     ) -> list[Effect]:
         """Apply a registered function at home, exactly once."""
         out: list[Effect] = []
+        free = not durable and self._is_free(key, thread, True)
+        if free and self.home.write_now(op, key, None, name, arguments, out):
+            return self._checked_key(key, out)
         self.slots.waited(op, thread, Write(key, None, name, arguments, durable, self.desk.me, 0), out)
         return self._checked_key(key, out)
 
@@ -307,6 +313,12 @@ class Store:
         return ", ".join(f"{name} {part!r}" for name, part in parts.items() if part is not None)
 
     # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _is_free(self, key: str, thread: int, waits: bool) -> bool:
+        """Tell whether the key is at home here, has no own write underway, and its thread no plain puts to wait for."""
+        if self.desk.homes.of(key) != self.desk.me or key in self.slots.slots:
+            return False
+        return not waits or thread not in self.slots.fences.threads
 
     def _version(self, key: str) -> int:
         """Return the version of what `front` shows."""
