@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from hydroscope.models.leaderboard import leaderboard
     from hydroscope.models.shelf import assign, get_frame, get_model, ls, remove
     from hydroscope.models.store import load_model
+    from hydroscope.node.deaths import WorkerDied
     from hydroscope.node.jobs import Job
     from hydroscope.node.ports import EngineError, NodeLost
     from hydroscope.node.records import jobs
@@ -60,6 +61,7 @@ __all__ = [
     "NodeLost",
     "UnknownNameError",
     "UserError",
+    "WorkerDied",
     "__version__",
     "assign",
     "full",
@@ -100,6 +102,7 @@ _HOME = {
     "NodeLost": "node.ports",
     "UnknownNameError": "ground.errors",
     "UserError": "ground.errors",
+    "WorkerDied": "node.deaths",
     "assign": "models.shelf",
     "full": "mapreduce.task",
     "get_frame": "models.shelf",

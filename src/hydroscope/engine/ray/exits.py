@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Traces", "killed_by_kernel", "oom_counter", "oom_kills", "state_of", "status_behind"]
+__all__ = ["Traces", "killed_by_kernel", "oom_counter", "oom_kills", "state_of", "status_of"]
 
 _INFO_BYTES = 72
 _GET_INFO = (3 << 30) | (_INFO_BYTES << 16) | (0xFF << 8) | 11  # PIDFD_GET_INFO
@@ -108,11 +108,27 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def status_behind(pidfd: int) -> int | None:
-    """Return the wait status of a process that ended, whoever its parent is; None when the kernel is too old.
+def status_of(pid: int, pidfd: int) -> int | None:
+    """Return the wait status of a process that ended, whoever its parent is; None when it is not to be had.
 
-    Linux tells it from 6.15 on, to who opened the descriptor while the process lived.
+    Of one that its parent has not asked about yet, /proc has it. Of others Linux tells it from
+    6.15 on, to who opened the descriptor while the process lived.
     """
+    status = _status_behind(pidfd)
+    if status is None:
+        status = _status_of_zombie(pid)
+    return _status_behind(pidfd) if status is None else status  # it was asked about between the two
+
+
+def _status_of_zombie(pid: int) -> int | None:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return int(fields[49]) if fields[0] == "Z" else None
+
+
+def _status_behind(pidfd: int) -> int | None:
     info = bytearray(_INFO_BYTES)
     struct.pack_into("<Q", info, 0, _EXIT)
     try:

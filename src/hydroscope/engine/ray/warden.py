@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from hydroscope.engine.ray.box import SUFFIX, Remains, is_watched, memory_held, read_box, start_ticks
-from hydroscope.engine.ray.exits import Traces, killed_by_kernel, oom_counter, oom_kills, state_of, status_behind
+from hydroscope.engine.ray.exits import Traces, killed_by_kernel, oom_counter, oom_kills, state_of, status_of
 from hydroscope.node.deaths import Death
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ class Warden:
         self._poll.unregister(pidfd)
         for watched in self._watched.values():
             if watched.pidfd == pidfd:
-                watched.status, watched.ended_at = status_behind(pidfd), time.monotonic()
+                watched.status, watched.ended_at = status_of(watched.pid, pidfd), time.monotonic()
                 watched.oom_delta = oom_kills(watched.counter) - watched.n_oom
                 watched.ended.set()
         os.close(pidfd)
