@@ -80,8 +80,7 @@ class Pair:
                     assert self.delivered[there][number] == 1, f"call {number} is settled before its answer is used"
                 case Fail(number=number):
                     self.failed[at][number] += 1
-        for link in self.links:
-            link.check()
+        self.links[at].check()
 
     def drain(self) -> None:
         """Let everything arrive and end; then nothing may be open anywhere."""

@@ -22,8 +22,9 @@ def check(link: Link, at_rest: bool = False) -> None:
     """Raise `InternalError` where an invariant does not hold. Cost: O(open calls)."""
     if link._lost:
         return
-    _check_client(link)
-    _check_server(link)
+    counted = link.counters
+    _check_client(link, counted)
+    _check_server(link, counted)
     if at_rest:
         number = next(iter((*link._own, *link._theirs, *link._settled)), link.highest)
         _hold(link, number, link.is_at_rest, "I13: a call is open at rest")
@@ -31,8 +32,7 @@ def check(link: Link, at_rest: bool = False) -> None:
         _hold(link, number, link._kept_bytes == 0 == link._in_flight_bytes, "I13: bytes are held at rest")
 
 
-def _check_client(link: Link) -> None:
-    counted = link.counters
+def _check_client(link: Link, counted: dict[str, int]) -> None:
     queued = [number for number, task in link._own.items() if task.state == ClientState.QUEUED]
     sent = [task for task in link._own.values() if task.state in (ClientState.SENT, ClientState.NACKED)]
     number = link.last_number
@@ -43,13 +43,13 @@ def _check_client(link: Link) -> None:
     _hold(link, number, used + len(link._own) == link.last_number, "I10: an answer was used twice or lost")
     _hold(link, number, link._in_flight == len(sent), "the window miscounts calls")
     _hold(link, number, link._in_flight_bytes == sum(task.size_bytes for task in sent), "the window miscounts bytes")
-    _hold(link, number, link._in_flight <= max(link.window.calls, 1), "the window is exceeded")
+    fits = link._in_flight <= link.window.calls and link._in_flight_bytes <= link.window.bytes
+    _hold(link, number, fits or link._in_flight == 1, "the window is exceeded")
     for task in sent:
         _hold(link, task.number, task.due < math.inf, "a sent call is not waited for")
 
 
-def _check_server(link: Link) -> None:
-    counted = link.counters
+def _check_server(link: Link, counted: dict[str, int]) -> None:
     number = link.highest
     settled = link._settled
     _hold(link, number, link._checked_removed <= link.removed <= link.highest, "I11: the watermark went wrong")
