@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,6 +15,9 @@ from hydroscope.engine.sockets.start import connect, serve
 from hydroscope.ground.limits import ROWS_PER_LEAF
 from hydroscope.kv.functions import Functions
 from hydroscope.node import ports
+
+if TYPE_CHECKING:
+    from hydroscope.engine.ray import RayEngine
 
 N_ROWS = ROWS_PER_LEAF + 1234
 
@@ -38,11 +41,14 @@ def columns() -> dict[str, Any]:
     }
 
 
-@pytest.fixture(params=("local", "sockets"))
+@pytest.fixture(params=("local", "sockets", "ray"))
 def keys(request: pytest.FixtureRequest) -> Iterator[ports.Keys]:
     """Run the test once on each store of keys, empty."""
     with ExitStack() as stack:
-        store = {"local": local_keys, "sockets": socket_keys}[request.param](stack)
+        if request.param == "ray":
+            store = ray_keys(stack, request.getfixturevalue("ray_engine"))
+        else:
+            store = {"local": local_keys, "sockets": socket_keys}[request.param](stack)
         stack.callback(ports.install_keys, ports.install_keys(store))
         yield store
 
@@ -50,6 +56,18 @@ def keys(request: pytest.FixtureRequest) -> Iterator[ports.Keys]:
 def local_keys(stack: ExitStack) -> ports.Keys:
     store = LocalKeys()
     stack.callback(store.shutdown)
+    return store
+
+
+def ray_keys(stack: ExitStack, engine: RayEngine) -> ports.Keys:
+    """Return the store of the Ray engine of the whole run, emptied afterwards."""
+    store = engine.open_keys()
+
+    def clear() -> None:
+        for key in store.keys():  # noqa: SIM118 - no dictionary
+            store.remove(key, wait=True)
+
+    stack.callback(clear)
     return store
 
 

@@ -107,7 +107,11 @@ class SocketKeys:
         """Return the value, or `default`. Cost: a look into a dictionary; a round trip if it is not held here."""
         member = self._socket
         if member.now() < member.trusted_until:
-            value = member.front.get(key, _ABSENT)
+            try:
+                value = member.front.get(key, _ABSENT)
+            except TypeError:  # not hashable, so no key
+                check_key(key)
+                raise
             if value is not _ABSENT:
                 return default if value is None else value
         return self._get_missing(key, default)
