@@ -33,12 +33,18 @@ def main() -> int:
     weights = dict(pair.split("=") for pair in options.weights.split(",") if pair)
     ranges = {mix: (options.first, int(options.seeds * float(weights.get(mix, 1)))) for mix in (options.mix or NAMES)}
     began = time.perf_counter()
+    told: set[tuple[str, int]] = set()
     n_wanted = sum(n for _, n in ranges.values())
 
     def show(tallies: dict[str, Tally]) -> None:
         n = sum(tally.n_seeds for tally in tallies.values())
         wrong = sum(sum(tally.wrong.values()) for tally in tallies.values())
         seconds = time.perf_counter() - began
+        for tally in tallies.values():
+            for seed, text in tally.failures:
+                if (tally.mix, seed) not in told:
+                    told.add((tally.mix, seed))
+                    print(f"\npython -m tests.sim --replay {tally.mix}:{seed}    {text[:300]}", file=sys.stderr)
         print(f"\r{n:,} of {n_wanted:,} seeds, {n / seconds:,.0f} a second, {wrong} wrong ", end="", file=sys.stderr)
 
     tallies = run_all(ranges, options.processes, show, options.results)

@@ -237,12 +237,10 @@ class OriginalStore:
         if home == self.me:
             self._order(key, value, None, op, lambda version: self._finish(op, Wrote(version)))
             return
-        pending = self._pending.get(key)
-        if pending and key in self.front:  # the entry tells that a put is under way; a remove leaves no entry
-            pending[-1].after.append(lambda: self._put(op, thread, key, value))
-            return
+        pending = self._pending.setdefault(key, [])
+        before = pending[-1] if pending and key in self.front else None  # a remove leaves no entry that would tell
         mine = Mine(value, thread)
-        self._pending.setdefault(key, []).append(mine)
+        pending.append(mine)
         if value is None:
             self.front.pop(key, None)
         else:
@@ -254,7 +252,13 @@ class OriginalStore:
             for then in mine.after:
                 then()
 
-        self._ask(home, Put(key, value), written)
+        def send() -> None:
+            self._ask(home, Put(key, value), written)
+
+        if before is None:
+            send()
+        else:
+            before.after.append(send)
 
     def _got(self, key: str, got: Got) -> None:
         for op in self._gets.pop(key):
