@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Times as many seeds of the mixes that are cheap, fewer of those that are dear: over a million together.
+SOAK_WEIGHTS := rpc=16,harsh=0.6,crash=0.6,watch=0.6
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help demo test coverage lint bench soak docs bad-input clean
@@ -36,9 +38,10 @@ lint: $(VENV)/stamp-dev ## Style, format, types and floors.
 bench: $(VENV)/stamp-bench ## The tables of benchmarks/, peers measured in the same run (downloads the peers).
 	$(BIN)/python -m benchmarks
 
-soak: $(VENV)/stamp-dev ## The property tests with fifty times as many examples.
+soak: $(VENV)/stamp-dev ## The property tests with fifty times as many examples; a million simulated seeds; the models.
 	$(BIN)/python -m pytest --hypothesis-profile=soak
 	$(BIN)/python -m tests.spin
+	$(BIN)/python -m tests.sim --seeds 45000 --weights $(SOAK_WEIGHTS) --audit --results build/soak.json --fresh --report docs/simulation.md
 
 docs: $(VENV)/stamp-docs ## The documentation, in site/.
 	$(BIN)/mkdocs build --strict

@@ -23,6 +23,7 @@ def main() -> int:
     parser.add_argument("--weights", default="", help="times as many seeds, such as rpc=6,volatile=2")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--results", type=Path, help="JSON file to go on from, and to keep counts in")
+    parser.add_argument("--fresh", action="store_true", help="forget what the results file has")
     parser.add_argument("--audit", action="store_true", help="mutants, published rules and litmus tests as well")
     parser.add_argument("--thin", type=int, default=1, help="of the litmus schedules, only every so-manieth")
     parser.add_argument("--report", type=Path, help="write the report (Markdown) here")
@@ -32,6 +33,10 @@ def main() -> int:
         return replay(*options.replay.split(":"))
     weights = dict(pair.split("=") for pair in options.weights.split(",") if pair)
     ranges = {mix: (options.first, int(options.seeds * float(weights.get(mix, 1)))) for mix in (options.mix or NAMES)}
+    if options.results:
+        options.results.parent.mkdir(parents=True, exist_ok=True)
+        if options.fresh:
+            options.results.unlink(missing_ok=True)
     began = time.perf_counter()
     told: set[tuple[str, int]] = set()
     n_wanted = sum(n for _, n in ranges.values())

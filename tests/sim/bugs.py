@@ -19,7 +19,20 @@ BUGS = (
     Bug(
         "rpc",
         "A large CALL that met a full table was dropped after its stream had delivered it, and never executed",
-        "simulation",
+        "simulation, and the Spin model at the same time",
     ),
-    Bug("node", "A heartbeat that made the authority give its sender up was answered: KeyError", "simulation"),
+    Bug("node", "A heartbeat that made the authority give its own sender up was answered: KeyError", "simulation"),
+    Bug("rpc", "Doubled waits had no bound on their mean: 5 s a call where 60 % is lost each way", "real network"),
+    Bug("rpc", "A receiver of large messages that bounded numbers by those begun starved behind a long one", "reading"),
+    Bug("rpc", "A stream that was opening when its work ended had no timer left: the next message hung", "reading"),
+    Bug("node", "A recorded heartbeat of a dead member, sent again, kept it alive at the authority", "reading"),
+    Bug(
+        "kv",
+        "A peer's put was switched at home and not shown there while an atomic of home's own waited in line",
+        "random schedules of one store's tables",
+    ),
+    Bug("kv", "A backup adopted after a death hid an own plain put that was not ordered yet", "reading"),
+    Bug("kv", "watch and unwatch in quick succession could be executed the other way round", "reading"),
+    Bug("kv", "An atomic's result that cannot be encoded stopped the home's member", "reading"),
+    Bug("wire", "A NumPy number of shape (0,) raised IndexError instead of being refused", "unit test"),
 )

@@ -202,7 +202,7 @@ def _litmus(rows: list[dict[str, Any]]) -> str:
 
 
 def _bugs() -> str:
-    by_simulation = [bug for bug in BUGS if bug.found_by == "simulation"]
+    by_simulation = [bug for bug in BUGS if bug.found_by.startswith("simulation")]
     lead = (
         f"Bugs of protocol code: {len(by_simulation)} were found by simulation, {len(BUGS) - len(by_simulation)} in "
         "other ways.\n\n"
