@@ -153,6 +153,18 @@ def test_calls_wait_for_room_in_the_window_and_start_in_order():
     assert not client.is_full
 
 
+def test_an_urgent_call_does_not_wait_for_room_and_takes_none():
+    client = Link(window=Window(calls=1))
+    client.call("waits long", 0.0)
+    client.call("in line", 0.0)
+    assert client.call("urgent", 0.0, is_urgent=True) == (3, [Send(Call(3, "urgent"))])
+    client.check()
+    assert client.receive(Ack(3, "done"), 0.1) == [Deliver(3, "done"), Send(AckAck(3))]
+    client.check()
+    assert client.receive(Ack(1, "done"), 0.1)[-1] == Send(Call(2, "in line"))
+    client.check()
+
+
 def test_a_body_larger_than_the_window_travels_alone():
     client = Link(window=Window(bytes=100))
     assert client.call("huge", 0.0, size_bytes=1000)[1]

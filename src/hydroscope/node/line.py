@@ -35,9 +35,9 @@ class Line:
         """When `expire` is wanted next."""
         return self.link.deadline if self.bulk.is_at_rest else min(self.link.deadline, self.bulk.deadline)
 
-    def call(self, body: Any, now: float, size_bytes: int) -> tuple[int, list[LineEffect]]:
+    def call(self, body: Any, now: float, size_bytes: int, is_urgent: bool = False) -> tuple[int, list[LineEffect]]:
         """Ask the peer to do `body`."""
-        number, effects = self.link.call(body, now, size_bytes)
+        number, effects = self.link.call(body, now, size_bytes, is_urgent)
         return number, self._sized(effects, now) if size_bytes > LARGE_BYTES else effects  # type: ignore[return-value]
 
     def finish(self, number: int, body: Any, now: float, size_bytes: int) -> list[LineEffect]:

@@ -39,11 +39,14 @@ from hydroscope.wire import bodies
 from hydroscope.wire.messages import (
     Ack,
     AckAck,
+    Backup,
     Call,
     Failed,
+    Invalidate,
     MemberInfo,
     Message,
     Nack,
+    Notify,
     Packet,
     Piece,
     PieceAck,
@@ -56,6 +59,9 @@ __all__ = ["Action", "Connect", "Entered", "Excluded", "Member", "Transmit"]
 
 WORK = frozenset((Call, Probe, Nack, Ack, AckAck, Piece, PieceAck))
 """Messages that belong to an epoch."""
+
+URGENT = frozenset((Backup, Invalidate, Notify))
+"""Calls that are answered at once and that writes wait for: they go beside the window that those writes fill."""
 
 
 class Transmit(msgspec.Struct, frozen=True):
@@ -413,7 +419,7 @@ class Member:
         for effect in effects:
             if isinstance(effect, kv.Ask):
                 body, size_bytes = self._encoded(effect.request)
-                number, told = self._line(effect.peer).call(body, self._now, size_bytes)
+                number, told = self._line(effect.peer).call(body, self._now, size_bytes, type(effect.request) in URGENT)
                 self._tags[effect.peer, number] = effect.tag
                 self._perform(effect.peer, told)
             elif isinstance(effect, kv.Answer):

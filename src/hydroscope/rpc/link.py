@@ -72,6 +72,7 @@ class Own(msgspec.Struct):
     n_sent: int = 0
     sent_at: float = 0.0
     due: float = math.inf
+    is_urgent: bool = False
 
 
 class Theirs(msgspec.Struct):
@@ -164,15 +165,19 @@ class Link:
 
     # --- what our owner says ----------------------------------------------------------------------------------------
 
-    def call(self, body: Any, now: float, size_bytes: int = 0) -> tuple[int, list[Effect]]:
-        """Ask the peer to do `body`; the number names the call in a later `Deliver` or `Fail`."""
+    def call(self, body: Any, now: float, size_bytes: int = 0, is_urgent: bool = False) -> tuple[int, list[Effect]]:
+        """Ask the peer to do `body`; the number names the call in a later `Deliver` or `Fail`.
+
+        An urgent call does not count in the window. It is one that the peer answers without waiting for anybody, and
+        that others wait for: behind calls that wait it could close a circle of peers whose windows are full.
+        """
         self.last_number = number = self.last_number + 1
         effects: list[Effect] = []
         if self._lost:
             effects.append(Fail(number))
             return number, effects
-        self._own[number] = task = Own(number, body, size_bytes)
-        has_room = not self._queue and self._has_room(size_bytes)
+        self._own[number] = task = Own(number, body, size_bytes, is_urgent=is_urgent)
+        has_room = is_urgent or (not self._queue and self._has_room(size_bytes))
         self._client_step(_CLIENT_CALL if has_room else _CLIENT_CALL_FULL, number, task, None, now, effects)
         return number, effects
 
@@ -342,8 +347,9 @@ class Link:
         self._queue.append(task)
 
     def _send_call(self, number: int, task: Own, body: Any, now: float, effects: list[Effect]) -> None:
-        self._in_flight += 1
-        self._in_flight_bytes += task.size_bytes
+        if not task.is_urgent:
+            self._in_flight += 1
+            self._in_flight_bytes += task.size_bytes
         task.n_sent = 1
         task.sent_at = now
         effects.append(Send(Call(number, task.body)))
@@ -375,6 +381,8 @@ class Link:
 
     def _forget_call(self, number: int, task: Own, body: Any, now: float, effects: list[Effect]) -> None:
         del self._own[number]
+        if task.is_urgent:
+            return
         self._in_flight -= 1
         self._in_flight_bytes -= task.size_bytes
         queue = self._queue
