@@ -131,7 +131,7 @@ def one_way() -> str:
 
 @scenario("send buffers of 4 kB: most sends find no room")
 def full_buffers() -> str:
-    with Cluster(3, weather={"room_bytes": 4096}) as cluster:
+    with Cluster(3, weather={"room_bytes": 4096}, detect_s=10.0) as cluster:
         n = 3000
         calls = [member.begin("stream", f"@0/from {member.number}/", n) for member in cluster.members[1:]]
         for call in calls:
@@ -147,7 +147,7 @@ def deaf() -> str:
         with Cluster(3, detect_s=4.0, each={1: {"advertised_tcp_port": relay.port}}) as cluster:
             relay.target = ("127.0.0.1", cluster[1].tcp_port)
             before = cluster[2].look("memory")
-            put = cluster[2].begin("put_blob", "@1/large", 7, 64 * MB)
+            put = cluster[2].begin("put_blob", "@1/large", 7, 64 * MB, thread="large")
             until(lambda: relay.n_connections > 0)
             words = count_and_agree(cluster, 20)
             grown = cluster[2].look("memory") - before

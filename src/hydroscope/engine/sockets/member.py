@@ -37,12 +37,13 @@ from hydroscope.kv import effects as kv
 from hydroscope.node.member import Action, Connect, Entered, Excluded, Member, Transmit
 from hydroscope.node.ports import NodeLost
 from hydroscope.wire.frame import Framing
-from hydroscope.wire.messages import Hello, MemberInfo, Packet, View
+from hydroscope.wire.messages import Hello, MemberInfo, Packet, Piece, PieceAck, View
 
 __all__ = ["Observer", "SocketMember", "Waiter"]
 
-SPIN_S = 100e-6
-"""Seconds that a reader looks again before it sleeps: about what being woken costs."""
+SPIN_S = 300e-6
+"""Seconds that a reader looks again before it sleeps, if the last wait was not longer: a few times what being woken
+costs. On a machine with more to do than cores waits are longer, and nobody spins."""
 
 SLICE_S = 0.05
 """Seconds; a sleeping caller looks this often whether Ctrl-C was pressed."""
@@ -125,9 +126,12 @@ class SocketMember:
         self._news: deque[tuple[int, int, bool]] = deque()  # streams that opened or broke: peer, number, which
         self._routes: dict[int, Route] = {}  # by life
         self._others: dict[int, Route] = {}  # by life, of those not in the view: newcomers, and who was given up
+        self._n_pieces = 0  # and acknowledgements of some: large messages move
         self._broken: BaseException | None = None
         self._closing = False
         self._sleeps_until = -math.inf
+        self._spin_s = 0.0  # of callers that read
+        self._idle_since = -math.inf  # the loop: since the last datagram
         self._selector = selectors.DefaultSelector()
         self._listener = Listener(info.host, tcp_port, self._selector, framing, self._take, self.counters)
         self._member = member_of(msgspec.structs.replace(info, tcp_port=info.tcp_port or self._listener.port))
@@ -177,16 +181,23 @@ class SocketMember:
             self._ring_if_due()
 
     def call(self, waiter: Waiter, decide: Callable[[float], list[Action]], timeout_s: float) -> bool:
-        """Perform the actions of `decide(now)` and wait until `waiter` has an outcome; False when time ran out."""
-        until = self.now() + timeout_s
+        """Perform the actions of `decide(now)` and wait until `waiter` has an outcome; False when time ran out.
+
+        Time does not run out while large messages move, which may take as long as they need.
+        """
+        until, seen = self.now() + timeout_s, self._n_pieces
         self._waiters.add(waiter)
         try:
             with Shield() as shield:
                 with self._lock:
                     self._act(decide)
                 self._await(waiter, until, shield)
-            while waiter.outcome is None and self.now() < until:  # Ctrl-C was pressed, and only noted by its handler
-                with Shield() as shield:
+            while waiter.outcome is None:
+                if self.now() >= until:
+                    if self._n_pieces == seen:
+                        break
+                    until, seen = self.now() + timeout_s, self._n_pieces
+                with Shield() as shield:  # again, too, when Ctrl-C was pressed and its handler only took note
                     self._await(waiter, until, shield)
         finally:
             self._waiters.discard(waiter)
@@ -228,13 +239,12 @@ class SocketMember:
         self._reading = waiter
         self._selector.unregister(datagrams.fileno())
         try:
-            spin_until = now() + SPIN_S
+            began = now()
             while waiter.outcome is None:
                 data = datagrams.receive()
                 if data is not None:
                     self._take_datagram(data)
-                    spin_until = now() + SPIN_S
-                elif (time := now()) >= spin_until:
+                elif (time := now()) >= began + self._spin_s:
                     if time >= until or shield.struck:
                         return
                     if time >= self._member.deadline:
@@ -243,6 +253,7 @@ class SocketMember:
                     wake = min(until, self._member.deadline, time + SLICE_S)
                     if self._poll.poll(max(0.0, (wake - now()) * 1e3)):
                         self._hush(self._nudge)
+            self._spin_s = SPIN_S if now() < began + SPIN_S else 0.0
         finally:
             self._selector.register(datagrams.fileno(), selectors.EVENT_READ, self._on_datagrams)
             self._reading = None
@@ -267,15 +278,15 @@ class SocketMember:
 
     def _on_datagrams(self, mask: int) -> None:
         """Read what there is, and look once more before sleeping: an answer mostly follows a question."""
-        left = DATAGRAMS_A_TURN
-        spin_until = 0.0
+        now, left = self.now, DATAGRAMS_A_TURN
+        is_worth_it = now() < self._idle_since + SPIN_S
         while left:
             data = self._datagrams.receive()
             if data is not None:
                 left -= 1
                 self._take_datagram(data)
-                spin_until = self.now() + SPIN_S
-            elif self._reader.locked() or self.now() >= spin_until:
+                self._idle_since = now()
+            elif not is_worth_it or self._reader.locked() or now() >= self._idle_since + SPIN_S:
                 return
 
     def _on_bell(self, mask: int) -> None:
@@ -322,9 +333,12 @@ class SocketMember:
 
     def _take(self, packet: Packet) -> None:
         """Hand a packet to the member."""
+        kind = type(packet.message)
         with self._lock:
-            if type(packet.message) is Hello:
-                self._remember(packet.message.info)
+            if kind is Piece or kind is PieceAck:
+                self._n_pieces += 1
+            elif kind is Hello:
+                self._remember(packet.message.info)  # type: ignore[union-attr]
             self._act(lambda now: self._member.receive(packet, now))
 
     def _act(self, decide: Callable[[float], list[Action]]) -> None:
@@ -345,11 +359,13 @@ class SocketMember:
             raise
 
     def _perform(self, action: Action) -> None:
+        if type(action) is Transmit:  # most are
+            if action.stream:
+                self._send_streamed(action.packet, action.stream)
+            else:
+                self._send_datagram(action.peer, action.packet)
+            return
         match action:
-            case Transmit(peer=peer, packet=packet, stream=0):
-                self._send_datagram(peer, packet)
-            case Transmit(packet=packet, stream=stream):
-                self._send_streamed(packet, stream)
             case Connect(peer=peer, stream=stream):
                 self._connect(peer, stream)
             case kv.Finish(op=op, outcome=outcome):
