@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from hydroscope.kv.effects import Lost, Value, Wrote
+from hydroscope.kv.effects import Lost, Refused, Value, Wrote
 from tests.kv.explore import Run, Step
 from tests.kv.network import Network
 from tests.kv.reference import is_linearizable, versions_are_consistent
@@ -113,7 +113,7 @@ def check_threads(run):
         elif isinstance(call.outcome, Value):
             version = call.outcome.version or version_of.get(repr(call.outcome.value), 0)
         else:
-            assert call.outcome is None or isinstance(call.outcome, Lost)
+            assert call.outcome is None or isinstance(call.outcome, Lost | Refused)
             continue
         if not version:  # a remove of this member that is not ordered, or a put that was lost
             continue

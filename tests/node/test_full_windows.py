@@ -14,6 +14,7 @@ def test_three_members_with_full_windows_that_wait_for_invalidations_of_the_thir
     Home i + 1 has to invalidate at i + 2, to which its window is full of puts that wait for the same in turn.
     """
     net = Net(3)
+    net.run(3)
     n_keys = Window().calls + 20
     view = net.members[0].standing.view
     homes = {}
