@@ -17,10 +17,12 @@ from hydroscope.engine.ray import cluster
 from hydroscope.engine.ray.cluster import DOORMEN, attach, is_loopback
 from hydroscope.engine.ray.engine import TASKS_PER_CPU, RayEngine
 from hydroscope.engine.ray.flight import Flight
+from hydroscope.engine.ray.homecoming import home
 from hydroscope.engine.ray.task import run_item
 from hydroscope.ground.errors import CancelledError, HydroscopeError, UserError
 from hydroscope.node import jobs
 from hydroscope.node.deaths import WorkerDied
+from hydroscope.node.ports import NodeLost
 from hydroscope.weave.notice import HydroscopeWarning
 from tests.engine import places
 
@@ -237,3 +239,14 @@ def test_it_is_not_asked_for_ever_nor_after_a_refusal(text: str, n_asked: int) -
     with pytest.raises(ConnectionAbortedError):
         attach(door, "ray://")
     assert door.n_asked == n_asked
+
+
+def test_what_cannot_be_made_again_is_a_lost_node(ray_engine: RayEngine) -> None:
+    import ray
+
+    lost = ray.exceptions.ObjectLostError("ab" * 28, "127.0.0.1:1", "")
+    in_a_task = ray.exceptions.RayTaskError("f", "traceback", lost)
+    for error in (lost, in_a_task):
+        found = home(ray, error)
+        assert isinstance(found, NodeLost)
+        assert "cannot be made again: ObjectLostError" in str(found)

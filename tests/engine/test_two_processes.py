@@ -98,3 +98,14 @@ def test_leaving_gives_back_the_keys_of_this_process() -> None:
     assert hs.kv.get("mine") == 1
     assert hs.kv.get("theirs") is None
     cluster.leave()
+
+
+def test_shutdown_leaves_the_cluster() -> None:
+    hs.kv.put("mine", 1)
+    with hs.start_cluster():
+        hs.kv.put("theirs", 2)
+        hs.shutdown()
+        assert hs.kv.keys() == []
+        hs.kv.put("new", 3)
+    assert hs.kv.keys() == ["new"]
+    hs.shutdown()

@@ -24,6 +24,7 @@ from hydroscope.models.tree.grower import Blocks, Shape
 from hydroscope.models.tree.predictor import Forest, join
 from hydroscope.models.tree.splitting import BY_HESSIAN, Rules
 from hydroscope.node import jobs, ports
+from hydroscope.node.ports import NodeLost
 
 __all__ = ["Boosted", "Record", "Rows", "Setting", "auc_of_ranks", "boost"]
 
@@ -32,6 +33,9 @@ I64 = npt.NDArray[np.int64]
 
 ROW_STREAM, COLUMN_STREAM = 1, 2
 """What a stream of random numbers is for; the first counter of its key."""
+
+RESUMPTIONS_MAX = 3
+"""Times that one round is begun anew because scores were lost with a node and their recipe was, too."""
 
 CATEGORY_SMOOTHING = 10.0
 """Rows' worth of hessian that a level is given before levels are sorted; 0 lets rare levels lead."""
@@ -148,6 +152,16 @@ class Boosted:
     stopped_early: bool
 
 
+@dataclass(frozen=True)
+class _Saved:
+    """Where a training stands before a round."""
+
+    steps: list[Steps]
+    n_trees: int
+    n_records: int
+    best: tuple[float, int]
+
+
 @dataclass
 class _Scored:
     """Rows and their present scores. Owned by one `_Training`."""
@@ -214,16 +228,17 @@ class _Training:
         last: tuple[list[Any], F64] | None = None
         for round_ in range(setting.n_estimators):
             jobs.check()
-            if self.loss == "softmax":
-                self._softmax_round(round_)
-            else:
-                last = self._round(round_, last)
             done = round_ + 1
-            if done % setting.scoring_interval == 0 or done == setting.n_estimators:
-                if last is not None:
-                    self._advance(0, *last)
+            for attempt in range(RESUMPTIONS_MAX + 1):
+                before = self._saved()
+                try:
+                    last, stopped = self._round_and_score(round_, last)
+                    break
+                except NodeLost:
+                    if attempt == RESUMPTIONS_MAX:
+                        raise
+                    self._resume(before)
                     last = None
-                stopped = self._score(done)
             jobs.report(done / setting.n_estimators, f"tree {done} of {setting.n_estimators}")
             if stopped:
                 break
@@ -231,6 +246,40 @@ class _Training:
             n_kept = self.best[1]
         forest = join(self.trees).first(min(n_kept * len(self.base), len(self.trees)))
         return Boosted(forest, self.base, self.history, forest.n_trees // len(self.base), stopped)
+
+    def _round_and_score(
+        self, round_: int, last: tuple[list[Any], F64] | None
+    ) -> tuple[tuple[list[Any], F64] | None, bool]:
+        """Do one round; return the tree that the scores do not have yet, and whether to stop."""
+        setting, done = self.setting, round_ + 1
+        if self.loss == "softmax":
+            self._softmax_round(round_)
+        else:
+            last = self._round(round_, last)
+        if done % setting.scoring_interval and done != setting.n_estimators:
+            return last, False
+        if last is not None:
+            self._advance(0, *last)
+        return None, self._score(done)
+
+    def _saved(self) -> _Saved:
+        """Return what the next round will change, apart from scores."""
+        return _Saved(list(self.steps), len(self.trees), len(self.history), self.best)
+
+    def _resume(self, saved: _Saved) -> None:
+        """Go back to the beginning of a round; scores that went with a node are made again from the trees.
+
+        A tree's values are added one after the other, as they were the first time: to the same bits.
+        """
+        self.steps, self.best = list(saved.steps), saved.best
+        del self.trees[saved.n_trees :], self.history[saved.n_records :]
+        self.spare = [None] * len(self.train.rows.sizes)
+        for scored in (self.train, self.valid):
+            if scored is not None:
+                scored.scores = self._constant(scored.rows)
+                scored.pending[:] = self.trees
+                if self.trees:
+                    self._catch_up(scored)
 
     def _round(self, round_: int, last: tuple[list[Any], F64] | None) -> tuple[list[Any], F64]:
         """Grow one tree; return it as leaves of rows and values, to be added with the next gradients."""

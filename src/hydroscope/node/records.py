@@ -152,7 +152,9 @@ class Entry:
         keys = self._keys = self._keys or ports.keys()
         record = self._job.record(keys.me)
         try:
-            keys.put(record.key, msgspec.to_builtins(record), durable=is_first)  # durable once: durable from then on
+            # Waited for, so that a lost home is told here, and not at the next fence to what the job does.
+            # Durable once: durable from then on.
+            keys.put(record.key, msgspec.to_builtins(record), wait=True, durable=is_first)
             stop = keys.shared and keys.get(f"{STOPS}{record.owner}/{record.id}")
         except HydroscopeError:
             return

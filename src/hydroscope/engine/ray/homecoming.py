@@ -21,14 +21,14 @@ def home(ray: Any, error: BaseException) -> BaseException:
     cause: BaseException = error
     while isinstance(cause, exceptions.RayTaskError) and cause.cause is not None:
         cause = cause.cause
+    if isinstance(cause, exceptions.ObjectLostError):
+        return NodeLost(
+            f"data went with a node that was lost and cannot be made again: {type(cause).__name__}: "
+            f"{first_line(cause)} Load it again; other frames are still there"
+        )
     if isinstance(error, exceptions.UnserializableException) or isinstance(cause, exceptions.RayError):
         if isinstance(error, exceptions.RayTaskError | exceptions.UnserializableException):
             return HydroscopeError(f"a task failed with an error that cannot be sent between processes:\n{text}")
-        if isinstance(error, exceptions.ObjectLostError):
-            return NodeLost(
-                f"data went with a node that was lost and cannot be made again: {type(error).__name__}: "
-                f"{first_line(error)} Load it again; other frames are still there"
-            )
         return EngineError(
             f"a Ray worker was lost, and so were its further attempts: {type(error).__name__}: {first_line(error)} "
             "If memory ran out, use smaller input or more machines; Ray's logs are under /tmp/ray/session_latest/logs"
