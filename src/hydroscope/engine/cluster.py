@@ -57,9 +57,8 @@ class Cluster:
         if self._left:
             return
         self._left = True
-        in_use = ports.install_keys(self._before)
-        if in_use is not None and in_use is not self._keys:
-            ports.install_keys(in_use)
+        if ports.keys_in_use() is self._keys:
+            ports.install_keys(self._before)
         self._keys.shutdown()
 
     def __enter__(self) -> Self:

@@ -56,8 +56,8 @@ from hydroscope.wire.values import verify
 
 __all__ = ["LocalKeys"]
 
-PLAIN = frozenset({int, float, str, bytes, bool})
-"""Types of which each value is allowed."""
+PLAIN = frozenset({bool, int, float, bytes})
+"""Types of which each value can travel (if it is not longer than `VALUE_BYTES`, which is not looked at here: 20 ns)."""
 
 
 class Get(Protocol):
@@ -101,7 +101,7 @@ class LocalKeys:
         """Apply a registered function to the value."""
         check_key(key)
         for argument in arguments:
-            _check(argument)
+            verify(argument)
         if self._applying == threading.get_ident():
             raise UserError("a function that hs.kv.atomic applies cannot call it; hand it what it needs as arguments")
         front = self._front
@@ -168,7 +168,7 @@ class LocalKeys:
             self.remove(key)
             return
         check_key(key)
-        _check(value)
+        verify(value)
         self._front[key] = value
         self._tell(key)
 
@@ -206,7 +206,10 @@ def _quick(
 
     def put(key: str, value: Any, wait: bool = False, durable: bool = False) -> None:
         try:
-            if value.__class__ in PLAIN and key in front:  # a key that is there was looked at before
+            kind = value.__class__
+            if (
+                kind in PLAIN or (kind is str and value.isascii())
+            ) and key in front:  # a key that is there was looked at before
                 front[key] = value
                 if watches:
                     for watch in tuple(watches):
@@ -218,9 +221,3 @@ def _quick(
         put_looking(key, value)
 
     return get, put
-
-
-def _check(value: Any) -> None:
-    """Raise UserError for a value that could not travel: a program that runs here runs on a cluster."""
-    if value.__class__ not in PLAIN and value is not None:
-        verify(value)

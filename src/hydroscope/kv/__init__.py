@@ -55,7 +55,7 @@ def put(key: str, value: Any, wait: bool = False, durable: bool = False) -> None
         1 to 255 characters. A key that begins with "!" is volatile: each of its writes waits.
         One that begins with "@3/" lives on member 3.
     value : object
-        None, bool, int (64 bits), float, str, bytes, datetime with a zone, list, tuple, dict, NumPy
+        None, bool, int, float, str, bytes, datetime with a zone, list, tuple, dict, NumPy
         array, or a msgspec Struct that was registered; not to be changed in place afterwards. None removes the key.
     wait : bool
         Return when every process sees it. Without, this thread sees it at once and others soon.
