@@ -13,14 +13,16 @@ from hydroscope.engine.simulated.faults import Faults
 from hydroscope.engine.simulated.process import Process
 from hydroscope.engine.simulated.world import Ended, World
 from hydroscope.ground.errors import InternalError
-from hydroscope.kv.effects import Changed, Lost, Ordered, Refused, Value, Wrote
+from hydroscope.kv.effects import Changed, Lost, Names, Ordered, Refused, Value, Wrote
 from hydroscope.kv.invariants import check_together_at_rest
+from hydroscope.node.line import Line
 from hydroscope.node.member import Entered, Member
 from hydroscope.node.membership import Settings
+from hydroscope.rpc.link import Window
 from hydroscope.wire.messages import Ack, AckAck, Call, Nack, Packet, Probe
 from tests.sim.checkers.history import NEVER, Operation
 from tests.sim.checkers.rest import disagreements
-from tests.sim.judge import judge_history
+from tests.sim.judge import judge_history, judge_scans
 from tests.sim.scripts import Mix, Step, draw_scripts, register, value_of
 from tests.sim.verdict import Verdict
 
@@ -38,6 +40,14 @@ class StaleLife(Exception):
 
 class WatchedMember(Member):
     """A member that is seen to take nothing from, and nothing meant for, other lives."""
+
+    most_calls = 0
+    """Where not 0: so few calls may be under way to each peer."""
+
+    def _line(self, peer: int) -> Line:
+        if self.most_calls and peer not in self.lines:
+            super()._line(peer).link.window = Window(calls=self.most_calls)
+        return super()._line(peer)
 
     def receive(self, packet: Packet, now: float) -> list[Any]:
         """Take a packet in."""
@@ -78,6 +88,7 @@ class Run:
         self.versions: dict[str, int] = {}
         self.changed: dict[tuple[int, str], int] = {}
         self.last_change: dict[str, int] = {}
+        self.scans: list[Operation] = []
         self.watching: dict[int, int] = {}
         self.n_lives = 0
         self.deaths: list[tuple[int, int]] = []
@@ -96,6 +107,9 @@ class Run:
             faults=faults,
         )
         register(self.world.functions)
+        self.most_calls = random.choice((0, 0, 0, 1, 2))
+        for process in self.world.processes.values():
+            process.member.most_calls = self.most_calls
         self.world.on_ordered = self.ordered
         self.world.on_finish = self.finished
         self.world.on_changed = self.change
@@ -114,6 +128,8 @@ class Run:
             operation.thread = thread.number
             if operation.key:
                 self.operations.append(operation)
+            elif operation.kind == "scan":
+                self.scans.append(operation)
             if operation.number:
                 self.by_number[operation.number] = operation
             if operation.kind in ("put", "swap"):
@@ -142,6 +158,8 @@ class Run:
                     operation.observed = outcome.result
                 if outcome.aborted:
                     operation.read_version = outcome.version
+            elif kind is Names:
+                operation.observed = outcome.keys
             elif kind is Lost:
                 operation.lost = True
                 operation.member_number = process.member.number
@@ -195,6 +213,7 @@ class Run:
 
     def life(self, process: Process) -> None:
         mix = self.mix
+        process.member.most_calls = self.most_calls
         self.n_lives += 1
         base = 1000 * self.n_lives
         scripts = draw_scripts(mix, Random(self.seed), self.size_bytes)
@@ -222,6 +241,8 @@ class Run:
         except Exception as error:
             verdict.wrong(f"{type(error).__name__}", "".join(format_exception(error)[-6:]))
         judge_history(self.operations, self.mix, self.deaths, verdict)
+        if not self.deaths:
+            judge_scans(self.scans, self.operations, verdict)
         verdict.n_operations = len(self.operations)
         verdict.simulated_s = world.agenda.now
         self.count()

@@ -16,7 +16,7 @@ from tests.sim.checkers.order import (
 from tests.sim.scripts import Mix, is_durable, is_volatile
 from tests.sim.verdict import Verdict
 
-__all__ = ["judge_history"]
+__all__ = ["judge_history", "judge_scans"]
 
 
 def judge_history(operations: list[Operation], mix: Mix, deaths: list[tuple[int, int]], verdict: Verdict) -> None:
@@ -70,6 +70,23 @@ def _judge_durable(operations: list[Operation], deaths: list[tuple[int, int]], v
             )
             if written:
                 verdict.wrong("durable and lost", str(operation))
+
+
+def judge_scans(scans: list[Operation], operations: list[Operation], verdict: Verdict) -> None:
+    """Note scans that miss a key that was there all the time, or name one that nobody had put."""
+    for scan in scans:
+        if scan.end == NEVER or scan.lost:
+            continue
+        begun = [each for each in operations if each.start and each.start < scan.end]
+        for name in scan.observed:
+            if not any(each.key == name and each.kind != "get" and each.kind != "remove" for each in begun):
+                verdict.wrong("scan", f"{name} was named by {scan} and put by nobody")
+        for put in begun:
+            if put.kind != "put" or not put.waits or put.end > scan.start or put.key in scan.observed:
+                continue
+            removes = [each for each in begun if each.kind == "remove" and each.key == put.key]
+            if all((each.wrote_version or NEVER) < (put.wrote_version or 0) for each in removes):
+                verdict.wrong("scan", f"{put} was not named by {scan}")
 
 
 SPREAD = 1000

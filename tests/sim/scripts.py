@@ -17,7 +17,7 @@ __all__ = ["MIXES", "Mix", "Step", "draw_scripts", "is_volatile", "register"]
 class Mix:
     """A workload: which operations on which keys, under which faults.
 
-    `kinds` maps "get", "put", "put wait", "remove", "swap", "swap_if", "add", "fence" to weights;
+    `kinds` maps "get", "put", "put wait", "remove", "swap", "swap_if", "add", "fence", "scan" to weights;
     `plain` and `volatile` are numbers of keys.
     """
 
@@ -78,8 +78,8 @@ MIXES = {
         ),
         Mix(
             "watch",
-            "watchers hear of every last change",
-            {"get": 2, "put": 4, "remove": 1},
+            "watchers hear of every last change; scans",
+            {"get": 2, "put": 4, "remove": 1, "scan": 1},
             plain=2,
             volatile=1,
             watches=True,
@@ -151,6 +151,8 @@ def _step(
 ) -> Step:
     if kind == "fence":
         return Step(Operation(number, member, 0, "fence", ""), Do("fence", op=number))
+    if kind == "scan":
+        return Step(Operation(number, member, 0, "scan", ""), Do("scan", op=number))
     usual, counters = keys
     if counters and (kind == "add" or (kind == "get" and random.random() < 0.1)):
         key = random.choice(counters)
