@@ -172,11 +172,15 @@ class HomeTable:
         if not gone:
             return
         for peer, number in [call for call in self.counted if call[0] in gone]:
-            self.counted.pop((peer, number)).readers -= 1
-        for record in list(self.records.values()):
+            record = self.counted.pop((peer, number))
+            record.readers -= 1
+            if record.value is None and not record.readers:
+                self._forget(record)
+        busy = [record for record in self.records.values() if record.replicas or record.closing or record.durable]
+        for record in busy:  # of millions of keys most are idle: a view must be entered within a lease
             self._step(record, HomeEvent.PEERS_LOST, self._desk.me, 0, out)
         self._adopt(out)
-        for record in list(self.records.values()):
+        for record in busy:
             self._run(record, out)
 
     def _adopt(self, out: list[Effect]) -> None:
