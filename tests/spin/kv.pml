@@ -201,7 +201,6 @@ inline CACHE_LOOK(m) { at = asks[m] + 2 * keeps[m] }
 inline CACHE_KEEP(m, next) { asks[m] = next & 1; keeps[m] = next >> 1 }
 
 inline ASK(m) { get_sent[m] = 1; on_the_way++ }
-inline ANSWER(m) { skip }               /* START_GET knows who asks */
 inline JOIN(m) { skip }
 inline KEEP(m) { replica[m] = arrived }
 inline DROP(m) { replica[m] = 0 }
@@ -250,7 +249,6 @@ inline START_GET(k, m) {
     if
     :: m == 0 -> SAW(k, now_version)
     :: m != 0 && keeps[m] ->
-        CACHE_ON_GET(m);
         printf("    it has version %d\n", replica[m]);
         SAW(k, replica[m])
     :: else ->
@@ -264,7 +262,7 @@ inline START_WRITE(k, m, what) {
     printf("thread %d of member %d writes (kind %d)\n", k, m, what);
     left[k]--; oldest[k] = newest; doing[k] = WRITER; kind[k] = what;
     if
-    :: m != 0 && flying[m] == 0 -> CACHE_ON_OWN_WRITE(m)
+    :: keeps[m] -> CACHE_ON_OWN_WRITE(m)
     :: else
     fi;
     if
