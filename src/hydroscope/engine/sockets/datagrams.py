@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import select
+import selectors
 import socket
 from collections import Counter
+from collections.abc import Callable
 from typing import Protocol
 
 from hydroscope.engine.sockets.address import family_of
 
-__all__ = ["BUFFER_BYTES", "DATAGRAM_MAX_BYTES", "Datagrams", "UdpSocket"]
+__all__ = ["BUFFER_BYTES", "DATAGRAM_MAX_BYTES", "Datagrams", "Tap", "UdpSocket"]
 
 DATAGRAM_MAX_BYTES = 60_000
 """Bytes; a datagram of IPv4 holds 65,507. What is longer goes over the stream, whatever it is."""
@@ -38,6 +41,40 @@ class Datagrams(Protocol):
 
     def close(self) -> None:
         """Let go of the socket."""
+
+
+class Tap:
+    """Whether the loop's selector is woken by datagrams. Turning it costs 1 us with epoll, else 4."""
+
+    def __init__(self, selector: selectors.BaseSelector, descriptor: int, handle: Callable[[int], None]) -> None:
+        self._selector = selector
+        self._descriptor = descriptor
+        self._handle = handle
+        self._epoll: select.epoll | None = None
+        if hasattr(select, "epoll"):  # one of its own within the selector's: what is watched can be changed cheaply
+            self._epoll = select.epoll()
+            self._epoll.register(descriptor, select.EPOLLIN)
+            descriptor = self._epoll.fileno()
+        selector.register(descriptor, selectors.EVENT_READ, handle)
+
+    def shut(self) -> None:
+        """Datagrams wake nobody: somebody else reads."""
+        if self._epoll is not None:
+            self._epoll.modify(self._descriptor, 0)
+        else:
+            self._selector.unregister(self._descriptor)
+
+    def open(self) -> None:
+        """Datagrams wake the loop again, also those that are there already."""
+        if self._epoll is not None:
+            self._epoll.modify(self._descriptor, select.EPOLLIN)
+        else:
+            self._selector.register(self._descriptor, selectors.EVENT_READ, self._handle)
+
+    def close(self) -> None:
+        """Let go of it, after the selector was closed."""
+        if self._epoll is not None:
+            self._epoll.close()
 
 
 class UdpSocket:

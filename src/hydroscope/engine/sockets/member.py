@@ -28,7 +28,7 @@ from typing import Protocol
 
 import msgspec
 
-from hydroscope.engine.sockets.datagrams import DATAGRAM_MAX_BYTES, Datagrams
+from hydroscope.engine.sockets.datagrams import DATAGRAM_MAX_BYTES, Datagrams, Tap
 from hydroscope.engine.sockets.shield import Shield
 from hydroscope.engine.sockets.streams import Listener, Outbound
 from hydroscope.ground.clocks.port import Clock
@@ -143,7 +143,7 @@ class SocketMember:
         self._poll.register(self._nudge.fileno(), select.POLLIN)
         self._reading: Waiter | None = None
         self._selector.register(self._bell, selectors.EVENT_READ, self._on_bell)
-        self._selector.register(datagrams.fileno(), selectors.EVENT_READ, self._on_datagrams)
+        self._tap = Tap(self._selector, datagrams.fileno(), self._on_datagrams)
         self._thread = threading.Thread(target=self._run, name="hydroscope-member", daemon=True)
 
     # --- for any thread ---------------------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ class SocketMember:
         """Read datagrams in the loop's place until the outcome is there."""
         datagrams, now = self._datagrams, self.now
         self._reading = waiter
-        self._selector.unregister(datagrams.fileno())
+        self._tap.shut()
         try:
             began = now()
             while waiter.outcome is None:
@@ -255,7 +255,7 @@ class SocketMember:
                         self._hush(self._nudge)
             self._spin_s = SPIN_S if now() < began + SPIN_S else 0.0
         finally:
-            self._selector.register(datagrams.fileno(), selectors.EVENT_READ, self._on_datagrams)
+            self._tap.open()
             self._reading = None
 
     # --- the loop ---------------------------------------------------------------------------------------------------
@@ -320,6 +320,7 @@ class SocketMember:
             for stream in self._streams.values():
                 stream.close()
             self._selector.close()
+            self._tap.close()
             self._datagrams.close()
             for end in (self._bell, self._ringer, self._nudge, self._nudger):
                 end.close()
@@ -359,31 +360,29 @@ class SocketMember:
             raise
 
     def _perform(self, action: Action) -> None:
-        if type(action) is Transmit:  # most are
+        if isinstance(action, Transmit):  # most are the first or the second; patterns cost more than all of these
             if action.stream:
                 self._send_streamed(action.packet, action.stream)
             else:
                 self._send_datagram(action.peer, action.packet)
-            return
-        match action:
-            case Connect(peer=peer, stream=stream):
-                self._connect(peer, stream)
-            case kv.Finish(op=op, outcome=outcome):
-                if type(op) is Waiter:
-                    self._end(op, outcome)
-                elif op is not None:
-                    self._observer.finished(op, outcome)
-            case kv.Changed(keys=keys):
-                self._observer.changed(keys)
-            case Entered(view=view, is_open=is_open):
-                self._reroute(view)
-                self._observer.entered(view, is_open)
-            case Excluded(reason=reason):
-                self._observer.excluded(reason)
-            case kv.Ordered():
-                self.counters["writes ordered"] += 1
-            case _:
-                raise InternalError(f"{type(action).__name__} is not an action that can be performed")
+        elif isinstance(action, kv.Finish):
+            if type(action.op) is Waiter:
+                self._end(action.op, action.outcome)
+            elif action.op is not None:
+                self._observer.finished(action.op, action.outcome)
+        elif isinstance(action, kv.Ordered):
+            self.counters["writes ordered"] += 1
+        elif isinstance(action, kv.Changed):
+            self._observer.changed(action.keys)
+        elif isinstance(action, Connect):
+            self._connect(action.peer, action.stream)
+        elif isinstance(action, Entered):
+            self._reroute(action.view)
+            self._observer.entered(action.view, action.is_open)
+        elif isinstance(action, Excluded):
+            self._observer.excluded(action.reason)
+        else:
+            raise InternalError(f"{type(action).__name__} is not an action that can be performed")
 
     def _send_datagram(self, peer: int, packet: Packet) -> None:
         life = packet.receiver_life
