@@ -117,6 +117,8 @@ class HomeTable:
             record = Record(key, None, self.version)
         elif record.closing is not None or record.readers or record.replicas or record.durable or record.running:
             return False
+        elif record.value is LOST and name is not None:  # a function has nothing to work on
+            return False
         result, aborted = None, False
         if name is not None:
             try:
