@@ -22,6 +22,12 @@ BUGS = (
         "simulation, and the Spin model at the same time",
     ),
     Bug("node", "A heartbeat that made the authority give its own sender up was answered: KeyError", "simulation"),
+    Bug("kv", "With no other member left, home's fast path gave a function the mark of a lost value", "simulation"),
+    Bug(
+        "rpc",
+        "Full windows could close a circle of members, each waiting for an invalidation behind its own writes",
+        "reading (then found by simulation too, once it drew narrow windows)",
+    ),
     Bug("rpc", "Doubled waits had no bound on their mean: 5 s a call where 60 % is lost each way", "real network"),
     Bug("rpc", "A receiver of large messages that bounded numbers by those begun starved behind a long one", "reading"),
     Bug("rpc", "A stream that was opening when its work ended had no timer left: the next message hung", "reading"),

@@ -237,6 +237,9 @@ class Run:
             self.at_rest()
         except InternalError as error:
             hung = "still waiting" in str(error)
+            if hung and self.mix.joins and world.processes[0].member.standing.view is None:
+                verdict.counters["founders that gave up before the first view"] += 1
+                return verdict
             verdict.wrong("hung" if hung else "invariant", str(error))
         except Exception as error:
             verdict.wrong(f"{type(error).__name__}", "".join(format_exception(error)[-6:]))
@@ -301,6 +304,7 @@ def _with_crashes(faults: Faults, random: Random) -> Faults:
         faults,
         crashes=random.choice((0, 1, 1, 1, 2)),
         restarts=random.random() < 0.7,
+        authority_dies=random.random() < 0.1,
         window_s=random.choice((0.05, 0.3, 2.0)),
         pause_s=random.choice((0.5, 2.0, 15.0)),
         skew=min(faults.skew, 0.01),

@@ -29,6 +29,7 @@ class Caught:
     seeds: list[int]
     """Needed from each start; the limit plus one where it was not noticed."""
     how: str
+    limit: int
 
     @property
     def median(self) -> float:
@@ -38,7 +39,7 @@ class Caught:
     @property
     def is_caught(self) -> bool:
         """Return whether it was noticed from every start."""
-        return max(self.seeds) <= LIMIT
+        return max(self.seeds) <= self.limit
 
 
 def names() -> tuple[str, ...]:
@@ -59,7 +60,7 @@ def hunt(name: str, starts: tuple[int, ...] = STARTS, limit: int = LIMIT) -> Cau
                 kinds.add(kind)
                 break
         needed.append(found)
-    return Caught(name, mix, needed, ", ".join(sorted(kinds)))
+    return Caught(name, mix, needed, ", ".join(sorted(kinds)), limit)
 
 
 def _verdict(name: str, seed: int) -> str:

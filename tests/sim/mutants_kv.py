@@ -196,7 +196,7 @@ class AnyLife(Standing):
         return None if found in ("meant for another life", "from a life that does not belong") else found
 
 
-KV_MUTANTS: dict[str, tuple[Any, str, type, str]] = {
+KV_MUTANTS: dict[str, tuple[Any, str, Any, str]] = {
     "repair 1 dropped: switch, then close": (Store, "home_table", SwitchesFirst, "volatile"),
     "repair 2 dropped: early visibility": (Store, "slot_table", ShowsEarly, "volatile"),
     "repair 3 dropped: invalidation of anything": (Store, "cache_table", InvalidatesAnything, "plain"),
@@ -205,6 +205,7 @@ KV_MUTANTS: dict[str, tuple[Any, str, type, str]] = {
     "no wait for pending gets": (Store, "home_table", WaitsForNoGets, "volatile"),
     "home excludes the sender from invalidation": (Store, "home_table", ForgetsTheSender, "volatile"),
     "aborted atomic answered without waiting": (Store, "home_table", AbortsAtOnce, "atomic"),
+    "calls that writes wait for queue in the window": (member_module, "URGENT", frozenset(), "volatile"),
     "no release fence": (slots_module, "FenceTable", NoFence, "flags"),
     "no second copy of durable keys": (Store, "home_table", NoBackup, "crash"),
     "life not checked": (member_module, "Standing", AnyLife, "crash"),
@@ -213,7 +214,7 @@ KV_MUTANTS: dict[str, tuple[Any, str, type, str]] = {
 
 
 @contextmanager
-def mutated(module: Any, name: str, replacement: type) -> Iterator[None]:
+def mutated(module: Any, name: str, replacement: Any) -> Iterator[None]:
     """Let a module or class use another class under a name."""
     ours = getattr(module, name)
     setattr(module, name, replacement)

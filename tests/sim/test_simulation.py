@@ -46,7 +46,7 @@ def test_a_seed_repeats_exactly():
 
 @pytest.mark.parametrize("name", names())
 def test_each_mutant_is_caught(name):
-    assert hunt(name, starts=(0,), limit=300).is_caught
+    assert hunt(name, starts=(0,), limit=1000).is_caught
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,8 @@ class Faults(msgspec.Struct, frozen=True):
     pause_s: float = 1.0
     crashes: int = 0
     """Times that a member other than the authority dies."""
+    authority_dies: bool = False
+    """The first death is that of the authority: the others stop when they notice."""
     restarts: bool = True
     """Whether a new life starts in its place."""
     skew: float = 0.0

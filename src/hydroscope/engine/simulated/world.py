@@ -266,7 +266,9 @@ class World:
             self.agenda.at(self.agenda.now + 0.05 + self.random.random() * self.faults.window_s, self._crash)
             return
         mortal = [each for each in self.processes.values() if each.place and each.alive]
-        if mortal:
+        if self.faults.authority_dies and self.processes[0].alive:
+            self.crash(0)
+        elif mortal:
             self.crash(self.random.choice(mortal).place)
 
     def crash(self, member: int) -> None:
@@ -280,7 +282,7 @@ class World:
                 thread.running = False
                 self._n_running -= 1
         process.waiting.clear()
-        if self.faults.restarts and self._joins:
+        if self.faults.restarts and self._joins and process.place:
             self.agenda.at(self.agenda.now + 0.01 + self.random.random(), self._restart, process.place)
 
     def _restart(self, place: int) -> None:
