@@ -7,7 +7,7 @@ import pytest
 from hydroscope.kv.effects import Lost, Names, Ordered, Refused, Value, Wrote
 from hydroscope.kv.functions import Functions
 from hydroscope.kv.store import Store
-from hydroscope.wire.messages import MemberInfo, View
+from hydroscope.wire.messages import Failed, MemberInfo, View
 from tests.kv.network import Network, key_at
 
 
@@ -203,6 +203,14 @@ class TestScan:
         network.drain()
         assert network.outcomes[scan] == Names(())
         assert network.run(1, "scan", "") == Names(("@0/new",))
+
+    def test_a_home_that_cannot_answer_makes_it_fail(self, network):
+        scan = network.begin(1, "scan", "")
+        for message in network.flying:
+            if message.receiver == 0:
+                network.perform(1, network.members[1].answered(message.number, Failed("refused", "no such request")))
+        network.drain()
+        assert network.outcomes[scan] == Refused("refused", "no such request")
 
 
 class TestWatch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hydroscope.kv import effects
+from hydroscope.kv.cache import outcome_of_failure
 from hydroscope.kv.desk import Desk, Purpose
 from hydroscope.kv.effects import Effect, Finish, Lost
 from hydroscope.wire import messages
@@ -50,8 +51,12 @@ class Scans:
         scan, round_number = what
         if scan.round != round_number:  # it was begun again since
             return
-        if type(reply) is messages.Names:
-            scan.found.update(reply.keys)
+        if type(reply) is not messages.Names:  # better no answer than one with keys missing
+            scan.round += 1
+            self.scans.discard(scan)
+            out.append(Finish(scan.op, outcome_of_failure(scan.prefix, reply)))
+            return
+        scan.found.update(reply.keys)
         scan.n_waiting -= 1
         self._finish(scan, out)
 
