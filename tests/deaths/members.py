@@ -57,6 +57,11 @@ def write(key: str, value: int) -> None:
     hs.kv.put(key, value, wait=True)
 
 
+def thrice(value: int) -> int:
+    """Return three times the value."""
+    return 3 * value
+
+
 class Loss:
     """The store of a cluster, one member of which is to be lost."""
 
@@ -84,6 +89,8 @@ class Loss:
         self.scene.engine.map(write, [(keys["miss"], 1)])  # by another process: there is no copy here
         self.store.put(keys["kept"], "safe", wait=True, durable=True)
         self.store.get(keys["hit"])
+        self.store.register("thrice", thrice)  # it gets to where the key lives
+        assert self.store.atomic(keys["hit"], "thrice") == 3
         watching = self.store.watch("plain")
         os.kill(self.pid, signal.SIGSTOP)
         rows: list[Row] = []
@@ -158,7 +165,7 @@ def run(scene: Scene) -> bool:
     got = {row.name: row.got for row in rows}
     told = sum(each.startswith("NodeLost") for each in got.values())
     print(f"{n_hung} of {len(rows)} hung, {told} were told of the loss", flush=True)
-    return n_hung == 0 and told >= 6 and got[DURABLE] == "'safe'" and got[HIT] == "1"
+    return n_hung == 0 and told >= 6 and got[DURABLE] == "'safe'" and got[HIT] == "3"
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from hydroscope.engine.local import LocalEngine, item_note
 from hydroscope.engine.ray.flight import LOOK_EVERY_S, Flight
 from hydroscope.engine.ray.guard import STOPPED_S, Guard
 from hydroscope.engine.ray.homecoming import raise_home
-from hydroscope.engine.ray.keys import Keyring
+from hydroscope.engine.ray.keys import Keyring, keyring_of
 from hydroscope.engine.ray.task import Place, run_item, run_merge
 from hydroscope.engine.ray.warden import Introduction
 from hydroscope.ground.errors import UserError
@@ -63,7 +63,7 @@ class RayEngine:
         if self._is_outside():  # workers could not reach this process
             self._guard.introduce(Introduction("", "", 0.0))
         else:
-            self._keyring = Keyring(ray, self._guard)
+            self._keyring = keyring_of(ray, self._guard)
         self._ref_type = type(ray.put(None))  # a driver outside the cluster (ray://) has references of its own type
         self._task = lru_cache(maxsize=256)(self._make_task)
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+import threading
 import time
 import warnings
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,6 +22,9 @@ LOOK_EVERY_S = 2.0
 
 STOPPED_S = 10.0
 """For which a worker process may be stopped (SIGSTOP) before it is given up."""
+
+WARDENS_MAX = 4
+"""Wardens that a node is sent, one after the other: where they die at once, another will, too."""
 
 ANSWER_S = 10.0
 """For a warden to answer."""
@@ -43,6 +49,8 @@ class Guard:
         self._names: dict[str, str] = {}
         self._introduction: Introduction | None = None
         self._pulses: dict[str, Any] = {}
+        self._n_sent: Counter[str] = Counter()
+        self._looking = threading.Lock()
         self._looked = -LOOK_EVERY_S
         self._class = ray.remote(num_cpus=0, max_restarts=0, max_concurrency=8)(NodeWarden)
         self.look()
@@ -72,9 +80,21 @@ class Guard:
     def look(self) -> None:
         """See which nodes came and went; at most every LOOK_EVERY_S. Cost: a millisecond or two, then."""
         now = time.monotonic()
-        if now - self._looked < LOOK_EVERY_S:
+        if now - self._looked < LOOK_EVERY_S or not self._looking.acquire(blocking=False):
             return
-        self._looked = now
+        try:
+            self._looked = now
+            self._look()
+        finally:
+            self._looking.release()
+
+    def note(self, deaths: Iterable[Death]) -> None:
+        """Keep, and tell of, deaths whose task ran well afterwards."""
+        for death in deaths:
+            self.deaths.append(death)
+            _warn(f"{death}; the task ran again in a process of its own and ended well. Nothing else was affected")
+
+    def _look(self) -> None:
         alive = {node["NodeID"]: node["NodeManagerAddress"] for node in self._ray.nodes() if node["Alive"]}
         for node in self._wardens.keys() - alive.keys():
             del self._wardens[node]
@@ -83,8 +103,11 @@ class Guard:
             self.lost_nodes.append(name)
             _warn(f"node {name} was lost; what it held is made again where it is needed")
         self._bury_wardens()
+        if sys.platform != "linux":  # nothing to watch processes with: a task that runs again is a suspect
+            return
         for node, host in alive.items():
-            if node not in self._wardens:
+            if node not in self._wardens and self._n_sent[node] < WARDENS_MAX:
+                self._n_sent[node] += 1
                 self._names[node] = f"{host} ({node[:8]})"
                 self._wardens[node] = warden = self._send(node)
                 self._pulses[node] = warden.live.remote()
@@ -97,12 +120,6 @@ class Guard:
         ended, _ = self._ray.wait(list(nodes), num_returns=len(nodes), timeout=0) if nodes else ([], [])
         for pulse in ended:
             del self._pulses[nodes[pulse]], self._wardens[nodes[pulse]]
-
-    def note(self, deaths: Iterable[Death]) -> None:
-        """Keep, and tell of, deaths whose task ran well afterwards."""
-        for death in deaths:
-            self.deaths.append(death)
-            _warn(f"{death}; the task ran again in a process of its own and ended well. Nothing else was affected")
 
     def all_deaths(self) -> list[Death]:
         """Ask every warden which workers ended other than in an orderly way, idle ones too."""

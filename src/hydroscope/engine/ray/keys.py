@@ -28,7 +28,7 @@ from hydroscope.engine.sockets.start import connect, serve
 from hydroscope.node import ports
 from hydroscope.node.ports import EngineError
 
-__all__ = ["Keyring", "RayKeys", "leaf_keys"]
+__all__ = ["Keyring", "RayKeys", "keyring_of", "leaf_keys"]
 
 DETECT_S = 10.0
 """Seconds of silence after which a member is given up, should Ray not have told before."""
@@ -44,6 +44,11 @@ OPEN_S = 90.0
 
 LOOK_EVERY_S = 0.25
 """Between two looks at whether a member is gone."""
+
+
+_rings: dict[str, Keyring] = {}
+"""By Ray job."""
+_sharing = threading.Lock()
 
 
 class RayKeys:
@@ -87,6 +92,17 @@ class RayKeys:
         self.socket_keys.shutdown()
 
 
+def keyring_of(ray: Any, guard: Guard) -> Keyring:
+    """Return the keyring of the Ray job that this process is: one, however many engines share it; close each."""
+    job = ray.get_runtime_context().get_job_id()
+    with _sharing:
+        ring = _rings.get(job)
+        if ring is None:
+            ring = _rings[job] = Keyring(ray, guard, lambda: _rings.pop(job, None))
+        ring.n_users += 1
+    return ring
+
+
 class Keyring:
     """The driver's side: gathers the members, opens the store, gives up members that Ray says are dead.
 
@@ -95,10 +111,13 @@ class Keyring:
     ray : module
     guard : Guard
         Knows the wardens.
+    forget : callable
+        Called when the last user has closed it.
     """
 
-    def __init__(self, ray: Any, guard: Guard) -> None:
-        self._ray, self._guard = ray, guard
+    def __init__(self, ray: Any, guard: Guard, forget: Callable[[], object]) -> None:
+        self._ray, self._guard, self._forget = ray, guard, forget
+        self.n_users = 0
         self._ready, self._stop = Latch(), threading.Event()
         self._error: BaseException | None = None
         self._provider: RayKeys | None = None
@@ -120,7 +139,12 @@ class Keyring:
         return dict(self._numbers)
 
     def close(self) -> None:
-        """End the store."""
+        """End the store, when nobody else uses it."""
+        with _sharing:
+            self.n_users -= 1
+            if self.n_users:
+                return
+            self._forget()
         self._stop.set()
         self._thread.join(GATHER_S)
         if self._provider is not None:
