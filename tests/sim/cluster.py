@@ -243,8 +243,9 @@ class Run:
             verdict.wrong("hung" if hung else "invariant", str(error))
         except Exception as error:
             verdict.wrong(f"{type(error).__name__}", "".join(format_exception(error)[-6:]))
-        judge_history(self.operations, self.mix, self.deaths, verdict)
-        if not self.deaths:
+        all_live = all(process.alive and not process.excluded for process in world.processes.values())
+        judge_history(self.operations, self.mix, self.deaths, all_live, verdict)
+        if all_live and not self.deaths:
             judge_scans(self.scans, self.operations, verdict)
         verdict.n_operations = len(self.operations)
         verdict.simulated_s = world.agenda.now

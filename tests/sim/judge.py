@@ -19,14 +19,17 @@ from tests.sim.verdict import Verdict
 __all__ = ["judge_history", "judge_scans"]
 
 
-def judge_history(operations: list[Operation], mix: Mix, deaths: list[tuple[int, int]], verdict: Verdict) -> None:
-    """Note everything that the promises do not allow."""
+def judge_history(
+    operations: list[Operation], mix: Mix, deaths: list[tuple[int, int]], all_live: bool, verdict: Verdict
+) -> None:
+    """Note everything that the promises do not allow. `all_live`: no process has died or was excluded."""
     started = [each for each in operations if each.start]
     for key, of_key in by_key(started).items():
         if is_volatile(key):
             _judge_volatile(key, of_key, deaths, verdict)
     if deaths:
         _judge_durable(started, deaths, verdict)
+    if deaths or not all_live:  # what the dead had put and nobody had ordered may have been seen by their threads
         return
     spread_versions(started)
     relations = relate(each for each in started if each.key[:2] != "!n")
