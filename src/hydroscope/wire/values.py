@@ -1,6 +1,6 @@
 """Values of users as bytes: a closed list of types, each of which comes back as what it was.
 
-None, bool, int of 64 bits, float, str, bytes, datetime (comes back in UTC), lists, tuples and dictionaries of
+None, bool, int, float, str, bytes, datetime (comes back in UTC), lists, tuples and dictionaries of
 these; NumPy arrays and numbers; `msgspec.Struct` types that were registered by name. A
 bytearray or memoryview comes back as bytes, an array read-only. Everything else is refused
 when it is put, with the place of it: MessagePack would make a list of a set and a string of a
@@ -22,23 +22,22 @@ from hydroscope.ground.limits import VALUE_BYTES, VALUE_DEPTH
 
 __all__ = ["Types", "pack", "register", "unpack", "verify"]
 
-TUPLE, STRUCT, ARRAY, NUMBER = 1, 2, 3, 4
+TUPLE, STRUCT, ARRAY, NUMBER, INT = 1, 2, 3, 4, 5
 """Codes of MessagePack's extensions."""
 
 KINDS = frozenset("biufcSUmM?")
 """Of NumPy's dtypes: numbers, times, texts of fixed width; no objects, no records."""
 
 PLAIN = frozenset({type(None), bool, int, float, str, bytes})
-SAFE = frozenset({type(None), bool, float})
-"""Of which every value can be packed (not every int, str or bytes)."""
-
+SCALARS = frozenset({type(None), bool, float})
+NUMBERS = frozenset({int, bool})
 HEAD_BYTES = 9
-"""That MessagePack takes at most before a text or bytes."""
+"""That MessagePack takes at most for a number, or before a text or bytes."""
 
 KEYS = frozenset({str, int, bool, bytes, float})
 INT_MIN, INT_MAX = -(2**63), 2**64 - 1
 ALLOWED = (
-    "None, bool, int of 64 bits, float, str, bytes, datetime, list, tuple, dict, NumPy arrays "
+    "None, bool, int, float, str, bytes, datetime, list, tuple, dict, NumPy arrays "
     "and msgspec.Struct types registered with hydroscope.wire.values.register"
 )
 
@@ -94,13 +93,10 @@ def pack(value: Any) -> bytes:
 
 
 def verify(value: Any) -> None:
-    """Raise `UserError` for a value that `pack` would refuse: a caller learns of it before anything is sent."""
-    kind = type(value)
-    if kind in SAFE or (kind is int and INT_MIN <= value <= INT_MAX):
-        return
-    if (kind is bytes or (kind is str and value.isascii())) and len(value) < VALUE_BYTES - HEAD_BYTES:
-        return
-    pack(value)
+    """Raise `UserError` for a value that `pack` would refuse; arrays, texts and bytes are not copied for that."""
+    n_bytes = _size(value, "value", 0)
+    if n_bytes > VALUE_BYTES:
+        raise UserError(f"this value takes {n_bytes} bytes; {VALUE_BYTES} are allowed: store it in parts")
 
 
 def unpack(data: bytes | memoryview) -> Any:
@@ -120,13 +116,13 @@ def _plain(value: Any, place: str, depth: int) -> Any:
     kind = type(value)
     if kind in PLAIN:
         if kind is int and not INT_MIN <= value <= INT_MAX:
-            raise UserError(f"{place} is {value}, which does not fit 64 bits; store it as str or float")
+            return msgspec.msgpack.Ext(INT, value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
         return value
-    if depth >= VALUE_DEPTH:
-        raise UserError(f"{place[:80]} lies {depth} levels deep; {VALUE_DEPTH} are allowed: store a flatter value")
+    _check_place(place, depth)
     if kind is list or kind is tuple:
         items = value
-        if not set(map(type, value)) <= PLAIN:
+        kinds = set(map(type, value))
+        if not kinds <= PLAIN or (int in kinds and not _fit(value, kinds)):
             items = [_plain(each, f"{place}[{index}]", depth + 1) for index, each in enumerate(value)]
         return list(items) if kind is list else msgspec.msgpack.Ext(TUPLE, _ENCODER.encode(list(items)))
     if kind is dict:
@@ -134,19 +130,83 @@ def _plain(value: Any, place: str, depth: int) -> Any:
     if kind is bytearray or kind is memoryview:
         return bytes(value)
     if kind is datetime.datetime:
-        if value.utcoffset() is None:
-            raise UserError(f"{place} is {value}, a time without a zone; give it one: value.astimezone()")
-        return value
+        return _time(value, place)
     if isinstance(value, msgspec.Struct):
         return _struct(value, kind, place)
     if kind.__module__ == "numpy" and hasattr(value, "dtype"):
         return _numpy(value, place)
-    raise UserError(f"{place} is of type {kind.__qualname__}, which cannot be stored; what can be: {ALLOWED}")
+    raise _not_storable(kind, place)
+
+
+def _size(value: Any, place: str, depth: int) -> int:
+    """Return how many bytes a value takes at most when it is packed; raise for one that cannot be."""
+    kind = type(value)
+    if kind in SCALARS:
+        return HEAD_BYTES
+    if kind is int:
+        return HEAD_BYTES if INT_MIN <= value <= INT_MAX else HEAD_BYTES + int(value.bit_length()) // 8
+    if kind is str:
+        return HEAD_BYTES + (len(value) if value.isascii() else _encoded_bytes(value, place))
+    if kind is bytes or kind is bytearray:
+        return HEAD_BYTES + len(value)
+    _check_place(place, depth)
+    if kind is list or kind is tuple:
+        kinds = set(map(type, value))
+        if kinds <= SCALARS or (kinds <= NUMBERS and _fit(value, kinds)):
+            return HEAD_BYTES * (len(value) + 2)
+        if kinds == {str} and all(map(str.isascii, value)):
+            return HEAD_BYTES * (len(value) + 2) + sum(map(len, value))
+        items = [_size(each, f"{place}[{index}]", depth + 1) for index, each in enumerate(value)]
+        return sum(items) + 2 * HEAD_BYTES
+    if kind is dict:
+        keys = sum(_size(_key(key, place), place, 0) for key in value)
+        return keys + sum(_size(each, f"{place}[{key!r}]", depth + 1) for key, each in value.items()) + HEAD_BYTES
+    if kind is memoryview:
+        return HEAD_BYTES + int(value.nbytes)
+    if kind is datetime.datetime:
+        _time(value, place)
+        return 2 * HEAD_BYTES
+    if isinstance(value, msgspec.Struct):
+        return HEAD_BYTES + int(memoryview(_struct(value, kind, place).data).nbytes)
+    if kind.__module__ == "numpy" and hasattr(value, "dtype"):
+        _check_array(value, place)
+        return int(value.nbytes + HEAD_BYTES * (value.ndim + 8))
+    raise _not_storable(kind, place)
+
+
+def _fit(value: list[Any] | tuple[Any, ...], kinds: set[type]) -> bool:
+    """Return whether all whole numbers among these fit 64 bits."""
+    numbers = value if kinds <= NUMBERS else [each for each in value if type(each) is int]
+    return not numbers or (min(numbers) >= INT_MIN and max(numbers) <= INT_MAX)
+
+
+def _encoded_bytes(value: str, place: str) -> int:
+    try:
+        return len(value.encode())
+    except UnicodeEncodeError as error:
+        raise UserError(f"{place} is a text that cannot be stored: {error}") from error
+
+
+def _time(value: datetime.datetime, place: str) -> datetime.datetime:
+    if value.utcoffset() is None:
+        raise UserError(f"{place} is {value}, a time without a zone; give it one: value.astimezone()")
+    return value
+
+
+def _check_place(place: str, depth: int) -> None:
+    if depth >= VALUE_DEPTH:
+        raise UserError(f"{place[:80]} lies {depth} levels deep; {VALUE_DEPTH} are allowed: store a flatter value")
+
+
+def _not_storable(kind: type, place: str) -> UserError:
+    return UserError(f"{place} is of type {kind.__qualname__}, which cannot be stored; what can be: {ALLOWED}")
 
 
 def _key(key: Any, place: str) -> Any:
     if type(key) not in KEYS:
         raise UserError(f"{place} has a key of type {type(key).__qualname__}; keys are str, int, bool, float or bytes")
+    if type(key) is int and not INT_MIN <= key <= INT_MAX:
+        raise UserError(f"{place} has the key {key}, which does not fit 64 bits; use it as str")
     return key
 
 
@@ -182,7 +242,8 @@ def _open_field(told: Any, place: str, seen: set[type]) -> str:
     return next((found for each, where in inner if (found := _open_field(each, where, seen))), "")
 
 
-def _numpy(value: Any, place: str) -> msgspec.msgpack.Ext:
+def _check_array(value: Any, place: str) -> bool:
+    """Raise for an array that cannot be stored; return whether it is one rather than a number."""
     import numpy as np
 
     is_array = type(value) is np.ndarray
@@ -191,7 +252,12 @@ def _numpy(value: Any, place: str) -> msgspec.msgpack.Ext:
             f"{place} is a {type(value).__name__} of {value.dtype}, which cannot be stored; "
             "use a plain array of numbers or of texts of fixed width"
         )
-    data = np.ascontiguousarray(value).tobytes()
+    return is_array
+
+
+def _numpy(value: Any, place: str) -> msgspec.msgpack.Ext:
+    is_array = _check_array(value, place)
+    data = value.tobytes()
     if is_array:
         return msgspec.msgpack.Ext(ARRAY, _ENCODER.encode((value.dtype.str, value.shape, data)))
     return msgspec.msgpack.Ext(NUMBER, _ENCODER.encode((value.dtype.str, (), data)))
@@ -205,6 +271,8 @@ _ARRAY_DECODER = msgspec.msgpack.Decoder(tuple[str, tuple[int, ...], bytes])
 def _extension(code: int, data: memoryview) -> Any:
     if code == TUPLE:
         return _TUPLE_DECODER.decode(data)
+    if code == INT:
+        return int.from_bytes(data, "little", signed=True)
     if code == STRUCT:
         return _types.decode(*_STRUCT_DECODER.decode(data))
     if code in (ARRAY, NUMBER):
