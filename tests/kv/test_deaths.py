@@ -52,6 +52,16 @@ def test_a_key_that_was_never_written_is_not_known_to_be_absent_after_its_home_d
     assert network.run(other, "atomic", key, "add", (2,)).result == 2
 
 
+def test_a_lost_key_at_the_last_member_is_lost_for_its_own_functions_too():
+    network = Network(2)
+    key = key_at(DEAD, network)
+    die(network)
+    assert network.run(1, "atomic", key, "append", (1,)) == Lost((key,))
+    assert network.run(1, "atomic", key, "append", (1,)) == Lost((key,)), "its record exists now"
+    network.run(1, "put", key, [1])
+    assert network.run(1, "atomic", key, "append", (2,)).result == [1, 2]
+
+
 def test_keys_of_the_living_are_not_touched():
     network, *_ = scene()
     keys = [key_at(n, network) for n in (1, 2)]

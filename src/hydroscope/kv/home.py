@@ -115,10 +115,10 @@ class HomeTable:
             if self.is_inherited(key):
                 return False
             record = Record(key, None, self.version)
-        elif record.closing is not None or record.readers or record.replicas or record.durable or record.running:
-            return False
-        elif record.value is LOST and name is not None:  # a function has nothing to work on
-            return False
+        else:
+            is_busy = record.closing is not None or record.readers or record.replicas or record.running
+            if is_busy or record.durable or record.value is LOST:  # of what is lost a function has nothing to work on
+                return False
         result, aborted = None, False
         if name is not None:
             try:
