@@ -162,7 +162,7 @@ class Run:
                 operation.observed = outcome.keys
             elif kind is Lost:
                 operation.lost = True
-                operation.member_number = process.member.number
+                operation.excluded = bool(process.excluded)
                 self.verdict.counters["operations lost with a member"] += 1
             elif kind is Refused:
                 self.verdict.wrong("refused", f"{outcome.kind}: {outcome.text}: {operation}")

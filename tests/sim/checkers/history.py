@@ -51,8 +51,8 @@ class Operation:
     """A plain put that a later one replaced before it was sent: it has that version, and precedes it."""
     waits: bool = True
     """False for a plain put: it may be seen early by its own member, and late by others."""
-    member_number: int = -1
-    """What the member's number was in its cluster (`member` is a place, where lives follow each other)."""
+    excluded: bool = False
+    """Its member did not belong any more."""
     lost: bool = False
     """The operation ended because a member was lost; it may or may not have happened."""
 
