@@ -60,12 +60,7 @@ def _judge_durable(operations: list[Operation], deaths: list[tuple[int, int]], v
     if len(dead) > 1:
         return
     for operation in operations:
-        if (
-            operation.kind == "get"
-            and operation.lost
-            and is_durable(operation.key)
-            and operation.member_number not in dead
-        ):
+        if operation.kind == "get" and operation.lost and is_durable(operation.key) and not operation.excluded:
             written = any(
                 each.key == operation.key and each.wrote_version is not None and each.end < operation.start
                 for each in operations

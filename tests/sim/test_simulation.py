@@ -69,7 +69,7 @@ def test_the_published_rules_are_convicted(mix, kinds):
 @pytest.mark.parametrize("test", LITMUS, ids=lambda test: test.name)
 def test_litmus_outcomes_that_are_forbidden_are_not_seen(test):
     for kind, promise in test.kinds.items():
-        row = run_litmus(test, kind, thin=25)
+        row = run_litmus(test, kind, thin=25 if len(test.threads) < 3 else 150)
         assert promise == "allowed" or not row.n_seen, row.example
 
 
