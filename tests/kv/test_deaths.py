@@ -7,7 +7,7 @@ import pytest
 from hydroscope.ground.errors import InternalError
 from hydroscope.kv.effects import Lost, Names, Refused, Value, Wrote
 from hydroscope.kv.homes import Homes, home_of, runner_up_of
-from hydroscope.wire.messages import Get, View
+from hydroscope.wire.messages import Failed, Get, View
 from tests.kv.network import Network, key_at
 
 DEAD = 0
@@ -203,6 +203,21 @@ def test_the_runner_up_dies_while_it_is_waited_for():
     network.check_at_rest()
     die(network, DEAD)
     assert network.reads(other, key) == "kept"
+
+
+def test_a_durable_write_that_the_runner_up_cannot_keep_is_not_done():
+    network, key, successor, other = scene()
+    network.run(other, "put", key, "old", wait=True)
+    put = network.begin(DEAD, "put", key, "odd", wait=True, durable=True)
+    after = network.begin(other, "atomic", key, "replace", ("old", "new"))
+    network.drain(but=lambda message: message.name == "Backup")
+    backup = network.flying.pop()
+    network.perform(DEAD, network.members[DEAD].answered(backup.number, Failed("refused", "no type 'Odd' here")))
+    network.drain()
+    assert network.outcomes[put] == Refused("refused", "no type 'Odd' here")
+    assert network.outcomes[after].result is True
+    assert network.reads(successor, key) == "new"
+    network.check_at_rest()
 
 
 def test_the_last_member_keeps_durable_keys_alone():

@@ -24,7 +24,7 @@ from hydroscope.kv.states import (
     SlotEvent,
     SlotState,
 )
-from hydroscope.wire.messages import Done, Got
+from hydroscope.wire.messages import Done, Failed, Got
 from tests.kv.network import Network, key_at
 from tests.kv.test_random import go, random_run
 
@@ -85,7 +85,7 @@ def test_tables_say_where_the_code_goes(monkeypatch):
         for (state, event), step in table.items()
         if step is not None
     }
-    write_what_was_lost()
+    do_what_is_rare()
     for seed in range(300):
         rng = random.Random(seed)
         run = random_run(rng, n_members=4, n_threads=6, waits=seed % 2 == 0)
@@ -97,8 +97,12 @@ def test_tables_say_where_the_code_goes(monkeypatch):
         raise AssertionError(f"never happened: {sorted(possible - seen)}")
 
 
-def write_what_was_lost():
-    """What the runs below hardly ever do: gets of a key whose home died, while it is written anew."""
+def do_what_is_rare():
+    """What the runs below hardly ever do: gets of a key whose home died, while it is written anew; a refused copy."""
+    network = Network(2)
+    key = key_at(0, network)
+    network.begin(0, "put", key, "odd", wait=True, durable=True)
+    network.perform(0, network.members[0].answered(network.flying.pop().number, Failed("refused", "why")))
     for is_removed in (False, True):
         network = Network(3)
         key = key_at(0, network)

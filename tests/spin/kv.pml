@@ -126,6 +126,7 @@ inline BACK_UP(m) {
 #endif
 }
 inline STRIKE_BACKUP(m) { backing = 0 }
+inline ABANDON(m) { backing = 0; kind[FLYING(closing)] = ABORT }   /* its writer learns that nothing was done */
 
 inline SWITCH(m) {
     version++;
@@ -373,6 +374,7 @@ proctype Backup() {
 end:
     do
     :: d_step { backing -> HOME_ON_BACKUP_ACKED(0); RUN() }
+    :: d_step { backing -> HOME_ON_BACKUP_REFUSED(0); RUN() }
     od
 }
 #endif

@@ -33,7 +33,7 @@ from hydroscope.kv.effects import Answer, Effect, Finish, Lost, Ordered, Outcome
 from hydroscope.kv.functions import FunctionError, Functions
 from hydroscope.kv.records import LOST, Record, Write
 from hydroscope.kv.states import HOME, HomeAction, HomeEvent, HomePhase, HomeStep
-from hydroscope.wire.messages import NOBODY, Backup, Failed, Got, Invalidate, Written
+from hydroscope.wire.messages import NOBODY, Backup, Failed, Got, Invalidate, Reply, Written
 
 if TYPE_CHECKING:
     from hydroscope.kv.slots import SlotTable
@@ -157,9 +157,14 @@ class HomeTable:
         self._step(record, HomeEvent.INVALIDATE_ACKED, peer, 0, out)
         self._run(record, out)
 
-    def backed_up(self, record: Record, peer: int, out: list[Effect]) -> None:
-        """The runner-up has the new value."""
-        self._step(record, HomeEvent.BACKUP_ACKED, peer, 0, out)
+    def backed_up(self, record: Record, peer: int, reply: Reply, out: list[Effect]) -> None:
+        """The runner-up has the new value, or says why it has not."""
+        if type(reply) is Failed:
+            if record.closing is not None:
+                record.closing.reply = reply
+            self._step(record, HomeEvent.BACKUP_REFUSED, peer, 0, out)
+        else:
+            self._step(record, HomeEvent.BACKUP_ACKED, peer, 0, out)
         self._run(record, out)
 
     def keep_backup(self, backup: Backup) -> None:
@@ -313,9 +318,13 @@ class HomeTable:
             record.new = applied.value
             write.reply = applied.result
         record.new_version = 0
-        record.durable = record.durable or write.durable
         replicas = record.replicas
-        if record.readers or record.durable or (replicas and (len(replicas) > 1 or write.peer not in replicas)):
+        if (
+            record.readers
+            or record.durable
+            or write.durable
+            or (replicas and (len(replicas) > 1 or write.peer not in replicas))
+        ):
             return HomeEvent.START
         return HomeEvent.START_FREE
 
@@ -354,7 +363,8 @@ class HomeTable:
         record.awaiting.discard(peer)
 
     def _back_up(self, record: Record, peer: int, number: int, out: list[Effect]) -> None:
-        if record.durable:
+        assert record.closing is not None
+        if record.durable or record.closing.durable:
             self.version += 1
             record.new_version = self.version
             self._send_backup(record, out)
@@ -376,6 +386,9 @@ class HomeTable:
     def _strike_backup(self, record: Record, peer: int, number: int, out: list[Effect]) -> None:
         record.backing = None
 
+    def _abandon(self, record: Record, peer: int, number: int, out: list[Effect]) -> None:
+        record.backing = record.new = None
+
     def _switch(self, record: Record, peer: int, number: int, out: list[Effect]) -> None:
         write = record.closing
         if write is None or record.readers or record.awaiting or record.backing is not None:
@@ -388,6 +401,7 @@ class HomeTable:
         key, value = record.key, record.new
         record.value, record.version = value, record.new_version
         record.new = record.replicas = record.awaiting = None
+        record.durable = record.durable or write.durable
         write.reply = Written(record.version, write.reply)
         if write.peer != self._desk.me and write.name is None and write.peer in self._desk.live:
             self._count(record, write.peer, write.number)

@@ -76,6 +76,8 @@ class HomeEvent(IntEnum):
     """No replica is left."""
     BACKUP_ACKED = auto()
     """The runner-up has the new value."""
+    BACKUP_REFUSED = auto()
+    """The runner-up cannot keep the new value (it does not know its type)."""
     BACKED_UP = auto()
     """A second copy exists, or none was asked for."""
     PEERS_LOST = auto()
@@ -97,6 +99,8 @@ class HomeAction(IntEnum):
     """One replica less to wait for."""
     BACK_UP = auto()
     STRIKE_BACKUP = auto()
+    ABANDON = auto()
+    """The write is not done, and its writer told why."""
     SWITCH = auto()
     """The new value becomes the value: the linearization point."""
     REPLY = auto()
@@ -130,6 +134,7 @@ def _home_table() -> dict[tuple[HomePhase, HomeEvent], HomeStep | None]:
     table[phase.INVALIDATING, event.INVALIDATE_ACKED] = HomeStep(phase.INVALIDATING, (action.STRIKE,))
     table[phase.INVALIDATING, event.INVALIDATED] = HomeStep(phase.BACKING_UP, (action.BACK_UP,))
     table[phase.BACKING_UP, event.BACKUP_ACKED] = HomeStep(phase.BACKING_UP, (action.STRIKE_BACKUP,))
+    table[phase.BACKING_UP, event.BACKUP_REFUSED] = HomeStep(phase.OPEN, (action.ABANDON, action.REPLY))
     table[phase.BACKING_UP, event.BACKED_UP] = HomeStep(phase.OPEN, (action.SWITCH, action.REPLY))
     return table
 

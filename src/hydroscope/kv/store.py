@@ -274,7 +274,7 @@ class Store:
             self.home.invalidated(what, peer, out)
             return self._checked_key(what.key, out)
         if purpose is Purpose.BACKUP:
-            self.home.backed_up(what, peer, out)
+            self.home.backed_up(what, peer, reply, out)
             return self._checked_key(what.key, out)
         if purpose is Purpose.SCAN:
             self.scans.names(what, reply, out)
