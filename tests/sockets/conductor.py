@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from tests.house.source import ROOT
 
-DETECT_S = 1.0
+DETECT_S = 2.0
 """Seconds after which members of a test cluster are given up."""
 
 HANG_S = 60.0

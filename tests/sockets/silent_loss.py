@@ -60,7 +60,7 @@ def carried_by_a_member(size_bytes: int) -> str:
     """Send a large value to a member behind such a receiver: it drops what waits, then behaves."""
     relay = Relay("overloaded")
     try:
-        with Cluster(2, each={1: {"advertised_tcp_port": relay.port}}) as cluster:
+        with Cluster(2, detect_s=10.0, each={1: {"advertised_tcp_port": relay.port}}) as cluster:
             relay.target = ("127.0.0.1", cluster[1].tcp_port)
             put = cluster[0].begin("put_blob", "@1/large", 9, size_bytes)
             until(lambda: cluster[0].look("counters").get("streams opened", 0) > 0)
