@@ -29,22 +29,18 @@ def judge_history(
             _judge_volatile(key, of_key, deaths, verdict)
     if deaths:
         _judge_durable(started, deaths, verdict)
-    if deaths or not all_live:  # what the dead had put and nobody had ordered may have been seen by their threads
-        return
     spread_versions(started)
     relations = relate(each for each in started if each.key[:2] != "!n")
-    for text in relations.wrong:
-        verdict.wrong("history", text)
-    for text in atomicity(relations):
-        verdict.wrong("atomicity", text)
-    volatile_only = not mix.plain
+    if all_live and not deaths:  # what the dead put and nobody ordered may have been seen by their threads
+        for text in (*relations.wrong, *atomicity(relations)):
+            verdict.wrong("history", text)
     for text in real_time(relations, is_volatile):
         verdict.wrong("real time", text)
     if is_sequentially_consistent(relations):
         verdict.counters["sequentially consistent"] += 1
     else:
         verdict.counters["not sequentially consistent"] += 1
-        if volatile_only:
+        if not mix.plain:
             verdict.wrong("not sequentially consistent", "")
         for key in coherence(relations):
             verdict.wrong("incoherent", key)
