@@ -18,8 +18,6 @@ from benchmarks._harness import register_child, say
 __all__ = ["LockedDict", "RayStore", "RedisStore", "fetch", "frame_sizes", "ping"]
 
 START_S: Final = 20
-SPIN_S: Final = 100e-6
-"""As long as a member that reads looks again before it sleeps."""
 
 
 class LockedDict:
@@ -150,6 +148,8 @@ def ping(port: int, request: bytes, n: int, spins: bool) -> float:
 
     With `spins` the answer is looked for as a member does: first without sleeping, then in a poll.
     """
+    from hydroscope.engine.sockets.member import SPIN_S
+
     with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as ours:
         ours.connect(("127.0.0.1", port))
         ours.setblocking(False)
