@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hydroscope.engine import boot
 from hydroscope.engine.local import LocalEngine
 from hydroscope.node import ports
 from tests.conformance.gaps import GAPS
@@ -59,6 +60,15 @@ def local(two_threads: LocalEngine) -> Iterator[LocalEngine]:
     before = ports.install(two_threads)
     yield two_threads
     ports.restore(before)
+
+
+@pytest.fixture(autouse=True)
+def no_keys(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Begin without keys and values, and put back what was."""
+    monkeypatch.setattr(boot, "_local_keys", None)
+    before = ports.install_keys(None)
+    yield
+    ports.install_keys(before)
 
 
 @pytest.fixture(params=ENGINES)
