@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +14,6 @@ from hydroscope.engine.sockets.start import connect, serve
 from hydroscope.ground.limits import ROWS_PER_LEAF
 from hydroscope.kv.functions import Functions
 from hydroscope.node import ports
-
-if TYPE_CHECKING:
-    from hydroscope.engine.ray import RayEngine
 
 N_ROWS = ROWS_PER_LEAF + 1234
 
@@ -44,38 +40,25 @@ def columns() -> dict[str, Any]:
 @pytest.fixture(params=("local", "sockets", "ray"))
 def keys(request: pytest.FixtureRequest) -> Iterator[ports.Keys]:
     """Run the test once on each store of keys, empty."""
-    with ExitStack() as stack:
-        if request.param == "ray":
-            store = ray_keys(stack, request.getfixturevalue("ray_engine"))
-        else:
-            store = {"local": local_keys, "sockets": socket_keys}[request.param](stack)
-        stack.callback(ports.install_keys, ports.install_keys(store))
-        yield store
+    if request.param == "local":
+        store: ports.Keys = LocalKeys()
+    elif request.param == "sockets":
+        store = request.getfixturevalue("socket_keys")
+    else:
+        store = request.getfixturevalue("ray_engine").open_keys()
+    before = ports.install_keys(store)
+    yield store
+    ports.install_keys(before)
+    for key in store.keys():  # noqa: SIM118 - no dictionary
+        store.remove(key, wait=True)
 
 
-def local_keys(stack: ExitStack) -> ports.Keys:
-    store = LocalKeys()
-    stack.callback(store.shutdown)
-    return store
-
-
-def ray_keys(stack: ExitStack, engine: RayEngine) -> ports.Keys:
-    """Return the store of the Ray engine of the whole run, emptied afterwards."""
-    store = engine.open_keys()
-
-    def clear() -> None:
-        for key in store.keys():  # noqa: SIM118 - no dictionary
-            store.remove(key, wait=True)
-
-    stack.callback(clear)
-    return store
-
-
-def socket_keys(stack: ExitStack) -> ports.Keys:
-    """Return the second member of a cluster of two, both in this process."""
+@pytest.fixture(scope="session")
+def socket_keys() -> Iterator[ports.Keys]:
+    """The second member of a cluster of two, both in this process."""
     functions = Functions(time.time)  # of both: each member has those that its process registered
     first = serve(members=2, functions=functions)
-    stack.callback(first.shutdown)
     second = connect(first.address, first.secret, functions=functions)
-    stack.callback(second.shutdown)
-    return second
+    yield second
+    second.shutdown()
+    first.shutdown()
