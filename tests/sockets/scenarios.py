@@ -98,7 +98,7 @@ def given_up(members: list[Worker], *numbers: int) -> None:
 # --- weather ----------------------------------------------------------------------------------------------------------
 
 
-@scenario("60 % of all datagrams lost", fast=True)
+@scenario("60 % of all datagrams lost")
 def loss() -> str:
     with Cluster(3, weather={"loss": 0.6}, detect_s=10.0) as cluster:
         return f"{count_and_agree(cluster, 5)}; {faults_of(cluster, 'lost')}"
@@ -110,10 +110,16 @@ def doubles() -> str:
         return f"{count_and_agree(cluster, 40)}; {faults_of(cluster, 'doubled')}"
 
 
-@scenario("half of all datagrams up to 30 ms late: out of order", fast=True)
+@scenario("half of all datagrams up to 30 ms late: out of order")
 def reordering() -> str:
     with Cluster(3, weather={"late": 0.5}, detect_s=10.0) as cluster:
         return f"{count_and_agree(cluster, 20)}; {faults_of(cluster, 'late')}"
+
+
+@scenario("20 % lost, a third doubled, half late", fast=True)
+def some_weather() -> str:
+    with Cluster(3, weather={"loss": 0.2, "double": 0.33, "late": 0.5}, detect_s=10.0) as cluster:
+        return f"{count_and_agree(cluster, 6)}; {faults_of(cluster, 'lost', 'doubled', 'late')}"
 
 
 @scenario("60 % lost, a third doubled, half late, all at once")
@@ -164,7 +170,7 @@ def deaf() -> str:
 # --- processes that stop, die and come back ---------------------------------------------------------------------------
 
 
-@scenario("SIGSTOP for less than the lease, then SIGCONT", fast=True)
+@scenario("SIGSTOP for less than the lease, then SIGCONT")
 def stopped_briefly() -> str:
     with Cluster(3, detect_s=6.0) as cluster:
         calls = [member.begin("count", "@1/n", 60, 0.01) for member in cluster.members]
@@ -291,7 +297,7 @@ def sender_killed() -> str:
         relay.close()
 
 
-@scenario("kill -9 of the authority", fast=True)
+@scenario("kill -9 of the authority")
 def authority_killed() -> str:
     with Cluster(3) as cluster:
         cluster[1].do("put", "@1/x", 1, True)

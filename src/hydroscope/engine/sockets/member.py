@@ -309,13 +309,15 @@ class SocketMember:
             self._ring()
 
     def _let_go(self) -> None:
-        """End all operations, close all sockets."""
+        """End all operations, then close all sockets."""
         self.trusted_until = -math.inf
         with self._lock:
             if self._broken is None:
                 self._act(self._member.leave)
                 self._broken = NodeLost("this member of the cluster was closed")
             self._end_all(self._broken)
+        self._reader.acquire(timeout=CLOSE_WAIT_S)  # a caller may read until now; there will be no other
+        with self._lock:
             self._listener.close()
             for stream in self._streams.values():
                 stream.close()
