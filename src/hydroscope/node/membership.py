@@ -115,7 +115,7 @@ class Roster:
         self._forgive(now)
         for number in [n for n in self._members if self._heard[n] + self._settings.detect_s <= now]:
             self.lose(number)
-        if (worst := self._most_suspected()) is not None:
+        if (worst := self._most_suspected(now)) is not None:
             self.lose(worst)
         if self._changed and len(self._founders) >= self._settings.n_founders:
             epoch = self.view.epoch + 1 if self.view is not None else 1
@@ -139,12 +139,17 @@ class Roster:
             self._heard = {n: heard + asleep for n, heard in self._heard.items()}
         self._awake = now
 
-    def _most_suspected(self) -> int | None:
-        """Return one end of a way that is broken although both ends are heard here."""
+    def _most_suspected(self, now: float) -> int | None:
+        """Return one end of a way that is broken although both ends are heard here.
+
+        Who has not been heard for a while is probably dead, and its silence will say so: to judge
+        earlier would give up those who rightly suspect it.
+        """
         counts: Counter[int] = Counter()
+        recently = now - self._settings.detect_s / 2
         for suspecting, suspects in self._suspects.items():
             for suspect in suspects:
-                if suspect in self._members:
+                if suspect in self._members and self._heard[suspect] > recently:
                     counts.update((suspecting, suspect))
         counts.pop(self._me.number, None)
         return max(counts, key=lambda n: (counts[n], n), default=None)
