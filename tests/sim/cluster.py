@@ -33,6 +33,9 @@ ENCODED_EVERY = 50
 
 LIMIT_S = 400.0
 
+GRACE_S = 30.0
+"""No operation takes longer than the time to detect a death and this, pauses and partitions aside."""
+
 
 class StaleLife(Exception):
     """A packet of or to another life had an effect."""
@@ -106,6 +109,8 @@ class Run:
             trace=trace,
             faults=faults,
         )
+        self.patience_s = settings.detect_s + GRACE_S if mix.joins else LIMIT_S
+        self.patience_s += faults.pauses * faults.pause_s + faults.partitions * faults.partition_s
         register(self.world.functions)
         self.most_calls = random.choice((0, 0, 0, 1, 2))
         for process in self.world.processes.values():
@@ -140,12 +145,18 @@ class Run:
     # --- what the world tells ---------------------------------------------------------------------------------------
 
     def program(self, _: Any, process: Process, steps: list[Step]) -> Generator[Any, Ended, None]:
-        tick = self.world.agenda.tick
+        agenda = self.world.agenda
+        tick = agenda.tick
         for step in steps:
             operation = step.operation
             operation.start = tick()
+            began_s = agenda.now
             ended = yield step.do
             operation.end = ended.step
+            if agenda.now - began_s > self.patience_s:
+                self.verdict.wrong(
+                    "late", f"after {agenda.now - began_s:.1f} s of {self.patience_s:.1f} s: {operation}"
+                )
             outcome = ended.outcome
             kind = type(outcome)
             if kind is Value:
