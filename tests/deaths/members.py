@@ -88,9 +88,9 @@ class Loss:
             self.store.put(keys[what], 1, wait=True)
         self.scene.engine.map(write, [(keys["miss"], 1)])  # by another process: there is no copy here
         self.store.put(keys["kept"], "safe", wait=True, durable=True)
-        self.store.get(keys["hit"])
         self.store.register("thrice", thrice)  # it gets to where the key lives
         assert self.store.atomic(keys["hit"], "thrice") == 3
+        self.store.get(keys["hit"])
         watching = self.store.watch("plain")
         os.kill(self.pid, signal.SIGSTOP)
         rows: list[Row] = []

@@ -104,7 +104,7 @@ def map_reduce(path: Path, frame: hs.Frame) -> str:
 
 def train(path: Path, frame: hs.Frame) -> str:
     """Train, and predict with what was learnt."""
-    model = hs.GBMRegressor(n_estimators=8, max_depth=4, random_state=7, subsample=0.8)
+    model = hs.GBMRegressor(n_estimators=5, max_depth=4, random_state=7, subsample=0.8)
     model.fit(frame, "y", x=["x", "k", "c"])
     saved = path.with_suffix(".model")
     model.save(saved, overwrite=True)
@@ -137,16 +137,16 @@ def play(scene: Scene, name: str, work: Callable[[], str], cases: list[tuple[str
 
 def change_source(scene: Scene, path: Path) -> bool:
     """Lose a node after the file has changed: what it held is not made from another text."""
+    scene.full(1)
     frame = hs.read_csv(path)  # not looked at: no other node has a copy
     with path.open("r+b") as file:
         file.seek(-3, 2)
         last = file.read(1)
         file.seek(-3, 2)
         file.write(bytes([last[0] ^ 1]))
-    scene.full(N_NODES)
     for node in list(scene.nodes):
         scene.lose("node", node, scene.boxes()[0])
-    scene.full(N_NODES)
+    scene.full(1)
     try:
         digest(frame)
     except hs.DataError as error:
