@@ -10,6 +10,7 @@ import pytest
 from hydroscope.engine.display import Display
 from hydroscope.engine.keys_local import LocalKeys
 from hydroscope.engine.latch import Latch
+from hydroscope.engine.local import LocalEngine
 from hydroscope.engine.threads import ThreadHost
 from hydroscope.ground.errors import CancelledError, UserError
 from hydroscope.node import jobs, ports, records
@@ -227,6 +228,22 @@ def test_a_store_that_fails_does_no_harm_to_the_job(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(keys, "put", refuse)
     assert jobs.start(sum, [1, 2]).result(WAIT_S) == 3
+
+
+def test_work_does_not_wait_for_a_store_that_is_not_open_yet(
+    local: LocalEngine, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "has_keys", False, raising=False)
+    ports.install_keys(None)
+    with jobs.running("early"):
+        clock.now_s += 1
+        jobs.check()
+        assert ports.keys_in_use() is None
+        monkeypatch.setattr(local, "has_keys", True)
+        clock.now_s += 1
+        jobs.check()
+        assert ports.keys_in_use() is not None
+    assert described("early").state == "DONE"
 
 
 def test_a_key_that_holds_no_record_is_explained(keys: Shared) -> None:

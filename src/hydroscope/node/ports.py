@@ -31,6 +31,7 @@ __all__ = [
     "install_host",
     "install_keys",
     "keys",
+    "keys_at_once",
     "keys_in_use",
     "on_first_use",
     "restore",
@@ -307,6 +308,13 @@ def keys() -> Keys:
 def keys_in_use() -> Keys | None:
     """Return the key/value store in use, if one was opened."""
     return _keys
+
+
+def keys_at_once() -> Keys | None:
+    """Return the key/value store in use, or open it if that takes no time; None while a cluster still gathers it."""
+    if _keys is None and not getattr(current(), "has_keys", True):
+        return None
+    return keys()
 
 
 def fence() -> None:

@@ -1,10 +1,9 @@
 """What all processes of a cluster can see of a job: a record under a key, and a key that stops it.
 
-Only the job's own process writes the record, with plain puts (nobody waits for them), at most
-`EVERY_S` apart and only once the job has lasted `AFTER_S`: short work leaves no record and
-costs nothing. Each record has a copy at a second member, and the last one is written before the
-job says that it has ended. To stop a job anybody puts its stop key, which the job's process looks at
-when it writes, and no more often.
+Only the job's own process writes the record, at most every `EVERY_S` and only once the job has
+lasted `AFTER_S`: short work leaves no record and costs nothing. Each record has a copy at a
+second member, and the last one is written before the job says that it has ended. To stop a job
+anybody puts its stop key, which the job's process looks at when it writes, and no more often.
 """
 
 from __future__ import annotations
@@ -149,9 +148,11 @@ class Entry:
     def _write(self, now_s: float) -> None:
         self._due_s = now_s + EVERY_S
         is_first = self._keys is None
-        keys = self._keys = self._keys or ports.keys()
-        record = self._job.record(keys.me)
         try:
+            keys = self._keys = self._keys or ports.keys_at_once()
+            if keys is None:  # a cluster that still begins: work does not wait for its store
+                return
+            record = self._job.record(keys.me)
             # Waited for, so that a lost home is told here, and not at the next fence to what the job does.
             # Durable once: durable from then on.
             keys.put(record.key, msgspec.to_builtins(record), wait=True, durable=is_first)

@@ -131,6 +131,11 @@ class RayEngine:
         """Return what every worker is doing now: pid, task, seconds, state, rss. Cost: a message to each node."""
         return self._guard.workers()
 
+    @property
+    def has_keys(self) -> bool:
+        """Whether `open_keys` returns at once."""
+        return self._keyring is None or self._keyring.is_open
+
     def open_keys(self) -> ports.Keys:
         """Return the cluster's key/value store; through ray:// this process's own. Cost: free, once it is open."""
         return boot_keys() if self._keyring is None else self._keyring.open()

@@ -134,6 +134,11 @@ class Keyring:
         return self._provider
 
     @property
+    def is_open(self) -> bool:
+        """Whether `open` returns at once."""
+        return self._provider is not None and self._ready.wait(0)
+
+    @property
     def members(self) -> dict[str, int]:
         """The number of each node's member, by Ray node id."""
         return dict(self._numbers)
