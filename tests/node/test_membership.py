@@ -41,14 +41,6 @@ class TestRoster:
         roster.decide(10.0)
         assert [each.number for each in roster.view.members] == [0, 2]
 
-    def test_a_broken_way_between_two_that_are_heard_costs_one_of_them(self) -> None:
-        roster = full_roster()
-        roster.heard(1, 1, (), 9.5)
-        roster.heard(2, 1, (1,), 9.5)
-        roster.decide(9.5)
-        assert roster.view is not None
-        assert [each.number for each in roster.view.members] == [0, 1]
-
     def test_the_first_view_waits_for_all_founders(self) -> None:
         roster = Roster(info(0), SETTINGS)
         roster.hello(newcomer(101), 0.0)

@@ -8,9 +8,10 @@ key's home, or by the loss of this member itself.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
 from threading import get_ident
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -35,10 +36,14 @@ PENDING_MAX = 1024
 ANSWER_S = 30.0
 """Seconds an operation may take beside the time after which a lost member is noticed."""
 
-_ABSENT = object()
-
 Begin = Callable[[Hashable, int, float], list[Action]]
 """Begins an operation: token, thread, now."""
+
+
+class Get(Protocol):
+    """The signature of `get`."""
+
+    def __call__(self, key: str, default: Any = None) -> Any: ...
 
 
 class Pending(msgspec.Struct, frozen=True, eq=False):
@@ -65,6 +70,8 @@ class SocketKeys:
 
     name = "sockets"
     shared = True
+    get: Get
+    """Return the value, or a default. Cost: a look into a dictionary; a round trip if it is not held here."""
 
     def __init__(self, address: Address, secret: bytes, functions: Functions, detect_s: float) -> None:
         self.address = address
@@ -100,21 +107,9 @@ class SocketKeys:
     def attach(self, member: SocketMember) -> None:
         """Work through this member from now on."""
         self._socket = member
+        self.get = _quick(member, self._get_missing)
 
     # --- Keys -------------------------------------------------------------------------------------------------------
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return the value, or `default`. Cost: a look into a dictionary; a round trip if it is not held here."""
-        member = self._socket
-        if member.now() < member.trusted_until:
-            try:
-                value = member.front.get(key, _ABSENT)
-            except TypeError:  # not hashable, so no key
-                check_key(key)
-                raise
-            if value is not _ABSENT:
-                return default if value is None else value
-        return self._get_missing(key, default)
 
     def put(self, key: str, value: Any, wait: bool = False, durable: bool = False) -> None:
         """Write. Cost: a datagram; with `wait`, and for keys with "!", a round trip and one to every replica."""
@@ -252,7 +247,7 @@ class SocketKeys:
         return f"the member that held {_names(keys)} was lost; what it held is gone, put it again"
 
     def _is_full(self) -> bool:
-        return any(link.is_full for link in list(self._socket.member.links.values()))
+        return any(line.link.is_full for line in list(self._socket.member.lines.values()))
 
     def _raise_unconfirmed(self) -> None:
         """Tell a thread of plain puts of its own that were lost: never silent."""
@@ -264,6 +259,24 @@ class SocketKeys:
         self._watches = [each for each in self._watches if each is not watch]
         if self.out is None and all(each.prefix != watch.prefix for each in self._watches):
             self._socket.tell(lambda now: self._socket.member.unwatch(None, watch.prefix, now))
+
+
+def _quick(member: SocketMember, get_missing: Callable[[str, Any], Any]) -> Get:
+    """Return `get` as a function of its own: half the time that a method with its look-ups takes."""
+    now, front, forever = member.now, member.front, math.inf
+
+    def get(key: str, default: Any = None) -> Any:
+        """Return the value, or `default`. Cost: a look into a dictionary; a round trip if it is not held here."""
+        if (until := member.trusted_until) is forever or now() < until:  # the authority needs no clock
+            try:
+                value = front[key]
+            except (KeyError, TypeError):  # not held here, or no key at all
+                pass
+            else:
+                return default if value is None else value
+        return get_missing(key, default)
+
+    return get
 
 
 def _name(info: MemberInfo) -> str:

@@ -21,6 +21,7 @@ import select
 import selectors
 import socket
 import threading
+import time
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Hashable
@@ -32,6 +33,7 @@ from hydroscope.engine.sockets.datagrams import DATAGRAM_MAX_BYTES, Datagrams, T
 from hydroscope.engine.sockets.shield import Shield
 from hydroscope.engine.sockets.streams import Listener, Outbound
 from hydroscope.ground.clocks.port import Clock
+from hydroscope.ground.clocks.system import SystemClock
 from hydroscope.ground.errors import InternalError
 from hydroscope.kv import effects as kv
 from hydroscope.node.member import Action, Connect, Entered, Excluded, Member, Transmit
@@ -113,7 +115,7 @@ class SocketMember:
         tcp_port: int = 0,
     ) -> None:
         self.counters: Counter[str] = Counter()
-        self.now = clock.seconds
+        self.now = time.monotonic if type(clock) is SystemClock else clock.seconds  # each call saves one
         self.trusted_until = -math.inf
         self._framing = framing
         self._datagrams = datagrams
