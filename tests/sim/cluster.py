@@ -13,8 +13,8 @@ from hydroscope.engine.simulated.faults import Faults
 from hydroscope.engine.simulated.process import Process
 from hydroscope.engine.simulated.world import Ended, World
 from hydroscope.ground.errors import InternalError
+from hydroscope.kv import invariants
 from hydroscope.kv.effects import Changed, Lost, Names, Ordered, Refused, Value, Wrote
-from hydroscope.kv.invariants import check_together_at_rest
 from hydroscope.node.line import Line
 from hydroscope.node.member import Entered, Member
 from hydroscope.node.membership import Settings
@@ -30,6 +30,9 @@ __all__ = ["ENCODED_EVERY", "Run", "run_cluster"]
 
 ENCODED_EVERY = 50
 """One seed in so many sends real frames, bytes that can be damaged."""
+
+CHECKED_EVERY = 40
+"""One seed in so many has the invariants between members checked after every packet."""
 
 LIMIT_S = 400.0
 
@@ -74,6 +77,14 @@ class WatchedWorld(World):
     """A world of watched members."""
 
     member_class = WatchedMember
+    checks_each_step = False
+
+    def _deliver(self, source: int, target: int, parcel: Any) -> None:
+        super()._deliver(source, target, parcel)
+        if self.checks_each_step:
+            live = self.live()
+            if len({process.member.standing.epoch for process in live}) == 1 and live[0].member.standing.view:
+                invariants.check_together([process.member.store for process in live])
 
 
 class Run:
@@ -112,6 +123,7 @@ class Run:
         self.patience_s = settings.detect_s + GRACE_S if mix.joins else LIMIT_S
         self.patience_s += faults.pauses * faults.pause_s + faults.partitions * faults.partition_s
         register(self.world.functions)
+        self.world.checks_each_step = seed % CHECKED_EVERY == 1
         self.most_calls = random.choice((0, 0, 0, 1, 2))
         for process in self.world.processes.values():
             process.member.most_calls = self.most_calls
@@ -276,7 +288,7 @@ class Run:
             for link in process.member.links.values():
                 link.check(at_rest=True)
         if len({process.member.standing.epoch for process in live}) == 1:
-            check_together_at_rest([process.member.store for process in live])
+            invariants.check_together_at_rest([process.member.store for process in live])
         if self.mix.watches:
             for process in live:
                 for key, step in self.last_change.items():
