@@ -274,7 +274,7 @@ class Run:
         verdict.simulated_s = world.agenda.now
         self.count()
         if world.lines is not None:
-            verdict.lines = world.lines
+            verdict.lines = [*world.lines, "", "At the end:", *self.state()]
         return verdict
 
     def at_rest(self) -> None:
@@ -294,6 +294,20 @@ class Run:
                 for key, step in self.last_change.items():
                     if self.watching[process.place] < step and self.changed.get((process.place, key), -1) < step:
                         verdict.wrong("watch", f"member {process.place} did not hear of the last change of {key}")
+
+    def state(self) -> list[str]:
+        """Return what each member knows of each key, and which calls are open."""
+        lines = []
+        for process in self.world.processes.values():
+            standing = process.member.standing
+            life = "lives" if process.alive else "is dead"
+            lines.append(f"place {process.place}: member {standing.me.number} {life}, epoch {standing.epoch}")
+            for peer, link in process.member.links.items():
+                if not link.is_at_rest:
+                    lines.append(f"    calls to or from member {peer} are open")
+            if standing.view is not None and process.alive and hasattr(process.member.store, "describe"):
+                lines += [f"    {key}: {process.member.store.describe(key)}" for key in sorted(self.versions)]
+        return lines
 
     def count(self) -> None:
         counters = self.verdict.counters

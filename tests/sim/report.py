@@ -64,13 +64,13 @@ The checkers are themselves tested on histories with known verdicts and against 
 A program of one's own runs in the same world, with the faults it asks for:
 
 ```python
-from hydroscope.engine.simulated.world import World
+from hydroscope.engine import simulated
 
 def count(keys):
     for _ in range(10):
         yield keys.atomic("visits", "add", 1)
 
-world = World(members=3, seed=7, drop=0.1, duplicate=0.05, pauses=1)
+world = simulated.World(members=3, seed=7, drop=0.1, duplicate=0.05, pauses=1)
 for member in range(3):
     world.spawn(count, member=member)
 world.run()
