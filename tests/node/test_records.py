@@ -178,7 +178,7 @@ def test_another_process_stops_a_job(keys: Shared, clock: Clock) -> None:
 
 def foreign(keys: Shared, owner: str, state: str = "RUNNING") -> records.JobRecord:
     record = records.JobRecord(7, owner, "elsewhere", state, 0.5, "", 1.0, None)
-    keys.put(record.key, {name: getattr(record, name) for name in record.__struct_fields__})
+    keys.put(record.key, record._asdict())
     return described("elsewhere")
 
 

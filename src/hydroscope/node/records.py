@@ -9,9 +9,7 @@ anybody puts its stop key, which the job's process looks at when it writes, and 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Protocol
-
-import msgspec
+from typing import Any, NamedTuple, Protocol
 
 from hydroscope.ground.errors import HydroscopeError, UserError
 from hydroscope.node import ports
@@ -39,7 +37,7 @@ KEPT = 100
 LIVE = ("CREATED", "RUNNING")
 
 
-class JobRecord(msgspec.Struct, frozen=True):
+class JobRecord(NamedTuple):
     """A job as any process sees it.
 
     Attributes
@@ -136,7 +134,7 @@ class Entry:
             return
         record = self._job.record(keys.me)
         try:
-            keys.put(record.key, msgspec.to_builtins(record), wait=True, durable=True)
+            keys.put(record.key, record._asdict(), wait=True, durable=True)
             if keys.shared and keys.get(stop := f"{STOPS}{record.owner}/{record.id}"):
                 keys.remove(stop)
             _ended.append(record.key)
@@ -155,7 +153,7 @@ class Entry:
             record = self._job.record(keys.me)
             # Waited for, so that a lost home is told here, and not at the next fence to what the job does.
             # Durable once: durable from then on.
-            keys.put(record.key, msgspec.to_builtins(record), wait=True, durable=is_first)
+            keys.put(record.key, record._asdict(), wait=True, durable=is_first)
             stop = keys.shared and keys.get(f"{STOPS}{record.owner}/{record.id}")
         except HydroscopeError:
             return
@@ -201,12 +199,9 @@ def jobs(running: bool = False) -> list[JobRecord]:
 
 
 def _read(key: str, value: Any, members: set[str]) -> JobRecord:
-    try:
-        record = msgspec.convert(value, JobRecord)
-    except msgspec.ValidationError as error:
-        raise UserError(
-            f"key {key!r} does not hold a job's record ({error}); remove it: hs.kv.remove({key!r})"
-        ) from error
+    if not isinstance(value, dict) or set(value) != set(JobRecord._fields):
+        raise UserError(f"key {key!r} does not hold a job's record; remove it: hs.kv.remove({key!r})")
+    record = JobRecord(**value)
     if record.state in LIVE and record.owner not in members:
-        return msgspec.structs.replace(record, state="LOST", message=f"its process {record.owner} was lost")
+        return record._replace(state="LOST", message=f"its process {record.owner} was lost")
     return record
