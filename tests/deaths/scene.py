@@ -153,9 +153,9 @@ def kill_when(scene: Scene, how: str, n_runs: int) -> Iterator[dict[str, Any]]:
     stop = threading.Event()
 
     def watch() -> None:
-        while not stop.wait(0.002):
+        while not stop.wait(0.01):
             if scene.totals().runs - before < n_runs:
-                continue
+                continue  # a look costs a fraction of a millisecond a worker
             found = scene.busy()
             if found is None:
                 continue
