@@ -38,9 +38,14 @@ lint: $(VENV)/stamp-dev ## Style, format, types and floors.
 bench: $(VENV)/stamp-bench ## The tables of benchmarks/, peers measured in the same run (downloads the peers).
 	$(BIN)/python -m benchmarks
 
-soak: $(VENV)/stamp-dev ## The property tests with fifty times as many examples; a million simulated seeds; the models.
+soak: $(VENV)/stamp-dev ## The slow suites: property tests, models, fuzzing, scenarios, deaths, a million simulated seeds.
 	$(BIN)/python -m pytest --hypothesis-profile=soak
 	$(BIN)/python -m tests.spin
+	$(BIN)/python -m tests.wire.fuzz --frames 1000000
+	$(BIN)/python -m tests.sockets.scenarios
+	$(BIN)/python -m tests.deaths.workers
+	$(BIN)/python -m tests.deaths.members
+	$(BIN)/python -m tests.deaths.nodes
 	$(BIN)/python -m tests.sim --seeds 45000 --weights $(SOAK_WEIGHTS) --audit --results build/soak.json --fresh --report docs/simulation.md
 
 docs: $(VENV)/stamp-docs ## The documentation, in site/.
