@@ -132,11 +132,13 @@ class Job:
     def check(self) -> None:
         """Raise CancelledError when the job was cancelled, here or by another process."""
         job: Job | None = self
+        stop = False
         while job is not None:
             if job._entry is not None:
                 job._entry.look()
+            stop = stop or job._asked_to_stop
             job = job.parent
-        if self.cancelled:
+        if stop:
             raise CancelledError(f"job {self.id} ({self.description}) was cancelled at {self.progress:.0%}")
 
     def update(self, fraction: float | None, message: str | None = None) -> None:
