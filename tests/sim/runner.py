@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ __all__ = ["NAMES", "Tally", "run_all", "run_range", "run_seed"]
 
 NAMES = ("rpc", *MIXES)
 BATCH = 250
+SAVE_EVERY = 20
+"""Batches between two times that results are written."""
 KEPT_FAILURES = 20
 COLLECT_EVERY = 100
 """Seeds between two garbage collections: each world is a knot of cycles."""
@@ -117,19 +120,13 @@ def run_all(
             tallies[values["mix"]] = Tally.from_json(values)
             done[values["mix"]] = values["n_seeds"]
     batches = _batches({mix: (first + done.get(mix, 0), n - done.get(mix, 0)) for mix, (first, n) in ranges.items()})
-    if n_processes == 1:
-        for batch in batches:
-            tallies[batch[0]].merge(run_range(*batch))
-            if progress is not None:
-                progress(tallies)
-        _save(results, tallies)
-        return tallies
-    with ProcessPoolExecutor(n_processes) as pool:
-        for n, tally in enumerate(pool.map(_run_batch, list(batches))):
+    with ProcessPoolExecutor(n_processes) if n_processes > 1 else nullcontext() as pool:
+        ran = map(_run_batch, batches) if pool is None else pool.map(_run_batch, list(batches))
+        for n, tally in enumerate(ran):
             tallies[tally.mix].merge(tally)
             if progress is not None:
                 progress(tallies)
-            if n % 40 == 39:
+            if n % SAVE_EVERY == SAVE_EVERY - 1:
                 _save(results, tallies)
     _save(results, tallies)
     return tallies
