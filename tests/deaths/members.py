@@ -7,6 +7,7 @@ The member is stopped first, so that operations wait, and then killed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import hydroscope as hs
@@ -62,6 +64,24 @@ def thrice(value: int) -> int:
     return 3 * value
 
 
+def stop(pid: int) -> None:
+    """Stop a process and wait until all of its threads are: until then they may still answer."""
+    os.kill(pid, signal.SIGSTOP)
+    until = time.monotonic() + WAIT_S
+    while any(state != "T" for state in threads_of(pid)):
+        assert time.monotonic() < until, threads_of(pid)
+        time.sleep(0.001)
+
+
+def threads_of(pid: int) -> list[str]:
+    """Return the states of a process's threads."""
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/stat"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_text().rpartition(")")[2].split()[0])
+    return found
+
+
 class Loss:
     """The store of a cluster, one member of which is to be lost."""
 
@@ -92,7 +112,7 @@ class Loss:
         assert self.store.atomic(keys["hit"], "thrice") == 3
         self.store.get(keys["hit"])
         watching = self.store.watch("plain")
-        os.kill(self.pid, signal.SIGSTOP)
+        stop(self.pid)
         rows: list[Row] = []
         killed = Latch()
         clock = [0.0]
