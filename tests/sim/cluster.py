@@ -15,6 +15,7 @@ from hydroscope.engine.simulated.world import Ended, World
 from hydroscope.ground.errors import InternalError
 from hydroscope.kv import invariants
 from hydroscope.kv.effects import Changed, Lost, Names, Ordered, Refused, Value, Wrote
+from hydroscope.kv.homes import best
 from hydroscope.node.line import Line
 from hydroscope.node.member import Entered, Member
 from hydroscope.node.membership import Settings
@@ -102,6 +103,7 @@ class Run:
         self.versions: dict[str, int] = {}
         self.changed: dict[tuple[int, str], int] = {}
         self.last_change: dict[str, int] = {}
+        self.founders = tuple(range(mix.members))
         self.scans: list[Operation] = []
         self.watching: dict[int, int] = {}
         self.n_lives = 0
@@ -186,6 +188,9 @@ class Run:
             elif kind is Lost:
                 operation.lost = True
                 operation.excluded = bool(process.excluded)
+                dead = {number for number, _ in self.deaths}
+                if operation.key and not process.excluded and best(operation.key, self.founders) not in dead:
+                    self.verdict.wrong("lost though its home lives", str(operation))
                 self.verdict.counters["operations lost with a member"] += 1
             elif kind is Refused:
                 self.verdict.wrong("refused", f"{outcome.kind}: {outcome.text}: {operation}")
