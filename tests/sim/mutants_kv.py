@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -196,6 +197,14 @@ class AnyLife(Standing):
         return None if found in ("meant for another life", "from a life that does not belong") else found
 
 
+class NoLease(Standing):
+    """A member goes on working however long nobody has heard of it."""
+
+    @property
+    def lease_until(self) -> float:
+        return -math.inf if self.is_out or self.view is None or not self.is_open else math.inf
+
+
 KV_MUTANTS: dict[str, tuple[Any, str, Any, str]] = {
     "repair 1 dropped: switch, then close": (Store, "home_table", SwitchesFirst, "volatile"),
     "repair 2 dropped: early visibility": (Store, "slot_table", ShowsEarly, "volatile"),
@@ -208,6 +217,7 @@ KV_MUTANTS: dict[str, tuple[Any, str, Any, str]] = {
     "calls that writes wait for queue in the window": (member_module, "URGENT", frozenset(), "volatile"),
     "no release fence": (slots_module, "FenceTable", NoFence, "flags"),
     "no second copy of durable keys": (Store, "home_table", NoBackup, "crash"),
+    "lease not checked": (member_module, "Standing", NoLease, "crash"),
     "life not checked": (member_module, "Standing", AnyLife, "crash"),
 }
 """Name -> (who looks the class up, its name there, the mutant, the mix that should notice)."""

@@ -43,4 +43,10 @@ REGRESSIONS = (
         "A founder died before the first view: the others wait for it for ever, which is right; "
         "simulated founders die later now.",
     ),
+    Regression(
+        "crash",
+        1632,
+        "A member that was stopped past its lease ordered, when it woke, a write that had waited for a packet: its key "
+        "had another home by then.",
+    ),
 )

@@ -34,6 +34,9 @@ class Mix:
     members: int = 3
     threads: int = 2
     steps: int = 8
+    sleep: float = 0.05
+    """How often a thread sleeps between two steps, and how long at most."""
+    sleep_s: float = 0.02
 
 
 MIXES = {
@@ -75,6 +78,8 @@ MIXES = {
             durable=True,
             joins=True,
             steps=6,
+            sleep=0.25,
+            sleep_s=3.0,
         ),
         Mix(
             "watch",
@@ -135,15 +140,15 @@ def draw_scripts(mix: Mix, random: Random, size_bytes: int = 0) -> list[tuple[in
             steps = []
             for kind in random.choices(kinds, weights, k=mix.steps):
                 number += 1
-                if random.random() < 0.05:
-                    steps.append(_sleep(member, random))
+                if random.random() < mix.sleep:
+                    steps.append(_sleep(member, mix.sleep_s * random.random()))
                 steps.append(_step(kind, member, number, (plain + volatile, counters), random, size_bytes))
             scripts.append((member, steps))
     return scripts
 
 
-def _sleep(member: int, random: Random) -> Step:
-    return Step(Operation(0, member, 0, "sleep", ""), Do("sleep", seconds=0.02 * random.random()))
+def _sleep(member: int, seconds: float) -> Step:
+    return Step(Operation(0, member, 0, "sleep", ""), Do("sleep", seconds=seconds))
 
 
 def _step(
