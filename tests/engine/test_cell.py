@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -78,6 +79,14 @@ def test_a_process_that_stops_is_given_up() -> None:
         try_in_cell(raise_signal, int(signal.SIGSTOP))
     assert caught.value.traces.conclude()[0] == "stopped"
     assert caught.value.traces.stopped_s >= STOPPED_S
+
+
+def test_a_trial_goes_before_memory_runs_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.02")  # it is short already
+    with pytest.raises(Crashed) as caught:
+        try_in_cell(time.sleep, 60)
+    assert caught.value.traces.conclude()[0] == "out of memory"
+    assert caught.value.traces.crowded > 0
 
 
 def test_a_cell_outlives_its_trials_and_ends_with_its_block() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hydroscope.engine.ray.exits import Traces, oom_counter, oom_kills, state_of, status_of
+from hydroscope.engine.ray.exits import Traces, memory_in_use, oom_counter, oom_kills, state_of, status_of
 from hydroscope.node.deaths import Death, WorkerDied
 
 BOILERPLATE = "Worker unexpectedly exits. Some common causes include: (1) the OOM killer due to high memory usage"
@@ -34,6 +34,7 @@ MONITOR = "Task was killed due to the node running low on memory."
         (Traces(status=11, oom_kills=1), "SIGSEGV", "SIGSEGV", None),
         (Traces(status=9, ray=MONITOR), "out of memory", "SIGKILL", None),
         (Traces(status=9, ray=BOILERPLATE), "SIGKILL", "SIGKILL", None),
+        (Traces(status=9, crowded=0.93), "out of memory", "SIGKILL", None),
         (Traces(status=9, stopped_s=10.0), "stopped", "SIGKILL", None),
         (Traces(), "unknown", "", None),
     ],
@@ -70,6 +71,10 @@ def test_states_and_counters() -> None:
     assert state_of(2**22 + 1) == ""
     assert oom_kills(oom_counter(os.getpid())) >= 0
     assert oom_kills("/no/such/file") == 0
+
+
+def test_memory_in_use_is_a_share() -> None:
+    assert 0.0 < memory_in_use() <= 1.0
 
 
 def test_counters_of_both_generations(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, Pipe
 from typing import IO, Any
 
-from hydroscope.engine.ray.exits import Traces, killed_by_kernel, oom_counter, oom_kills
+from hydroscope.engine.ray.exits import Traces, killed_by_kernel, memory_in_use, oom_counter, oom_kills
 from hydroscope.ground.errors import HydroscopeError
 from hydroscope.mapreduce import part
 from hydroscope.mapreduce.run import map_leaves
@@ -35,6 +35,12 @@ _PROGRAM = "import sys; from hydroscope.engine.ray.cell import main; main(int(sy
 _PDEATHSIG = 1
 
 Rows = tuple[int, int]
+
+THRESHOLD = "RAY_memory_usage_threshold"
+"""The environment variable with the share of the memory at which Ray begins to kill workers."""
+
+SHORT_OF_MEMORY = 0.02
+"""Share of the memory by which a trial stays below where Ray begins to kill workers."""
 
 WAIT_S = 0.02
 """At most, between two looks at a trial."""
@@ -129,7 +135,7 @@ def _trial(function: Callable[..., Any], arguments: tuple[Any, ...], rows: Rows 
         pid = os.fork()
         if pid == 0:
             _do(function, arguments, rows, result, stack)
-        status, held_bytes, stopped, killed = _await(pid, stopped_s)
+        status, held_bytes, stopped, killed, crowded = _await(pid, stopped_s)
         result.seek(0)
         packed = result.read()
         if status == 0 and packed:
@@ -140,15 +146,22 @@ def _trial(function: Callable[..., Any], arguments: tuple[Any, ...], rows: Rows 
             oom_kills=killed if killed >= 0 else oom_kills("") - n_oom_anywhere,
             kernel=killed_by_kernel(pid, began),
             stopped_s=stopped,
+            crowded=crowded,
             stack=stack.read().decode("utf-8", "replace").strip(),
         )
         return _packed("error", Crashed(traces, pid, held_bytes, time.monotonic() - began))
 
 
-def _await(pid: int, stopped_s: float) -> tuple[int, int, float, int]:
-    """Return wait status, most bytes held, seconds stopped if that killed it, OOM kills in its group (-1: unknown)."""
+def _await(pid: int, stopped_s: float) -> tuple[int, int, float, int, float]:
+    """Return wait status, most bytes held, seconds stopped if that killed it, OOM kills in its group (-1: unknown),
+    and the share of memory in use if that killed it.
+
+    Ray kills workers when memory runs short, and would not choose the cell, which it does not
+    know, but the worker that owns it and others: so the cell goes before.
+    """
     stopped_at: float | None = None
-    stopped = 0.0
+    stopped = crowded = 0.0
+    limit = float(os.environ.get(THRESHOLD, "0.95")) - SHORT_OF_MEMORY
     counter = oom_counter(pid)
     n_oom = oom_kills(counter)
     options = os.WUNTRACED | os.WCONTINUED | os.WNOHANG
@@ -162,6 +175,10 @@ def _await(pid: int, stopped_s: float) -> tuple[int, int, float, int]:
             if stopped_at is not None and time.monotonic() - stopped_at >= stopped_s and not stopped:
                 stopped = time.monotonic() - stopped_at
                 os.kill(pid, signal.SIGKILL)
+            in_use = memory_in_use()
+            if in_use >= limit and not crowded:
+                crowded = in_use
+                os.kill(pid, signal.SIGKILL)
             time.sleep(pause)
             pause = min(2 * pause, WAIT_S)
         elif os.WIFSTOPPED(status):
@@ -169,7 +186,7 @@ def _await(pid: int, stopped_s: float) -> tuple[int, int, float, int]:
         elif os.WIFCONTINUED(status):
             stopped_at = None
         else:
-            return status, usage.ru_maxrss * 1024, stopped, oom_kills(counter) - n_oom if counter else -1
+            return status, usage.ru_maxrss * 1024, stopped, oom_kills(counter) - n_oom if counter else -1, crowded
 
 
 def _do(

@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Traces", "killed_by_kernel", "oom_counter", "oom_kills", "state_of", "status_of"]
+__all__ = ["Traces", "killed_by_kernel", "memory_in_use", "oom_counter", "oom_kills", "state_of", "status_of"]
 
 _INFO_BYTES = 72
 _GET_INFO = (3 << 30) | (_INFO_BYTES << 16) | (0xFF << 8) | 11  # PIDFD_GET_INFO
@@ -41,6 +41,8 @@ class Traces:
         What Ray says.
     stopped_s : float
         How long it had been stopped when it was killed for that; 0: it was not.
+    crowded : float
+        Which share of the machine's memory was in use when it was killed for that; 0: it was not.
     stack : str
         What the fault handler wrote.
     """
@@ -51,6 +53,7 @@ class Traces:
     kernel: str = ""
     ray: str = ""
     stopped_s: float = 0.0
+    crowded: float = 0.0
     stack: str = ""
 
     def conclude(self) -> tuple[str, str, int | None, tuple[str, ...]]:
@@ -67,7 +70,10 @@ class Traces:
         of_ray = MEMORY_WORDS.search(self.ray) is not None and "some potential root causes" not in self.ray
         of_ray = of_ray and "common causes include" not in self.ray
         if self.ray:
-            evidence.append(f"Ray: {self.ray if len(self.ray) <= 160 or of_ray else self.ray[:160] + '...'}")
+            evidence.append(f"Ray: {self.ray.splitlines()[0][:160]}")
+        if self.crowded:
+            evidence.append(f"{self.crowded:.0%} of the machine's memory was in use, and it was killed for that")
+            return "out of memory", name, code, tuple(evidence)
         if self.stopped_s:
             evidence.append(f"it had been stopped for {self.stopped_s:.0f} s, and was killed for that")
             return "stopped", name, code, tuple(evidence)
@@ -145,6 +151,15 @@ def state_of(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return ""
+
+
+def memory_in_use() -> float:
+    """Return the share of this machine's memory that is in use, 0 when that is not to be had."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        sizes = {name: int(rest.split()[0]) for name, _, rest in (line.partition(":") for line in lines)}
+        return 1.0 - sizes["MemAvailable"] / sizes["MemTotal"]
+    return 0.0
 
 
 def oom_counter(pid: int) -> str:
