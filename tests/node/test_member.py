@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Any
 
@@ -204,6 +205,42 @@ def test_a_member_without_its_lease_holds_its_work_and_a_zombie_ends_it_as_lost(
     assert net.members[2].front == {}
     net.get(2, "late", key)
     assert isinstance(net.outcomes["late"], kv.Lost)
+
+
+def test_a_write_under_way_does_not_end_at_a_member_that_was_stopped_past_its_lease(net: Net) -> None:
+    key = net.key_at(2)
+    net.get(1, "replica", key)
+    net.put(2, "first", key, 1, wait=True)
+    net.get(1, "replica again", key)
+    late: list[Packet] = []
+
+    def catch(packet: Packet) -> bool:
+        caught = isinstance(packet.message, Ack) and packet.receiver == 2
+        if caught:
+            late.append(packet)
+        return caught
+
+    net.drop = catch
+    net.put(2, "second", key, 2, wait=True)  # waits for member 1 to drop its replica
+    assert late
+    stopped, net.members[2].deadline = net.members[2], math.inf
+    net.cut = {frozenset((0, 2)), frozenset((1, 2))}
+    for _ in range(60):  # member 2 is stopped: it neither hears nor acts
+        net.now += STEP_S
+        net.clock.set(net.now)
+        for i in (0, 1):
+            if net.members[i].deadline <= net.now:
+                net.do(i, net.members[i].expire(net.now))
+        net.settle()
+    assert net.members[0].standing.epoch == 2
+    for packet in late:
+        net.do(2, stopped.receive(packet, net.now))
+    assert "second" not in net.outcomes
+    assert stopped.counters["without a lease"] == len(late)
+    net.cut, net.drop = set(), lambda packet: False
+    net.do(2, stopped.expire(net.now))
+    net.run(3)
+    assert isinstance(net.outcomes["second"], kv.Lost)
 
 
 def test_a_cut_shorter_than_the_lease_costs_nothing(net: Net) -> None:

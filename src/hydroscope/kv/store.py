@@ -117,6 +117,10 @@ class Store:
             self._orphaned(peer, purpose, what, out)
         return out
 
+    def drop_replicas(self) -> None:
+        """Forget what homes of an older view may overwrite soon; `enter` follows when work may go on."""
+        self.cache.clear()
+
     def _orphaned(self, peer: int, purpose: Purpose, what: Any, out: list[Effect]) -> None:
         """Nobody will answer what we asked `peer`."""
         if purpose is Purpose.MISS:

@@ -10,7 +10,9 @@ the time, and performs the actions that come back, in their order. One owner at 
 `front` may be read by anybody.
 
 Work is *held* while this member must not work (the view has not opened, the lease has run
-out), and goes on by itself afterwards.
+out), and goes on by itself afterwards. Without a lease not even what is under way may end: a
+process that was stopped for long could otherwise tell its threads that a write is done,
+although the key has been given to another home meanwhile.
 """
 
 from __future__ import annotations
@@ -136,6 +138,7 @@ class Member:
         self._functions = functions
         self._store: Store | None = None
         self._tags: dict[tuple[int, int], Any] = {}  # what the store calls each of our calls
+        self._entering: View | None = None  # the store enters it once work may go on
         self._held: deque[Callable[[], None]] = deque()
         self._actions: list[Action] = []
         self._now = -math.inf
@@ -230,7 +233,9 @@ class Member:
         message = packet.message
         if type(message) not in WORK:
             return self._membership(now, self.standing.receive(packet, now))
-        if self.standing.is_of_this_epoch(packet, now):
+        if not self._may_work():  # what is under way must not go on here, and comes again
+            self.counters["without a lease"] += 1
+        elif self.standing.is_of_this_epoch(packet, now):
             self._perform(packet.sender, self._line(packet.sender).receive(message, now))
         return self._take()
 
@@ -300,12 +305,13 @@ class Member:
         return self._take()
 
     def _enter(self, view: View) -> None:
-        """Drop all replicas; end what was begun with members that are not in the view."""
+        """Drop all replicas, and the lines to members that are not in the view."""
         if self._store is None:
             self._store = Store(self.number, self._functions, self.front)
         if not self.standing.is_open:
             self._actions.append(Entered(view, False))
-        self._do(self._store.enter(view))
+        self._store.drop_replicas()
+        self._entering = view
         for peer in [peer for peer in self.lines if peer not in self.standing.lives]:
             self._perform(peer, self.lines[peer].link.lose())
             del self.lines[peer]
@@ -362,6 +368,10 @@ class Member:
             self._held.append(go)
 
     def _release(self) -> None:
+        """Go on, if work may: first with what the newest view means for what was under way."""
+        if self._entering is not None and self._may_work():
+            view, self._entering = self._entering, None
+            self._do(self.store.enter(view))
         while self._held and self._may_work():
             self._held.popleft()()
 
@@ -372,7 +382,7 @@ class Member:
             if kind is rpc.Send:
                 self._send(peer, effect.message)
             elif kind is rpc.Execute:
-                self._execute(peer, effect.number, effect.body)
+                self._serve(peer, effect.number, effect.body)
             elif kind is rpc.Deliver:
                 self._do(self.store.answered(self._tags.pop((peer, effect.number)), self._reply(effect.body)))
             elif kind is rpc.Settle:
@@ -393,17 +403,6 @@ class Member:
         if line is not None:
             self._perform(peer, told(line))
         return self._take()
-
-    def _execute(self, peer: int, number: int, body: Any) -> None:
-        if self._may_work() and not self._held:
-            self._serve(peer, number, body)
-            return
-
-        def go() -> None:
-            if peer in self.lines:
-                self._serve(peer, number, body)
-
-        self._hold(go)
 
     def _serve(self, peer: int, number: int, body: Any) -> None:
         try:
