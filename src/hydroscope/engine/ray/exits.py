@@ -8,10 +8,14 @@ import os
 import re
 import signal
 import struct
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = ["Traces", "killed_by_kernel", "memory_in_use", "oom_counter", "oom_kills", "state_of", "status_of"]
+
+STATUS_LOOKS, STATUS_WAIT_S = 100, 0.002
+"""Looks at the status of a process that has just ended, and seconds between them."""
 
 _INFO_BYTES = 72
 _GET_INFO = (3 << 30) | (_INFO_BYTES << 16) | (0xFF << 8) | 11  # PIDFD_GET_INFO
@@ -118,12 +122,17 @@ def status_of(pid: int, pidfd: int) -> int | None:
     """Return the wait status of a process that ended, whoever its parent is; None when it is not to be had.
 
     Of one that its parent has not asked about yet, /proc has it. Of others Linux tells it from
-    6.15 on, to who opened the descriptor while the process lived.
+    6.15 on, to who opened the descriptor while the process lived; a moment after it wakes who
+    waits, and a busy machine makes that moment long.
     """
-    status = _status_behind(pidfd)
-    if status is None:
-        status = _status_of_zombie(pid)
-    return _status_behind(pidfd) if status is None else status  # it was asked about between the two
+    for _ in range(STATUS_LOOKS):
+        status = _status_behind(pidfd)
+        if status is None:
+            status = _status_of_zombie(pid)
+        if status is not None:
+            return status
+        time.sleep(STATUS_WAIT_S)
+    return None
 
 
 def _status_of_zombie(pid: int) -> int | None:
@@ -131,7 +140,7 @@ def _status_of_zombie(pid: int) -> int | None:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return int(fields[49]) if fields[0] == "Z" else None
+    return int(fields[49]) if fields[0] in ("Z", "X") else None
 
 
 def _status_behind(pidfd: int) -> int | None:
