@@ -24,6 +24,11 @@ BUGS = (
     Bug("node", "A heartbeat that made the authority give its own sender up was answered: KeyError", "simulation"),
     Bug("kv", "With no other member left, home's fast path gave a function the mark of a lost value", "simulation"),
     Bug(
+        "node",
+        "A member that had been stopped past its lease ended a write that was under way, after its key had a new home",
+        "simulation",
+    ),
+    Bug(
         "rpc",
         "Full windows could close a circle of members, each waiting for an invalidation behind its own writes",
         "reading (then found by simulation too, once it drew narrow windows)",

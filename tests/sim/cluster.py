@@ -350,6 +350,7 @@ def _with_crashes(faults: Faults, random: Random) -> Faults:
         authority_dies=random.random() < 0.1,
         window_s=random.choice((0.05, 0.3, 2.0)),
         pause_s=random.choice((0.5, 2.0, 15.0)),
+        slow_s=random.choice((0.05, 0.5, 5.0)),
         partitions=random.choice((0, 0, 1, 2)),
         partition_s=random.choice((0.5, 3.0, 15.0)),
         skew=min(faults.skew, 0.01),

@@ -190,11 +190,14 @@ class NoBackup(HomeTable):
 
 
 class AnyLife(Standing):
-    """Packets of and to other lives count."""
+    """Packets of and to other lives count, and of other epochs: a new life always comes with a new epoch."""
 
     def refusal(self, packet: Any) -> str | None:
         found = super().refusal(packet)
         return None if found in ("meant for another life", "from a life that does not belong") else found
+
+    def is_of_this_epoch(self, packet: Any, now: float) -> bool:
+        return True
 
 
 class NoLease(Standing):
@@ -218,7 +221,7 @@ KV_MUTANTS: dict[str, tuple[Any, str, Any, str]] = {
     "no release fence": (slots_module, "FenceTable", NoFence, "flags"),
     "no second copy of durable keys": (Store, "home_table", NoBackup, "crash"),
     "lease not checked": (member_module, "Standing", NoLease, "crash"),
-    "life not checked": (member_module, "Standing", AnyLife, "crash"),
+    "life and epoch not checked": (member_module, "Standing", AnyLife, "crash"),
 }
 """Name -> (who looks the class up, its name there, the mutant, the mix that should notice)."""
 
