@@ -46,4 +46,15 @@ BUGS = (
     Bug("kv", "watch and unwatch in quick succession could be executed the other way round", "reading"),
     Bug("kv", "An atomic's result that cannot be encoded stopped the home's member", "reading"),
     Bug("wire", "A NumPy number of shape (0,) raised IndexError instead of being refused", "unit test"),
+    Bug("kv", "A durable write whose second copy was refused was acknowledged as durable", "reading"),
+    Bug("kv", "A scan left out the keys of a home that had refused it", "reading"),
+    Bug(
+        "node",
+        "A member that rightly suspected a dead one could be given up instead of it, and durable keys were lost",
+        "real processes (kill -9 of a home)",
+    ),
+    Bug("node", "The opening of a view was not told when the news of it came late", "real network"),
+    Bug("node", "Work recorded and sent again could hide that a way between two members was broken", "reading"),
+    Bug("engine", "A member that had been given up was not told so", "real network"),
+    Bug("engine", "Closing took the sockets away from a caller that read them", "unit test"),
 )
