@@ -87,6 +87,9 @@ class OriginalStore:
         self._view = view
         return self._take()
 
+    def drop_replicas(self) -> None:
+        """The published rules know one view, before which there are none."""
+
     def get(self, op: Any, thread: int, key: str) -> list[Effect]:
         if key in self.front:
             self._finish(op, Value(self.front[key], -1))
