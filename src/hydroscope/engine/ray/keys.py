@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -186,15 +187,28 @@ class Keyring:
         )
         introduction = Introduction(str(keys.address), keys.secret.hex(), DETECT_S)
         if not alone:
-            joining = {node: warden.join.remote(introduction) for node, warden in wardens.items()}
+            joining = {warden.join.remote(introduction): node for node, warden in wardens.items()}
             try:
-                self._numbers = {node: self._ray.get(each, timeout=GATHER_S) for node, each in joining.items()}
+                self._numbers = self._joined(joining)
             except BaseException:
                 keys.shutdown()
                 raise
-            self._pulses = {wardens[node].live.remote(): node for node in joining}
+            self._pulses = {wardens[node].live.remote(): node for node in self._numbers}
         self._guard.introduce(introduction)
         self._provider = RayKeys(keys, self._ship)
+
+    def _joined(self, joining: dict[Any, str]) -> dict[str, int]:
+        """Return the numbers of all, once they have joined; raise as soon as one cannot: the others wait for it."""
+        numbers: dict[str, int] = {}
+        waiting = list(joining)
+        until = time.monotonic() + GATHER_S
+        while waiting:
+            done, waiting = self._ray.wait(waiting, num_returns=1, timeout=max(until - time.monotonic(), 0.0))
+            if not done:
+                raise EngineError(f"not all members have come within {GATHER_S:.0f} s")
+            for each in done:
+                numbers[joining[each]] = self._ray.get(each)
+        return numbers
 
     def _look(self) -> None:
         """Give up the members whose endless call has ended."""
