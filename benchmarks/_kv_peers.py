@@ -82,7 +82,7 @@ class RayStore:
         import ray
 
         self._ray = ray
-        ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 
         class Store:
             def __init__(self) -> None:
