@@ -16,7 +16,7 @@ from hydroscope.engine.local import LocalEngine
 from hydroscope.engine.ray import cluster
 from hydroscope.engine.ray.cluster import DOORMEN, attach, is_loopback
 from hydroscope.engine.ray.engine import TASKS_PER_CPU, RayEngine
-from hydroscope.engine.ray.flight import Flight
+from hydroscope.engine.ray.flight import GRACE_S, Flight
 from hydroscope.engine.ray.homecoming import home
 from hydroscope.engine.ray.task import run_item
 from hydroscope.ground.errors import CancelledError, HydroscopeError, UserError
@@ -250,3 +250,29 @@ def test_what_cannot_be_made_again_is_a_lost_node(ray_engine: RayEngine) -> None
         found = home(ray, error)
         assert isinstance(found, NodeLost)
         assert "cannot be made again: ObjectLostError" in str(found)
+
+
+class Cancelling:
+    """Stands in for Ray while tasks 0 to 4 are on their way, of which 0 and 2 end in time."""
+
+    def __init__(self) -> None:
+        self.cancelled: list[int] = []
+        self.waited_s = 0.0
+
+    def wait(self, refs: list[int], num_returns: int, timeout: float, fetch_local: bool) -> tuple[list[int], list[int]]:
+        self.waited_s += timeout
+        return [ref for ref in refs if ref in (0, 2)], [ref for ref in refs if ref not in (0, 2)]
+
+    def cancel(self, ref: int, force: bool) -> None:
+        self.cancelled.append(ref)
+
+
+def test_tasks_are_given_time_to_end_and_the_last_is_cancelled_first() -> None:
+    ray = Cancelling()
+    flight = Flight(ray, None, [], 8, lambda: None, lambda deaths: None)
+    flight._pending = {i: i for i in range(5)}
+    flight.cancel()
+    assert ray.cancelled == [4, 3, 1]
+    assert ray.waited_s == GRACE_S
+    flight.cancel()
+    assert ray.waited_s == GRACE_S, "nothing is left to wait for"

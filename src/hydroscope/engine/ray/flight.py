@@ -11,10 +11,14 @@ from hydroscope.node import jobs
 from hydroscope.node.deaths import Death
 from hydroscope.node.ports import Handle
 
-__all__ = ["LOOK_EVERY_S", "Flight"]
+__all__ = ["GRACE_S", "LOOK_EVERY_S", "Flight"]
 
 LOOK_EVERY_S = 0.1
 """Seconds between two looks at whether the job was cancelled, while tasks run."""
+
+
+GRACE_S = 0.5
+"""Seconds in which tasks that are not needed any more may end by themselves."""
 
 
 class Flight:
@@ -68,8 +72,19 @@ class Flight:
             raise error
 
     def cancel(self) -> None:
-        """Ask Ray to stop what still runs."""
-        for ended in self._pending:
+        """Let what still runs end by itself; ask Ray to stop what does not end soon.
+
+        Ray kills the driver's process when it is asked to cancel a task in the moment in which
+        that is handed to a worker or comes back from one (a check in its core, at least in 2.60;
+        issue 54846 of ray-project/ray). So as few as possible are cancelled, and the last first:
+        a running one that goes would make room for the next.
+        """
+        if not self._pending:
+            return
+        _, pending = self._ray.wait(
+            list(self._pending), num_returns=len(self._pending), timeout=GRACE_S, fetch_local=False
+        )
+        for ended in reversed(pending):
             self._ray.cancel(ended, force=False)
         self._pending.clear()
 
