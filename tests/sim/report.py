@@ -66,9 +66,11 @@ A program of one's own runs in the same world, with the faults it asks for:
 ```python
 from hydroscope.engine import simulated
 
+
 def count(keys):
     for _ in range(10):
         yield keys.atomic("visits", "add", 1)
+
 
 world = simulated.World(members=3, seed=7, drop=0.1, duplicate=0.05, pauses=1)
 for member in range(3):
