@@ -94,6 +94,7 @@ class Excluded(msgspec.Struct, frozen=True):
     reason: str
 
 
+Operation = Callable[[Store], list[kv.Effect]]
 Action = Transmit | Connect | Entered | Excluded | kv.Finish | kv.Changed | kv.Ordered
 
 
@@ -139,7 +140,7 @@ class Member:
         self._store: Store | None = None
         self._tags: dict[tuple[int, int], Any] = {}  # what the store calls each of our calls
         self._entering: View | None = None  # the store enters it once work may go on
-        self._held: deque[Callable[[], None]] = deque()
+        self._held: deque[tuple[Hashable, Operation]] = deque()
         self._actions: list[Action] = []
         self._now = -math.inf
         self._open_epoch = 0  # of the last view that was told to have opened
@@ -324,9 +325,8 @@ class Member:
         self.front.clear()
         self.lines.clear()
         self._tags.clear()
-        held, self._held = self._held, deque()
-        for go in held:
-            go()
+        while self._held:
+            self._actions.append(kv.Finish(self._held.popleft()[0], kv.Lost(())))
         self._actions.append(Excluded(reason))
 
     def _suspects(self, now: float) -> tuple[int, ...]:
@@ -345,27 +345,15 @@ class Member:
     def _may_work(self) -> bool:
         return self._now < self.standing.lease_until
 
-    def _operate(self, now: float, op: Hashable, call: Callable[[Store], list[kv.Effect]]) -> list[Action]:
+    def _operate(self, now: float, op: Hashable, call: Operation) -> list[Action]:
         self._now = now
-        if self._may_work() and not self._held:
-            self._do(call(self.store))
-            return self._take()
-
-        def go() -> None:
-            if self.standing.is_out:
-                self._actions.append(kv.Finish(op, kv.Lost(())))
-            else:
-                self._do(call(self.store))
-
-        self._hold(go)
-        return self._take()
-
-    def _hold(self, go: Callable[[], None]) -> None:
-        """Do it once work may go on; now, if it never will."""
         if self.standing.is_out:
-            go()
+            self._actions.append(kv.Finish(op, kv.Lost(())))
+        elif self._may_work() and not self._held:
+            self._do(call(self.store))
         else:
-            self._held.append(go)
+            self._held.append((op, call))
+        return self._take()
 
     def _release(self) -> None:
         """Go on, if work may: first with what the newest view means for what was under way."""
@@ -373,7 +361,7 @@ class Member:
             view, self._entering = self._entering, None
             self._do(self.store.enter(view))
         while self._held and self._may_work():
-            self._held.popleft()()
+            self._do(self._held.popleft()[1](self.store))
 
     def _perform(self, peer: int, effects: Iterable[Any]) -> None:
         """Do what a line says, in order: an answer is used before the peer is told that it was."""
