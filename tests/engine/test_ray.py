@@ -233,7 +233,10 @@ def test_a_slow_client_port_is_asked_again() -> None:
     assert door.n_asked == DOORMEN
 
 
-@pytest.mark.parametrize(("text", "n_asked"), [("Starting Ray client server failed.", DOORMEN), ("no such token", 1)])
+@pytest.mark.parametrize(
+    ("text", "n_asked"),
+    [("Starting Ray client server failed.", DOORMEN), ("psutil.ZombieProcess: (pid=8)", DOORMEN), ("no such token", 1)],
+)
 def test_it_is_not_asked_for_ever_nor_after_a_refusal(text: str, n_asked: int) -> None:
     door = SlowDoor(9, text)
     with pytest.raises(ConnectionAbortedError):

@@ -22,7 +22,10 @@ KNOCK_S = 5.0
 """Seconds for a cluster to answer the door."""
 
 DOORMEN = 3
-"""Times to ask for a process behind the client port: Ray gives the first on a cold machine 30 s to start, too few."""
+"""Times to ask for a process behind the client port: on a slow machine Ray's may not start within its 30 s, or end."""
+
+_DOORMAN_FAILED = ("Starting Ray client server failed", "ZombieProcess")
+"""What the client port says when that process did not start, and when it ended while the port looked at it."""
 
 _HOST_AND_PORT = re.compile(r"(?:ray://)?([^\s/:]+):(\d+)")
 
@@ -122,7 +125,7 @@ def attach(ray: Any, address: str, unauthenticated: bool = False) -> None:
         try:
             ray.init(address=address, logging_level=logging.ERROR)
         except ConnectionAbortedError as error:
-            if "Starting Ray client server failed" not in str(error) or attempt == DOORMEN - 1:
+            if attempt == DOORMEN - 1 or not any(sign in str(error) for sign in _DOORMAN_FAILED):
                 raise
         else:
             return
