@@ -27,7 +27,8 @@ import msgspec
 from hydroscope.ground.clocks.hlc import HybridClock
 from hydroscope.ground.clocks.port import Clock
 from hydroscope.ground.errors import DataError, InternalError
-from hydroscope.kv import effects as kv
+from hydroscope.kv.effects import Answer, Ask, Changed, Finish, Lost, Ordered
+from hydroscope.kv.effects import Effect as StoreEffect
 from hydroscope.kv.functions import Functions
 from hydroscope.kv.store import Store
 from hydroscope.node import standing
@@ -35,7 +36,7 @@ from hydroscope.node.line import Line, LineEffect
 from hydroscope.node.membership import Settings
 from hydroscope.node.standing import Standing
 from hydroscope.rpc import bulk
-from hydroscope.rpc import effects as rpc
+from hydroscope.rpc.effects import Deliver, Execute, Fail, Send, Settle
 from hydroscope.rpc.link import Link
 from hydroscope.wire import bodies
 from hydroscope.wire.messages import (
@@ -94,8 +95,9 @@ class Excluded(msgspec.Struct, frozen=True):
     reason: str
 
 
-Operation = Callable[[Store], list[kv.Effect]]
-Action = Transmit | Connect | Entered | Excluded | kv.Finish | kv.Changed | kv.Ordered
+Operation = Callable[..., list[StoreEffect]]
+"""A method of the store: it takes the store, the operation's name, and what was asked for."""
+Action = Transmit | Connect | Entered | Excluded | Finish | Changed | Ordered
 
 
 class Member:
@@ -140,7 +142,7 @@ class Member:
         self._store: Store | None = None
         self._tags: dict[tuple[int, int], Any] = {}  # what the store calls each of our calls
         self._entering: View | None = None  # the store enters it once work may go on
-        self._held: deque[tuple[Hashable, Operation]] = deque()
+        self._held: deque[tuple[Hashable, Operation, tuple[Any, ...]]] = deque()
         self._actions: list[Action] = []
         self._now = -math.inf
         self._open_epoch = 0  # of the last view that was told to have opened
@@ -172,13 +174,13 @@ class Member:
 
     def get(self, op: Hashable, thread: int, key: str, now: float) -> list[Action]:
         """Read a key that `front` does not have."""
-        return self._operate(now, op, lambda store: store.get(op, thread, key))
+        return self._operate(now, op, Store.get, thread, key)
 
     def put(
         self, op: Hashable, thread: int, key: str, value: Any, now: float, wait: bool = False, durable: bool = False
     ) -> list[Action]:
         """Write a key (None: remove it)."""
-        return self._operate(now, op, lambda store: store.put(op, thread, key, value, wait, durable))
+        return self._operate(now, op, Store.put, thread, key, value, wait, durable)
 
     def atomic(
         self,
@@ -191,23 +193,23 @@ class Member:
         durable: bool = False,
     ) -> list[Action]:
         """Apply a registered function at the key's home."""
-        return self._operate(now, op, lambda store: store.atomic(op, thread, key, name, arguments, durable))
+        return self._operate(now, op, Store.atomic, thread, key, name, arguments, durable)
 
     def fence(self, op: Hashable, thread: int, now: float) -> list[Action]:
         """Wait until the plain puts of this thread are ordered."""
-        return self._operate(now, op, lambda store: store.fence(op, thread))
+        return self._operate(now, op, Store.fence, thread)
 
     def scan(self, op: Hashable, prefix: str, now: float) -> list[Action]:
         """List the keys that begin with `prefix`."""
-        return self._operate(now, op, lambda store: store.scan(op, prefix))
+        return self._operate(now, op, Store.scan, prefix)
 
     def watch(self, op: Hashable, prefix: str, now: float) -> list[Action]:
         """Hear of changes of keys that begin with `prefix`, as `Changed`; finished once all homes know of it."""
-        return self._operate(now, op, lambda store: store.watch(op, prefix))
+        return self._operate(now, op, Store.watch, prefix)
 
     def unwatch(self, op: Hashable, prefix: str, now: float) -> list[Action]:
         """Hear of them no longer."""
-        return self._operate(now, op, lambda store: store.unwatch(op, prefix))
+        return self._operate(now, op, Store.unwatch, prefix)
 
     def is_full(self, peer: int) -> bool:
         """Tell whether so much is on the way to `peer` that callers should wait."""
@@ -224,20 +226,22 @@ class Member:
     def receive(self, packet: Packet, now: float) -> list[Action]:
         """Take a packet in; what does not count is counted and dropped."""
         self._now = now
-        refusal = self.standing.refusal(packet)
+        standing = self.standing
+        refusal = standing.refusal(packet)
         if refusal is not None:
             self.counters[refusal] += 1
-            return self._membership(now, self.standing.answer_stranger(packet))
+            return self._membership(now, standing.answer_stranger(packet))
         if not self._hlc.merge(packet.hlc):
             self.counters["stamp from the future"] += 1
             return []
         message = packet.message
         if type(message) not in WORK:
-            return self._membership(now, self.standing.receive(packet, now))
-        if not self._may_work():  # what is under way must not go on here, and comes again
+            return self._membership(now, standing.receive(packet, now))
+        if now >= standing.lease_until:  # what is under way must not go on here, and comes again
             self.counters["without a lease"] += 1
-        elif self.standing.is_of_this_epoch(packet, now):
-            self._perform(packet.sender, self._line(packet.sender).receive(message, now))
+        elif standing.is_of_this_epoch(packet, now):
+            line = self._line(packet.sender)
+            self._perform(packet.sender, line, line.receive(message, now))
         return self._take()
 
     def connected(self, peer: int, stream: int, now: float) -> list[Action]:
@@ -254,7 +258,7 @@ class Member:
         for peer in list(self.lines):
             line = self.lines.get(peer)
             if line is not None and line.deadline <= now:
-                self._perform(peer, line.expire(now))
+                self._perform(peer, line, line.expire(now))
         return self._membership(now, self.standing.expire(now) if now >= self.standing.deadline else [])
 
     def stamp(self) -> int:
@@ -314,7 +318,8 @@ class Member:
         self._store.drop_replicas()
         self._entering = view
         for peer in [peer for peer in self.lines if peer not in self.standing.lives]:
-            self._perform(peer, self.lines[peer].link.lose())
+            line = self.lines[peer]
+            self._perform(peer, line, line.link.lose())
             del self.lines[peer]
             self._owing_since.pop(peer, None)
 
@@ -326,7 +331,7 @@ class Member:
         self.lines.clear()
         self._tags.clear()
         while self._held:
-            self._actions.append(kv.Finish(self._held.popleft()[0], kv.Lost(())))
+            self._actions.append(Finish(self._held.popleft()[0], Lost(())))
         self._actions.append(Excluded(reason))
 
     def _suspects(self, now: float) -> tuple[int, ...]:
@@ -345,14 +350,14 @@ class Member:
     def _may_work(self) -> bool:
         return self._now < self.standing.lease_until
 
-    def _operate(self, now: float, op: Hashable, call: Operation) -> list[Action]:
+    def _operate(self, now: float, op: Hashable, operation: Operation, *arguments: Any) -> list[Action]:
         self._now = now
         if self.standing.is_out:
-            self._actions.append(kv.Finish(op, kv.Lost(())))
+            self._actions.append(Finish(op, Lost(())))
         elif self._may_work() and not self._held:
-            self._do(call(self.store))
+            self._do(operation(self.store, op, *arguments))
         else:
-            self._held.append((op, call))
+            self._held.append((op, operation, arguments))
         return self._take()
 
     def _release(self) -> None:
@@ -361,35 +366,38 @@ class Member:
             view, self._entering = self._entering, None
             self._do(self.store.enter(view))
         while self._held and self._may_work():
-            self._do(self._held.popleft()[1](self.store))
+            op, operation, arguments = self._held.popleft()
+            self._do(operation(self.store, op, *arguments))
 
-    def _perform(self, peer: int, effects: Iterable[Any]) -> None:
+    def _perform(self, peer: int, line: Line, effects: Iterable[Any]) -> None:
         """Do what a line says, in order: an answer is used before the peer is told that it was."""
+        store = self.store
         for effect in effects:  # compared by type: this is the hot path, and `match` would ask for fields one by one
             kind = type(effect)
-            if kind is rpc.Send:
+            if kind is Send:
                 self._send(peer, effect.message)
-            elif kind is rpc.Execute:
+            elif kind is Execute:
                 self._serve(peer, effect.number, effect.body)
-            elif kind is rpc.Deliver:
-                self._do(self.store.answered(self._tags.pop((peer, effect.number)), self._reply(effect.body)))
-            elif kind is rpc.Settle:
-                self._do(self.store.settled(peer, effect.number))
-            elif kind is rpc.Fail:
-                self._do(self.store.failed(self._tags.pop((peer, effect.number))))
+            elif kind is Deliver:
+                self._do(store.answered(self._tags.pop((peer, effect.number)), self._reply(effect.body)))
+            elif kind is Settle:
+                self._do(store.settled(peer, effect.number))
+            elif kind is Fail:
+                self._do(store.failed(self._tags.pop((peer, effect.number))))
             elif kind is bulk.Connect:
                 self._actions.append(Connect(peer, effect.stream))
             else:
                 self._send(peer, effect.message, effect.stream)
-        line = self.lines.get(peer)
-        if line is not None and (deadline := line.deadline) < self.deadline:
-            self.deadline = deadline
+        if line.link.wake < self.deadline:
+            self.deadline = line.link.wake
+        if not line.bulk.is_at_rest and line.bulk.deadline < self.deadline:
+            self.deadline = line.bulk.deadline
 
     def _streamed(self, peer: int, now: float, told: Callable[[Line], list[LineEffect]]) -> list[Action]:
         self._now = now
         line = self.lines.get(peer)
         if line is not None:
-            self._perform(peer, told(line))
+            self._perform(peer, line, told(line))
         return self._take()
 
     def _serve(self, peer: int, number: int, body: Any) -> None:
@@ -397,25 +405,41 @@ class Member:
             request = bodies.decode_request(body) if self._encode else body
         except DataError as error:  # of another version: its sender learns of it
             self.counters["request that cannot be read"] += 1
-            self._do([kv.Answer(peer, number, Failed("refused", str(error)))])
+            self._do([Answer(peer, number, Failed("refused", str(error)))])
             return
         self._do(self.store.serve(peer, number, request))
 
-    def _do(self, effects: list[kv.Effect]) -> None:
+    def _do(self, effects: list[StoreEffect]) -> None:
         """Do what the store says, in order."""
         for effect in effects:
-            if isinstance(effect, kv.Ask):
-                body, size_bytes = self._encoded(effect.request)
-                number, told = self._line(effect.peer).call(body, self._now, size_bytes, type(effect.request) in URGENT)
-                self._tags[effect.peer, number] = effect.tag
-                self._perform(effect.peer, told)
-            elif isinstance(effect, kv.Answer):
-                line = self.lines.get(effect.peer)
-                if line is not None:
-                    body, size_bytes = self._encoded(effect.reply)
-                    self._perform(effect.peer, line.finish(effect.number, body, self._now, size_bytes))
+            kind = type(effect)
+            if kind is Ask:
+                self._ask(effect)  # type: ignore[arg-type]
+            elif kind is Answer:
+                self._answer(effect)  # type: ignore[arg-type]
             else:
-                self._actions.append(effect)
+                self._actions.append(effect)  # type: ignore[arg-type]
+
+    def _ask(self, ask: Ask) -> None:
+        peer, request, line = ask.peer, ask.request, self._line(ask.peer)
+        if self._encode:
+            body = bodies.encode(request)
+            number, told = line.call(body, self._now, len(body), type(request) in URGENT)
+        else:
+            number, told = line.call(request, self._now, 0, type(request) in URGENT)
+        self._tags[peer, number] = ask.tag
+        self._perform(peer, line, told)
+
+    def _answer(self, answer: Answer) -> None:
+        peer = answer.peer
+        line = self.lines.get(peer)
+        if line is None:  # it is gone meanwhile
+            return
+        if self._encode:
+            body = bodies.encode(answer.reply)
+            self._perform(peer, line, line.finish(answer.number, body, self._now, len(body)))
+        else:
+            self._perform(peer, line, line.finish(answer.number, answer.reply, self._now, 0))
 
     def _reply(self, body: Any) -> Reply:
         if not self._encode:
@@ -426,12 +450,6 @@ class Member:
         except DataError as error:  # of another version
             self.counters["reply that cannot be read"] += 1
             return Failed("refused", str(error))
-
-    def _encoded(self, body: Any) -> tuple[Any, int]:
-        if not self._encode:
-            return body, 0
-        data = bodies.encode(body)
-        return data, len(data)
 
     def _line(self, peer: int) -> Line:
         line = self.lines.get(peer)

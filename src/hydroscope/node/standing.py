@@ -79,6 +79,8 @@ class Standing:
         self.me = me
         self.cluster = cluster
         self.view: View | None = None
+        self.epoch = 0
+        """Of the view that was entered; 0 before the first."""
         self.is_open = False
         self.is_out = False
         self.lives: dict[int, int] = {}
@@ -94,11 +96,6 @@ class Standing:
         self._stamp = 0
         self._echoes: dict[int, int] = {}  # the newest of ours that each peer is known to have heard
         self._stamps: dict[int, int] = {}  # the newest heard from each peer
-
-    @property
-    def epoch(self) -> int:
-        """Of the view that was entered; 0 before the first."""
-        return self.view.epoch if self.view is not None else 0
 
     @property
     def lease_until(self) -> float:
@@ -137,7 +134,7 @@ class Standing:
         lives = {info.number: info.life for info in view.members}
         if lives.get(self.me.number) != self.me.life:
             return self.leave("it does not belong to the cluster's newest view")
-        self.view, self.is_open, self.lives = view, is_open, lives
+        self.view, self.epoch, self.is_open, self.lives = view, view.epoch, is_open, lives
         if self._lease is not None:
             self.next_beat = min(self.next_beat, now)  # tell the authority
         return [Enter(view)]

@@ -138,6 +138,7 @@ class Link:
         "last_number",
         "removed",
         "round_trip",
+        "wake",
         "window",
     )
 
@@ -150,6 +151,8 @@ class Link:
         """Of the peer's calls that were seen."""
         self.removed = 0
         """Watermark: all calls of the peer up to this one are settled."""
+        self.wake = math.inf
+        """No later than `deadline`, and without looking: what of the timers is stale is not known here."""
         self._own: dict[int, Own] = {}
         self._queue: deque[Own] = deque()
         self._in_flight = 0
@@ -244,6 +247,7 @@ class Link:
         self._theirs.clear()
         self._settled.clear()
         self._timers.clear()
+        self.wake = math.inf
         self._in_flight = self._in_flight_bytes = self._kept_bytes = 0
         return effects
 
@@ -260,8 +264,10 @@ class Link:
             due, key = timers[0]
             task: Own | Theirs | None = self._theirs.get(key >> 1) if key & 1 else self._own.get(key >> 1)
             if task is not None and task.due == due:
+                self.wake = due
                 return due
             heappop(timers)
+        self.wake = math.inf
         return math.inf
 
     @property
@@ -362,6 +368,8 @@ class Link:
     def _arm_call(self, number: int, task: Own, body: Any, now: float, effects: list[Effect]) -> None:
         task.due = due = now + self.round_trip.wait(task.n_sent)
         heappush(self._timers, (due, number << 1))
+        if due < self.wake:
+            self.wake = due
 
     def _send_probe(self, number: int, task: Own, body: Any, now: float, effects: list[Effect]) -> None:
         effects.append(Send(Probe(number)))
@@ -370,6 +378,8 @@ class Link:
         task.n_sent += 1  # what comes now tells how long the work took, not the way
         task.due = due = now + self.round_trip.probe_s
         heappush(self._timers, (due, number << 1))
+        if due < self.wake:
+            self.wake = due
 
     def _deliver(self, number: int, task: Own, body: Any, now: float, effects: list[Effect]) -> None:
         if task.n_sent == 1 and task.size_bytes <= LARGE_BYTES:
@@ -421,6 +431,8 @@ class Link:
     def _arm_ack(self, number: int, record: Theirs, body: Any, now: float, effects: list[Effect]) -> None:
         record.due = due = now + self.round_trip.wait(record.n_sent)
         heappush(self._timers, (due, number << 1 | 1))
+        if due < self.wake:
+            self.wake = due
 
     def _settle(self, number: int, record: Theirs, body: Any, now: float, effects: list[Effect]) -> None:
         if record.n_sent == 1 and record.size_bytes <= LARGE_BYTES:

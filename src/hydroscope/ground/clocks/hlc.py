@@ -44,10 +44,10 @@ class HybridClock:
         A stamp from further in the future is refused.
     """
 
-    __slots__ = ("_clock", "_max_ahead_ns", "last", "refused")
+    __slots__ = ("_max_ahead_ns", "_wall_ns", "last", "refused")
 
     def __init__(self, clock: Clock, max_ahead_s: float = MAX_AHEAD_S) -> None:
-        self._clock = clock
+        self._wall_ns = clock.wall_ns
         self._max_ahead_ns = round(max_ahead_s * 1e9)
         self.last = 0
         """The newest stamp that was given or taken."""
@@ -57,7 +57,7 @@ class HybridClock:
     def tick(self) -> int:
         """Return a stamp for what happens now: higher than all before, of ours and of those merged."""
         stamp = self.last + 1
-        physical = self._clock.wall_ns() & _TIME
+        physical = self._wall_ns() & _TIME
         if physical > stamp:
             stamp = physical
         self.last = stamp
@@ -65,7 +65,7 @@ class HybridClock:
 
     def merge(self, stamp: int) -> bool:
         """Take in the stamp of something received; False, and nothing changes, if it is too far ahead."""
-        wall_ns = self._clock.wall_ns()
+        wall_ns = self._wall_ns()
         if stamp > wall_ns + self._max_ahead_ns:
             self.refused += 1
             return False
