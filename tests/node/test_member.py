@@ -14,7 +14,7 @@ from hydroscope.kv.functions import Functions
 from hydroscope.kv.homes import home_of
 from hydroscope.node.member import Action, Entered, Excluded, Member, Transmit
 from hydroscope.node.membership import Settings
-from hydroscope.wire.messages import NOBODY, Ack, Announce, Call, Heartbeat, MemberInfo, Packet
+from hydroscope.wire.messages import NOBODY, Ack, Announce, Call, Heartbeat, MemberInfo, Packet, Refuse
 
 CLUSTER = 5
 STEP_S = 0.25
@@ -310,3 +310,37 @@ def test_watchers_hear_of_changes(net: Net) -> None:
     net.put(1, "put", key, 1, wait=True)
     net.run(1)
     assert (0, (key,)) in net.changed
+
+
+def test_a_write_waits_for_the_lease_of_a_reader_that_was_given_up_but_does_not_know(net: Net) -> None:
+    """The way between the two is broken; the authority hears both, and gives up the reader."""
+    key = net.key_at(1)
+    net.put(1, "first", key, 1, wait=True)
+    net.get(2, "replica", key)
+    net.cut = {frozenset((1, 2))}
+    net.drop = lambda packet: isinstance(packet.message, Refuse) and packet.receiver == 2
+    net.put(1, "second", key, 2, wait=True)
+    n_read_old = 0
+    for _ in range(200):
+        net.run(STEP_S)
+        reader = net.members[2]
+        reads_old = net.now < reader.lease_until and reader.front.get(key) == 1
+        assert not (reads_old and "second" in net.outcomes)
+        n_read_old += reads_old and net.members[0].standing.epoch == 2
+        if "second" in net.outcomes:
+            break
+    assert isinstance(net.outcomes["second"], kv.Wrote)
+    assert n_read_old > 10, "it did not know for a while, and had its lease"
+
+
+def test_a_reader_that_was_given_up_and_says_that_it_stopped_is_not_waited_for(net: Net) -> None:
+    key = net.key_at(1)
+    net.put(1, "first", key, 1, wait=True)
+    net.get(2, "replica", key)
+    net.cut = {frozenset((1, 2))}
+    net.put(1, "second", key, 2, wait=True)
+    while net.members[0].standing.epoch == 1:
+        net.run(STEP_S)
+    net.run(1)
+    assert isinstance(net.outcomes["second"], kv.Wrote)
+    assert net.excluded == {2: "the authority has given it up"}

@@ -30,9 +30,18 @@ def full_roster() -> Roster:
     return roster
 
 
+def opened_roster() -> Roster:
+    roster = full_roster()
+    for number in (1, 2):
+        roster.heard(number, 1, (), 0.0)
+    assert roster.decide(0.0)
+    assert roster.is_open
+    return roster
+
+
 class TestRoster:
     def test_who_suspects_the_dead_is_not_given_up_for_it(self) -> None:
-        roster = full_roster()
+        roster = opened_roster()
         for now in range(1, 10):
             roster.heard(2, 1, (1,) if now > 7 else (), float(now))  # 2 waits for 1, which is dead since 0
             roster.decide(float(now))
@@ -72,7 +81,7 @@ class TestRoster:
         assert roster.hello(newcomer(555), 2.0) == 3, "numbers are never given twice"
 
     def test_who_is_silent_is_given_up_and_stays_a_founder(self) -> None:
-        roster = full_roster()
+        roster = opened_roster()
         for second in range(1, 10):
             roster.heard(1, 1, (), float(second))
             assert not roster.decide(float(second)) or roster.is_open
@@ -98,7 +107,7 @@ class TestRoster:
         assert roster.next_silence() == pytest.approx(109.0)
 
     def test_of_two_that_cannot_hear_each_other_one_is_given_up(self) -> None:
-        roster = full_roster()
+        roster = opened_roster()
         roster.heard(1, 1, (2,), 1.0)
         assert roster.decide(1.0)
         assert roster.view is not None
@@ -109,12 +118,91 @@ class TestRoster:
         for life in (101, 102, 103):
             roster.hello(newcomer(life), 0.0)
         roster.decide(0.0)
+        for number in (1, 2, 3):
+            roster.heard(number, 1, (), 0.0)
+        assert roster.decide(0.0)
         roster.heard(1, 1, (2, 3), 1.0)
         roster.heard(2, 1, (1,), 1.0)
         roster.heard(3, 1, (1,), 1.0)
         assert roster.decide(1.0)
         assert roster.view is not None
         assert [each.number for each in roster.view.members] == [0, 2, 3]
+
+    def test_a_founder_that_dies_before_the_first_view_is_replaced(self) -> None:
+        roster = Roster(info(0), SETTINGS)
+        roster.hello(newcomer(101), 0.0)
+        assert not roster.decide(9.0)
+        assert roster.hello(newcomer(102), 9.0) == 2
+        assert roster.decide(9.5), "all three have come"
+        roster = Roster(info(0), SETTINGS)
+        roster.hello(newcomer(101), 0.0)
+        assert not roster.decide(5.0)
+        assert not roster.decide(10.0)
+        roster.hello(newcomer(102), 10.0)
+        assert not roster.decide(10.0), "the first of them is dead: one is missing still"
+        assert roster.n_missing == 1
+        roster.hello(newcomer(103), 11.0)
+        assert roster.decide(11.0)
+        assert roster.view is not None
+        assert roster.view.founders == (0, 2, 3)
+        assert [each.number for each in roster.view.members] == [0, 2, 3]
+
+    def test_a_founder_that_dies_before_the_first_view_opens_held_nothing(self) -> None:
+        roster = full_roster()
+        assert roster.hello(newcomer(103), 0.0) == 3
+        assert roster.decide(0.0)
+        assert roster.view is not None
+        assert [each.stores for each in roster.view.members] == [True, True, True, False]
+        roster.heard(2, roster.view.epoch, (), 1.0)
+        roster.heard(3, roster.view.epoch, (), 1.0)
+        roster.lose(1)
+        assert roster.decide(1.0)
+        assert roster.view.founders == (0, 2, 3), "the one that came too late takes its place"
+        assert [each.stores for each in roster.view.members] == [True, True, True]
+        assert not roster.is_open
+        for number in (2, 3):
+            roster.heard(number, roster.view.epoch, (), 1.0)
+        roster.decide(1.0)
+        assert roster.is_open
+        roster.lose(2)
+        assert roster.decide(1.0)
+        assert roster.view.founders == (0, 2, 3), "what it held is lost"
+
+    def test_too_few_of_a_view_that_has_not_opened_wait_for_others(self) -> None:
+        roster = full_roster()
+        roster.heard(1, 1, (), 0.0)
+        roster.lose(2)
+        assert not roster.decide(0.0)
+        assert not roster.is_open, "all that are left have entered it, and it names one that is dead"
+        assert roster.hello(newcomer(103), 1.0) == 3
+        assert roster.decide(1.0)
+        assert roster.view is not None
+        assert (roster.view.epoch, roster.view.founders) == (2, (0, 1, 3))
+
+    def test_a_view_waits_for_the_lease_of_who_was_given_up_although_it_is_there(self) -> None:
+        roster = opened_roster()
+        roster.heard(1, 1, (2,), 1.0)
+        roster.heard(2, 1, (), 1.0)
+        assert roster.decide(1.0)
+        assert roster.view is not None
+        assert [each.number for each in roster.view.members] == [0, 1]
+        roster.heard(1, 2, (), 5.0)
+        assert not roster.decide(5.0)
+        assert roster.next_silence() == pytest.approx(11.0)
+        roster.heard(1, 2, (), 10.9)
+        assert not roster.decide(10.9)
+        assert roster.decide(11.0)
+        assert roster.is_open
+
+    def test_a_view_opens_at_once_when_who_was_given_up_has_stopped(self) -> None:
+        roster = opened_roster()
+        roster.heard(1, 1, (2,), 1.0)
+        roster.heard(2, 1, (), 1.0)
+        roster.decide(1.0)
+        roster.heard(1, 2, (), 1.1)
+        roster.stopped(2)
+        assert roster.decide(1.1)
+        assert roster.is_open
 
     def test_it_cannot_give_itself_up(self) -> None:
         with pytest.raises(InternalError):
@@ -148,15 +236,20 @@ class Net:
     def __init__(self, n_members: int) -> None:
         self.now = 1.0
         who = [info(0), *(newcomer(100 + i) for i in range(1, n_members))]
-        self.all = [Standing(each, CLUSTER, 0, SETTINGS, self.suspects, tuple) for each in who]
+        self.all = [self.standing(i, each) for i, each in enumerate(who)]
+        self.blame: dict[int, tuple[int, ...]] = {}
         self.cut: set[frozenset[int]] = set()
         self.entered: list[tuple[int, int]] = []
         self.left: dict[int, str] = {}
         for i, each in enumerate(self.all):
             self.do(i, each.start(self.now) if i == 0 else each.join(7, self.now))
 
-    def suspects(self, now: float) -> tuple[int, ...]:
-        return ()
+    def standing(self, i: int, who: MemberInfo) -> Standing:
+        return Standing(who, CLUSTER, 0, SETTINGS, lambda now: self.blame.get(i, ()), tuple)
+
+    def join(self, life: int) -> None:
+        self.all.append(self.standing(len(self.all), newcomer(life)))
+        self.do(len(self.all) - 1, self.all[-1].join(7, self.now))
 
     def do(self, sender: int, effects: list[Effect]) -> None:
         for effect in effects:
@@ -227,6 +320,37 @@ class TestStanding:
         net.cut = {frozenset((0, 1)), frozenset((0, 2))}
         net.run(22)
         assert set(net.left) == {1, 2}
+
+    def test_a_founder_that_dies_before_the_others_come_is_replaced(self) -> None:
+        net = Net(2)
+        net.run(3)
+        assert net.all[0].n_missing == 1
+        net.cut = {frozenset((0, 1))}
+        net.run(12)
+        net.join(102)
+        net.run(3)
+        assert [each.epoch for each in (net.all[0], net.all[2])] == [0, 0], "two of three"
+        net.cut = set()
+        net.run(2)
+        assert net.left == {1: "the authority has given it up"}, "and does not wait for ever"
+        net.join(103)
+        net.run(3)
+        assert net.all[0].n_missing == 0
+        for each in (net.all[0], net.all[2], net.all[3]):
+            assert each.view is not None
+            assert each.view.founders == (0, 2, 3)
+            assert each.lease_until > net.now
+
+    def test_who_is_given_up_says_that_it_has_stopped(self) -> None:
+        net = Net(3)
+        net.run(3)
+        net.blame = {1: (2,)}
+        net.run(1)
+        assert net.all[0].epoch == 2
+        net.blame = {}
+        net.run(2)
+        assert set(net.left) == {2}
+        assert net.all[0].is_open
 
     def test_a_farewell_is_heard_at_once(self) -> None:
         net = Net(3)

@@ -265,8 +265,8 @@ class Run:
             self.at_rest()
         except InternalError as error:
             hung = "still waiting" in str(error)
-            if hung and self.mix.joins and world.processes[0].member.standing.view is None:
-                verdict.counters["founders that gave up before the first view"] += 1
+            if hung and world.processes[0].member.standing.n_missing and len(world.live()) < self.mix.members:
+                verdict.counters["founders that gave up before work began"] += 1
                 return verdict
             verdict.wrong("hung" if hung else "invariant", str(error))
         except Exception as error:

@@ -109,6 +109,11 @@ class Standing:
         """When `expire` is wanted next."""
         return self.next_beat if self._roster is None else min(self.next_beat, self._roster.next_silence())
 
+    @property
+    def n_missing(self) -> int:
+        """At the authority: how many more that store have to come before work can begin."""
+        return 0 if self._roster is None else self._roster.n_missing
+
     # --- life -------------------------------------------------------------------------------------------------------
 
     def start(self, now: float) -> list[Effect]:
@@ -153,12 +158,12 @@ class Standing:
         self.is_out, self.next_beat = True, math.inf
         return [Leave(reason)]
 
-    def farewell(self) -> list[Effect]:
+    def farewell(self, reason: str = "it left") -> list[Effect]:
         """Stop for good, and tell the authority, which otherwise would have to find out."""
         to = self._authority
         known = to is not None and to != self.me.number and to in self.lives and not self.is_out
         told: list[Effect] = [Tell(to, self.lives[to], Refuse("left", self.epoch))] if known and to is not None else []
-        return told + self.leave("it left")
+        return told + self.leave(reason)
 
     def reached(self, peer: int) -> float:
         """Return the latest time of ours of which is known that what we sent then reached the peer."""
@@ -182,8 +187,14 @@ class Standing:
         return None if self.lives.get(packet.sender) == packet.sender_life else "from a life that does not belong"
 
     def answer_stranger(self, packet: Packet) -> list[Effect]:
-        """Tell a life that was given up that it was."""
-        if type(packet.message) is not Heartbeat or packet.receiver_life != self.me.life or self._roster is None:
+        """Tell a life that was given up that it was; hear that it has stopped."""
+        message = packet.message
+        if packet.receiver_life != self.me.life or self._roster is None:
+            return []
+        if type(message) is Refuse and message.reason == "left":
+            self._roster.stopped(packet.sender)  # its life does not matter: numbers are never given twice
+            return []
+        if type(message) is not Heartbeat:
             return []
         return [Tell(packet.sender, packet.sender_life, Refuse("view", self.epoch))]
 
@@ -215,7 +226,7 @@ class Standing:
             case Refuse(reason="left") if self._roster is not None:
                 return self.lose(packet.sender, now)
             case Refuse(reason="view") if packet.sender == self._authority:
-                return self.leave("the authority has given it up")
+                return self.farewell("the authority has given it up")
         self.counters["membership from a member that has no say"] += 1
         return []
 
@@ -277,8 +288,11 @@ class Standing:
         roster = self._roster
         assert roster is not None
         for peer in self._suspects(now):
-            roster.lose(peer)
-        if not roster.decide(now) or roster.view is None:
+            roster.give_up(peer)
+        is_news = roster.decide(now)
+        for number in self.lives.keys() - roster.members.keys():  # of a view to come, which may have to wait for others
+            del self.lives[number]
+        if not is_news or roster.view is None:
             return []
         effects = self.enter(roster.view, roster.is_open, now)
         announce = Announce(roster.view, roster.is_open)
