@@ -139,7 +139,7 @@ def calls() -> str:
         _prose(frame, 2),
         "\n## Why a frame is refused\n",
         _table(("reason", "meaning"), [(f"`{name}`", meaning) for name, meaning in frame.REASONS.items()]),
-        "\n`python -m tests.wire.fuzz --frames 1000000` sends a million frames of 23 kinds of attack to two members "
+        "\n`python -m tests.wire.fuzz --frames 1000000` sends a million frames of 24 kinds of attack to two members "
         "and prints what became of them.",
     ]
     lead = (

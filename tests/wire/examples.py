@@ -25,7 +25,7 @@ from hydroscope.wire.messages import (
     Welcome,
 )
 
-__all__ = ["CLUSTER", "MESSAGES", "PACKETS", "SECRET", "random_message"]
+__all__ = ["CLUSTER", "MESSAGES", "PACKETS", "SECRET", "U64", "random_message"]
 
 CLUSTER = 0x1234_5678_9ABC_DEF0
 SECRET = bytes(range(32))

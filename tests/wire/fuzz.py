@@ -28,7 +28,7 @@ from hydroscope.kv.effects import Finish
 from hydroscope.kv.functions import Functions
 from hydroscope.node.member import Connect, Member, Transmit
 from hydroscope.node.membership import Settings
-from hydroscope.wire.frame import MAC_BYTES, Framing, Refusal, encode_message
+from hydroscope.wire.frame import MAC_BYTES, VERSION, Framing, Refusal, encode_message
 from hydroscope.wire.messages import (
     NOBODY,
     Ack,
@@ -100,6 +100,8 @@ class Scene:
         ]
         self.recorded: list[tuple[int, bytes]] = []
         """(to, frame), from the beginning."""
+        self.handshakes: list[tuple[int, bytes]] = []
+        """Of these, what says Hello or Welcome."""
         self.outcomes: dict[Any, Any] = {}
         self.told: Counter[str] = Counter()
         self._wire: deque[tuple[int, bytes]] = deque()
@@ -128,18 +130,21 @@ class Scene:
         assert len(self.outcomes) == 36, "the members did not finish what they were asked"
 
     def do(self, i: int, actions: list[Any]) -> None:
-        """Perform what member `i` wants."""
+        """Perform what member `i` wants; small packets to the same life go in one frame."""
+        gathered: dict[tuple[int, int, int], list[Packet]] = {}
         for action in actions:
             self.told[type(action).__name__] += 1
             if isinstance(action, Transmit):
-                to = next(
-                    (n for n, m in enumerate(self.members) if m.standing.me.life == action.packet.receiver_life), 0
-                )
-                self._wire.append((to, self.framings[i].pack(action.packet)))
+                packet = action.packet
+                which = len(gathered) if action.stream else -1
+                gathered.setdefault((packet.receiver_life, packet.epoch, which), []).append(packet)
             elif isinstance(action, Connect):
                 self.do(i, self.members[i].connected(action.peer, action.stream, self.now))
             elif isinstance(action, Finish):
                 self.outcomes[action.op] = action.outcome
+        lives = {member.standing.me.life: n for n, member in enumerate(self.members)}
+        for (life, _, _), packets in gathered.items():
+            self._wire.append((lives.get(life, 0), self.framings[i].pack(*packets)))
 
     def run(self, seconds: float, alive: int = 3) -> None:
         """Let time pass, and frames arrive."""
@@ -152,16 +157,21 @@ class Scene:
             while self._wire:
                 to, frame = self._wire.popleft()
                 self.recorded.append((to, frame))
+                packets = self.framings[to].unpack(frame)
+                assert not isinstance(packets, Refusal)
+                if any(isinstance(packet.message, Hello | Welcome) for packet in packets):
+                    self.handshakes.append((to, frame))
                 if to < alive:
-                    packet = self.framings[to].unpack(frame)
-                    assert isinstance(packet, Packet)
-                    self.do(to, self.members[to].receive(packet, self.now))
+                    self.do(to, [each for p in packets for each in self.members[to].receive(p, self.now)])
 
     def attack(self, to: int, frame: bytes) -> str:
         """Send a frame to a member; return what became of it. Answers of members go nowhere."""
-        packet = self.framings[to].unpack(frame)
-        if isinstance(packet, Refusal):
-            return f"refused: {packet.reason}"
+        packets = self.framings[to].unpack(frame)
+        if isinstance(packets, Refusal):
+            return f"refused: {packets.reason}"
+        return " and ".join(sorted({self._taken(to, packet) for packet in packets}))
+
+    def _taken(self, to: int, packet: Packet) -> str:
         member = self.members[to]
         before = _counts(member)
         actions = member.receive(packet, self.now)
@@ -206,11 +216,10 @@ def _sealed(header: bytes, body: bytes, secret: bytes = SECRET) -> bytes:
     return frame + hmac.digest(secret, frame, "sha256")[:MAC_BYTES]
 
 
-def _header(scene: Scene, to: int, kind: int, n_bytes: int, **changed: int) -> bytes:
+def _header(scene: Scene, to: int, n_bytes: int, **changed: int) -> bytes:
     sender, receiver = scene.members[1 - to].standing, scene.members[to].standing
     parts = {
-        "version": 1,
-        "kind": kind,
+        "version": VERSION,
         "cluster": CLUSTER,
         "sender": sender.me.number,
         "sender_life": sender.me.life,
@@ -221,25 +230,47 @@ def _header(scene: Scene, to: int, kind: int, n_bytes: int, **changed: int) -> b
         "length": n_bytes,
         **changed,
     }
-    return struct.pack("!4sBBQHQHQIQI", b"hyds", *parts.values())
+    return struct.pack("!4sBQHQHQIQI", b"hyds", *parts.values())
+
+
+def _body(*messages: bytes) -> bytes:
+    """Return up to 15 messages as they travel."""
+    return bytes((0x90 | len(messages),)) + b"".join(messages)
+
+
+def _messages(draw: random.Random, has_hello: bool) -> list[bytes]:
+    """Return some messages; with the secret a new life may say Hello, so there it must not be among them."""
+    drawn = [random_message(draw) for _ in range(draw.choice((1, 1, 2, 5, 15)))]
+    return [encode_message(each if has_hello or not isinstance(each, Hello) else Nack(1)) for each in drawn]
 
 
 def _crafted(scene: Scene, draw: random.Random, secret: bytes = SECRET, **changed: int) -> tuple[int, bytes]:
     """Return a frame that is right but for what is changed."""
     to = draw.randrange(2)
-    message = random_message(draw)
-    if isinstance(message, Hello) and secret == SECRET and "cluster" not in changed:
-        message = Nack(1)  # with the secret a new life may say Hello
-    body = encode_message(message)
-    return to, _sealed(_header(scene, to, body[1], len(body), **changed), body, secret)
+    body = _body(*_messages(draw, has_hello=secret != SECRET or "cluster" in changed))
+    return to, _sealed(_header(scene, to, len(body), **changed), body, secret)
+
+
+def _spoiled(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
+    """Messages that would be taken but for one among them, or for their number."""
+    to, messages = draw.randrange(2), _messages(draw, has_hello=True)
+    if draw.random() < 0.3:
+        claimed = draw.choice((b"\xdc\xff\xff", b"\xdd\xff\xff\xff\xff", b"\x90", b"\x9f", b"\x8f", b""))
+        body = claimed + b"".join(messages[:14])
+    else:
+        messages[draw.randrange(len(messages))] = draw.choice(
+            (b"\xc0", b"\x90", b"\xc1", b"\x92\x63\x01", b"", b"\x91\x0e")
+        )
+        body = _body(*messages)
+    return to, _sealed(_header(scene, to, len(body)), body)
 
 
 def _random_bytes(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
-    return draw.randrange(2), draw.randbytes(draw.choice((0, 1, 4, 53, 54, 70, 200, 1400)))
+    return draw.randrange(2), draw.randbytes(draw.choice((0, 1, 4, 52, 53, 69, 200, 1400)))
 
 
 def _random_after_magic(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
-    return draw.randrange(2), b"hyds\x01" + draw.randbytes(draw.randrange(1400))
+    return draw.randrange(2), b"hyds\x02" + draw.randbytes(draw.randrange(1400))
 
 
 def _http(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
@@ -260,7 +291,7 @@ def _repaired(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
     to, frame = _recorded(scene, draw)
     data = bytearray(frame)
     data[draw.randrange(5, len(data) - MAC_BYTES)] ^= draw.randrange(1, 256)
-    data[50:54] = struct.pack("!I", crc32(data[54:-MAC_BYTES], crc32(data[:50])))
+    data[49:53] = struct.pack("!I", crc32(data[53:-MAC_BYTES], crc32(data[:49])))
     return to, bytes(data) if bytes(data) != frame else frame[:-1]
 
 
@@ -275,12 +306,11 @@ def _recorded(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
 
 
 def _replayed_handshake(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
-    frames = [each for each in scene.recorded[:80] if each[1][5] in (1, 2) and each[0] < 2]
-    return draw.choice(frames)
+    return draw.choice([each for each in scene.handshakes if each[0] < 2])
 
 
 def _replayed_elsewhere(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
-    to, frame = draw.choice([each for each in scene.recorded if each[0] < 2 and each[1][5] != 1])
+    to, frame = draw.choice([each for each in scene.recorded if each[0] < 2 and each not in scene.handshakes])
     return 1 - to, frame
 
 
@@ -298,7 +328,7 @@ def _other_cluster(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
 
 
 def _other_version(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
-    return _crafted(scene, draw, version=draw.choice((0, 2, 255)))
+    return _crafted(scene, draw, version=draw.choice((0, 1, 3, 255)))
 
 
 def _to_an_old_life(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
@@ -312,58 +342,63 @@ def _from_an_old_life(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
 
 def _of_another_epoch(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
     to = draw.randrange(2)
-    body = encode_message(draw.choice((Call(10**6, b"?"), Ack(1, b"?"), AckAck(1), Probe(1), Nack(1))))
+    said = draw.choices((Call(10**6, b"?"), Ack(1, b"?"), AckAck(1), Probe(1), Nack(1)), k=draw.randrange(1, 4))
+    body = _body(*map(encode_message, said))
     epoch = scene.members[to].standing.epoch + draw.choice((-1, 1, 1000))
-    return to, _sealed(_header(scene, to, body[1], len(body), epoch=epoch), body)
+    return to, _sealed(_header(scene, to, len(body), epoch=epoch), body)
 
 
 def _from_the_future(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
     to = draw.randrange(2)
-    body = encode_message(Call(10**6, b"?"))
+    body = _body(encode_message(Call(10**6, b"?")))
     return to, _sealed(
-        _header(scene, to, 10, len(body), hlc=draw.choice((2**64 - 1, scene.clock.wall_ns() + 10**11))), body
+        _header(scene, to, len(body), hlc=draw.choice((2**64 - 1, scene.clock.wall_ns() + 10**11))), body
     )
 
 
 def _unknown_type(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
     to, kind = draw.randrange(2), draw.choice((0, 6, 9, 15, 22, 99, 255))
-    body = bytes((0x92, kind if kind < 128 else 127, 1))
-    return to, _sealed(_header(scene, to, draw.choice((kind, 12)), len(body)), body)
+    body = _body(bytes((0x92, kind if kind < 128 else 127, 1)))
+    return to, _sealed(_header(scene, to, len(body)), body)
 
 
 def _long_claim(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
     to = draw.randrange(2)
-    return to, _sealed(_header(scene, to, 10, draw.choice((2**31, 2**32 - 1, 2**20))), b"x")
+    return to, _sealed(_header(scene, to, draw.choice((2**31, 2**32 - 1, 2**20))), b"x")
 
 
 def _long_claim_within(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
     """A right frame whose body claims to hold far more than there is."""
     to = draw.randrange(2)
-    body = bytes((0x93, 10, 1)) + draw.choice(
-        (b"\xc6\x7f\xff\xff\xff", b"\xdd\xff\xff\xff\xff", b"\xdb\x7f\xff\xff\xff")
-    )
-    return to, _sealed(_header(scene, to, 10, len(body)), body)
+    claim = draw.choice((b"\xc6\x7f\xff\xff\xff", b"\xdd\xff\xff\xff\xff", b"\xdb\x7f\xff\xff\xff"))
+    body = _body(bytes((0x93, 10, 1)) + claim)
+    return to, _sealed(_header(scene, to, len(body)), body)
 
 
 def _deep(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
     to = draw.randrange(2)
-    body = draw.choice((b"", bytes((0x93, 10, 1)), bytes((0x92, 4)))) + b"\x91" * 100_000
-    return to, _sealed(_header(scene, to, 10, len(body)), body)
+    body = draw.choice((b"", _body(bytes((0x93, 10, 1))), _body(bytes((0x92, 4))))) + b"\x91" * 100_000
+    return to, _sealed(_header(scene, to, len(body)), body)
 
 
 def _pickle(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
     to = draw.randrange(2)
-    body = b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x02id\x94\x85\x94R\x94."
-    return to, _sealed(_header(scene, to, 10, len(body)), body)
+    pickled = b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x02id\x94\x85\x94R\x94."
+    body = draw.choice((pickled, _body(pickled)))
+    return to, _sealed(_header(scene, to, len(body)), body)
 
 
 def _impossible_numbers(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
     """A member that belongs, about calls that were never made."""
-    to, number = draw.randrange(2), draw.choice((-1, 0, 10**6, 2**63))
-    body = encode_message(draw.choice((Ack, lambda n, _: AckAck(n), lambda n, _: Nack(n)))(number, b"?"))
-    if draw.random() < 0.3:
-        body = encode_message(PieceAck(number, draw.choice((-1, 0, 5, 2**40))))
-    return to, _sealed(_header(scene, to, body[1], len(body)), body)
+    to, messages = draw.randrange(2), []
+    for _ in range(draw.choice((1, 1, 4))):
+        number = draw.choice((-1, 0, 10**6, 2**63))
+        message = draw.choice((Ack, lambda n, _: AckAck(n), lambda n, _: Nack(n)))(number, b"?")
+        if draw.random() < 0.3:
+            message = PieceAck(number, draw.choice((-1, 0, 5, 2**40)))
+        messages.append(encode_message(message))
+    body = _body(*messages)
+    return to, _sealed(_header(scene, to, len(body)), body)
 
 
 ATTACKS: dict[str, tuple[Callable[[Scene, random.Random], tuple[int, bytes]], float]] = {
@@ -382,6 +417,7 @@ ATTACKS: dict[str, tuple[Callable[[Scene, random.Random], tuple[int, bytes]], fl
     "of another epoch": (_of_another_epoch, 1),
     "stamp from the future": (_from_the_future, 1),
     "unknown type": (_unknown_type, 1),
+    "several messages, one spoiled or their number wrong": (_spoiled, 1),
     "length 2**31 in the header": (_long_claim, 1),
     "length 2**31 in the body": (_long_claim_within, 1),
     "100,000 levels deep": (_deep, 0.05),

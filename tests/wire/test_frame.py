@@ -9,23 +9,38 @@ from zlib import crc32
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from hydroscope.ground.errors import InternalError, UserError
 from hydroscope.ground.limits import FRAME_BYTES
-from hydroscope.wire.frame import HEADER_BYTES, MAC_BYTES, REASONS, Framing, Refusal, decode_message, encode_message
-from hydroscope.wire.messages import Call, Nack, Packet, Piece
+from hydroscope.wire.frame import (
+    FRAME_OVERHEAD_BYTES,
+    HEADER_BYTES,
+    MAC_BYTES,
+    MESSAGES_MAX,
+    REASONS,
+    Framing,
+    Refusal,
+    decode_message,
+    encode_message,
+)
+from hydroscope.wire.messages import AckAck, Call, Nack, Packet, Piece
 from hydroscope.wire.stream import FrameReader
-from tests.wire.examples import CLUSTER, MESSAGES, PACKETS, SECRET
+from tests.wire.examples import CLUSTER, MESSAGES, PACKETS, SECRET, U64
 
 
 def framing() -> Framing:
     return Framing(CLUSTER, SECRET)
 
 
-def sealed(body: bytes, kind: int = 12, cluster: int = CLUSTER, version: int = 1, length: int | None = None) -> bytes:
+NACK = bytes([0x92, 12, 7])
+ACKACK = bytes([0x92, 14, 8])
+
+
+def sealed(body: bytes, cluster: int = CLUSTER, version: int = 2, length: int | None = None) -> bytes:
     """Return a frame made by hand, from the description of the format, with a right checksum and MAC."""
     n = len(body) if length is None else length
-    header = b"hyds" + struct.pack("!BBQHQHQIQI", version, kind, cluster, 1, 2, 3, 4, 5, 6, n)
+    header = b"hyds" + struct.pack("!BQHQHQIQI", version, cluster, 1, 2, 3, 4, 5, 6, n)
     frame = header + struct.pack("!I", crc32(header + body)) + body
     return frame + hmac.new(SECRET, frame, "sha256").digest()[:16]
 
@@ -33,9 +48,51 @@ def sealed(body: bytes, kind: int = 12, cluster: int = CLUSTER, version: int = 1
 @given(PACKETS)
 def test_a_packet_comes_back_as_it_was(packet):
     frame = framing().pack(packet)
-    assert framing().unpack(frame) == packet
-    assert framing().unpack(memoryview(bytearray(frame))) == packet
+    assert framing().unpack(frame) == [packet]
+    assert framing().unpack(memoryview(bytearray(frame))) == [packet]
     assert framing().size(frame[:HEADER_BYTES]) == len(frame)
+
+
+@given(PACKETS, st.lists(st.tuples(MESSAGES, U64), min_size=1, max_size=40))
+def test_several_packets_come_back_as_if_each_had_come_alone_with_the_newest_stamp(packet, said):
+    packets = [replace(packet, message=message, hlc=stamp) for message, stamp in said]
+    newest = max(stamp for _, stamp in said)
+    one_by_one = [replace(each, hlc=newest) for p in packets for each in framing().unpack(framing().pack(p))]
+    frame = framing().pack(*packets)
+    assert framing().unpack(frame) == one_by_one
+    assert len(frame) <= FRAME_OVERHEAD_BYTES + sum(len(encode_message(each.message)) for each in packets)
+
+
+@pytest.mark.parametrize(
+    "change", [{"sender_life": 9}, {"receiver_life": 9}, {"epoch": 9}, {"sender": 9}, {"receiver": 9}, {"cluster": 9}]
+)
+def test_packets_of_other_lives_or_epochs_do_not_go_into_one_frame(change):
+    packet = Packet(CLUSTER, 1, 2, 3, 4, 5, 6, Nack(7))
+    with pytest.raises(InternalError, match="one frame"):
+        framing().pack(packet, replace(packet, **change))
+
+
+@given(st.lists(MESSAGES, min_size=2, max_size=10), st.integers(0, 9), st.data())
+def test_one_message_that_is_none_spoils_its_frame(messages, place, data):
+    encoded = [encode_message(each) for each in messages]
+    bad = data.draw(
+        st.sampled_from((b"\xc0", b"\x90", b"\x92\x63\x07", b"\x92\x0c\xa1x", b"\x93\x0c\x07\x07", b"\xc1"))
+    )
+    encoded[place % len(encoded)] = bad
+    taker = framing()
+    frame = taker.seal(Packet(CLUSTER, 1, 2, 3, 4, 5, 6, messages[0]), 6, encoded)
+    assert taker.unpack(frame) == Refusal("body")
+    assert taker.refused == {"body": 1}
+
+
+def test_as_many_messages_as_an_array_can_count_and_no_more():
+    packet = Packet(CLUSTER, 1, 2, 3, 4, 5, 6, AckAck(1))
+    many = [encode_message(AckAck(n % 100)) for n in range(30_000)]
+    taken = framing().unpack(framing().seal(packet, 6, many))
+    assert [each.message.number for each in taken] == [n % 100 for n in range(30_000)]
+    for n in (0, MESSAGES_MAX + 1):
+        with pytest.raises(InternalError, match=f"{n} messages do not make a frame"):
+            framing().seal(packet, 6, [b"\xc0"] * n)
 
 
 @given(MESSAGES)
@@ -44,9 +101,11 @@ def test_a_message_comes_back_as_it_was(message):
 
 
 def test_the_format_is_the_one_that_is_described():
-    packet = Packet(CLUSTER, 1, 2, 3, 4, 5, 6, Nack(7))
-    assert framing().pack(packet) == sealed(bytes([0x92, 12, 7]))
-    assert framing().unpack(sealed(bytes([0x92, 12, 7]))) == packet
+    packet, other = Packet(CLUSTER, 1, 2, 3, 4, 5, 6, Nack(7)), Packet(CLUSTER, 1, 2, 3, 4, 5, 5, AckAck(8))
+    for packets, body in (([packet], b"\x91" + NACK), ([packet, other], b"\x92" + NACK + ACKACK)):
+        assert framing().pack(*packets) == sealed(body)
+        assert framing().unpack(sealed(body)) == [replace(each, hlc=6) for each in packets]
+    assert framing().unpack(sealed(b"\xdc\x00\x02" + NACK + ACKACK)) == [packet, replace(other, hlc=6)]
 
 
 @given(PACKETS, st.integers(0, 10**6), st.integers(1, 255))
@@ -79,24 +138,32 @@ def test_bytes_from_anywhere_are_refused(data):
     ("data", "reason"),
     [
         (b"", "short"),
-        (b"hyds\x01", "short"),
+        (b"hyds\x02", "short"),
         (b"GET / HTTP/1.1\r\n\r\n", "magic"),
-        (sealed(bytes([0x92, 12, 7]), version=2), "version"),
-        (sealed(bytes([0x92, 12, 7]), cluster=1), "cluster"),
-        (sealed(bytes([0x92, 99, 7]), kind=99), "type"),
-        (sealed(bytes([0x92, 12, 7]), length=2**31), "too long"),
-        (sealed(bytes([0x92, 12, 7]), length=2), "length"),
+        (sealed(b"\x91" + NACK, version=1), "version"),
+        (sealed(b"\x91" + NACK, version=3), "version"),
+        (sealed(b"\x91" + NACK, cluster=1), "cluster"),
+        (sealed(b"\x91" + NACK, length=2**31), "too long"),
+        (sealed(b"\x91" + NACK, length=2), "length"),
         (Framing(CLUSTER, b"another secret, as long").pack(Packet(CLUSTER, 1, 2, 3, 4, 5, 6, Nack(7))), "mac"),
         (framing().pack(Packet(CLUSTER, 1, 2, 3, 4, 5, 6, Nack(7)))[:-16] + bytes(16), "mac"),
-        (sealed(bytes([0x92, 13, 7]), kind=12), "body"),
-        (sealed(bytes([0x92, 12, 7]), kind=13), "body"),
-        (sealed(bytes([0x92, 12])), "body"),
-        (sealed(bytes([0x92, 12, 7, 0])), "body"),
+        (sealed(b"\x91" + bytes([0x92, 99, 7])), "body"),
+        (sealed(b"\x91" + bytes([0x92, 13, 7])), "body"),
+        (sealed(b"\x91" + bytes([0x92, 12])), "body"),
+        (sealed(b"\x91" + NACK + b"\0"), "body"),
+        (sealed(b"\x92" + NACK), "body"),
+        (sealed(b"\x91" + NACK + NACK), "body"),
+        (sealed(NACK), "body"),
+        (sealed(b"\x90"), "body"),
+        (sealed(b"\xdd\xff\xff\xff\xff" + NACK), "body"),
+        (sealed(b"\xdc\xff\xff" + NACK), "body"),
+        (sealed(b"\x81" + NACK + NACK), "body"),
         (sealed(b"\x91" * 100_000), "body"),
-        (sealed(bytes([0x93, 10, 7]) + b"\x91" * 100_000, kind=10), "body"),
-        (sealed(bytes([0x93, 10, 7]) + b"\xdd\xff\xff\xff\xff", kind=10), "body"),
-        (sealed(bytes([0x93, 10, 7]) + b"\xc6\x7f\xff\xff\xff", kind=10), "body"),
-        (sealed(bytes([0x92, 1]) + b"\xd9\x02\xff\xfe", kind=1), "body"),
+        (sealed(b"\x91" + bytes([0x93, 10, 7]) + b"\x91" * 100_000), "body"),
+        (sealed(b"\x91" + bytes([0x93, 10, 7]) + b"\x01"), "body"),
+        (sealed(b"\x91" + bytes([0x93, 10, 7]) + b"\xdd\xff\xff\xff\xff"), "body"),
+        (sealed(b"\x91" + bytes([0x93, 10, 7]) + b"\xc6\x7f\xff\xff\xff"), "body"),
+        (sealed(b"\x91" + bytes([0x92, 1]) + b"\xd9\x02\xff\xfe"), "body"),
         (sealed(b""), "body"),
         (sealed(b"\x80\x04\x95cos\nsystem\n(S'true'\ntR."), "body"),
     ],
@@ -110,8 +177,8 @@ def test_what_is_wrong_is_named(data, reason):
 def test_a_right_checksum_without_the_secret_is_not_enough():
     frame = framing().pack(Packet(CLUSTER, 1, 2, 3, 4, 5, 6, Call(7, b"x")))
     forged = bytearray(frame)
-    forged[16:24] = bytes(8)  # another life of the sender
-    forged[50:54] = struct.pack("!I", crc32(forged[54:-16], crc32(forged[:50])))
+    forged[15:23] = bytes(8)  # another life of the sender
+    forged[49:53] = struct.pack("!I", crc32(forged[53:-16], crc32(forged[:49])))
     assert framing().unpack(forged) == Refusal("mac")
 
 
@@ -157,7 +224,7 @@ def test_frames_come_out_of_a_stream_however_it_is_cut(packets, cuts):
 
 @pytest.mark.parametrize(
     "rubbish",
-    [b"GET / HTTP/1.1\r\n" * 10, sealed(bytes([0x92, 12, 7]), length=2**31), sealed(b"\x91" * 1000), bytes(200)],
+    [b"GET / HTTP/1.1\r\n" * 10, sealed(b"\x91" + NACK, length=2**31), sealed(b"\x91" * 1000), bytes(200)],
 )
 def test_a_stream_is_given_up_at_the_first_rubbish_before_there_is_room_made_for_it(rubbish):
     reader = FrameReader(framing())

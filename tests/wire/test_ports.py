@@ -51,7 +51,7 @@ def rubbish(store: SocketKeys) -> dict[str, bytes]:
         "hello of another cluster": Framing(cluster ^ 1, store.secret).pack(
             Packet(cluster ^ 1, 0xFFFF, 7, 0, 0, 0, 1, Hello(1, MemberInfo(0xFFFF, 7)))
         ),
-        "length 2**31": guessed.pack(hello)[:46] + b"\x80\x00\x00\x00" + guessed.pack(hello)[50:],
+        "length 2**31": guessed.pack(hello)[:45] + b"\x80\x00\x00\x00" + guessed.pack(hello)[49:],
         "pickle": b"\x80\x04\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x02id\x94\x85\x94R\x94." * 5,
     }
 

@@ -1,8 +1,11 @@
 """Packets as bytes: a fixed header, a body in MessagePack, and proof that a member of the cluster made it.
 
-A frame is a header (`FIELDS`, integers big-endian), the message as MessagePack with a closed
-list of types (never code, never pickle), and a MAC: the first half of HMAC-SHA-256 under the
-cluster's secret, of all before it.
+A frame is a header (`FIELDS`, integers big-endian), one message or several as a MessagePack
+array with a closed list of types (never code, never pickle), and a MAC: the first half of
+HMAC-SHA-256 under the cluster's secret, of all before it. What several packets to one life of
+one epoch have in common is so said, proven and carried once; to whoever takes the frame each
+of its messages is a packet of its own, stamped like the newest of them. A frame is taken as a
+whole or not at all: a lost one is several lost packets, a doubled one several doubled ones.
 
 Whatever is not exactly this is a `Refusal`, which is counted by its reason; no input makes
 `unpack` raise. The cheap questions come first, and the body is not looked into before its MAC
@@ -16,7 +19,8 @@ What somebody can do who records frames and sends them again:
 
 - *Any frame to another member, cluster or life, or in another's name:* the header is under the
   MAC, so it cannot be changed; and a member takes only frames of its own cluster, for its own
-  life, from lives in its view. After a restart of either end nothing old counts.
+  life, from lives in its view. After a restart of either end nothing old counts. Nor can a
+  message be taken out of a frame or put into one; what follows holds for each of them.
 - *A CALL again:* its number was executed, so it is dropped, or answered as any duplicate: NACK
   or the same ACK. *An ACK or ACKACK again:* the call is forgotten, or the number is below the
   watermark; nothing changes. These are the duplicates that a network makes by itself, which
@@ -45,28 +49,14 @@ import msgspec
 
 from hydroscope.ground.errors import InternalError, UserError
 from hydroscope.ground.limits import FRAME_BYTES, SECRET_BYTES
-from hydroscope.wire.messages import (
-    Ack,
-    AckAck,
-    Announce,
-    Call,
-    Heartbeat,
-    Hello,
-    Message,
-    Nack,
-    Packet,
-    Piece,
-    PieceAck,
-    Probe,
-    Refuse,
-    Shape,
-    Welcome,
-)
+from hydroscope.wire.messages import Message, Packet, Shape
 
 __all__ = [
     "FIELDS",
+    "FRAME_OVERHEAD_BYTES",
     "HEADER_BYTES",
     "MAC_BYTES",
+    "MESSAGES_MAX",
     "REASONS",
     "VERSION",
     "Framing",
@@ -76,20 +66,19 @@ __all__ = [
 ]
 
 MAGIC = b"hyds"
-VERSION = 1
+VERSION = 2
 MAC_BYTES = 16
 
 FIELDS = (
     ("beginning", "4s", f"`{MAGIC.decode()}`"),
     ("version", "B", f"of this format: {VERSION}"),
-    ("type", "B", "of the message: the tag of its type in `wire/messages.py`"),
     ("cluster", "Q", "drawn anew for each cluster"),
     ("sender", "H", "number of the sender"),
     ("sender life", "Q", "drawn anew by each process"),
     ("receiver", "H", "number of the receiver"),
     ("receiver life", "Q", "0 in a `Hello`, whose sender does not know it yet"),
     ("epoch", "I", "of the sender's view"),
-    ("stamp", "Q", "hybrid logical time of the sender"),
+    ("stamp", "Q", "hybrid logical time of the sender: of the newest packet in the frame"),
     ("length", "I", "bytes of the body"),
     ("checksum", "I", "CRC-32 of all before it and of the body"),
 )
@@ -97,7 +86,14 @@ FIELDS = (
 
 _HEADER = struct.Struct("!" + "".join(code for _, code, _ in FIELDS[:-1]))
 _CRC = struct.Struct("!" + FIELDS[-1][1])
+
+# Heads of MessagePack arrays.
+_SHORT_ARRAYS = [bytes((0x90 | n,)) for n in range(16)]
+_LONG_ARRAY = struct.Struct("!BH")
 HEADER_BYTES = _HEADER.size + _CRC.size
+
+FRAME_OVERHEAD_BYTES = HEADER_BYTES + 3 + MAC_BYTES
+"""Bytes of a frame beside its messages, at most."""
 
 _BLOCK_BYTES = 64
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
@@ -112,8 +108,7 @@ REASONS = {
     "cluster": "of another cluster",
     "checksum": "damaged on the way",
     "mac": "made by somebody who does not know the secret",
-    "type": "a type of message that there is not",
-    "body": "the message does not have the form of its type",
+    "body": "not an array of at least one message, each of a type that there is and of its form",
 }
 """Why a frame can be refused."""
 
@@ -124,44 +119,30 @@ class Refusal(msgspec.Struct, frozen=True):
     reason: str
 
 
-class _Call(Shape, frozen=True, tag=10):
-    """`Call` as it travels: the body is bytes, so that the decoder does not look into it."""
-
-    number: int
-    body: bytes
-
-
-class _Ack(Shape, frozen=True, tag=13):
-    """`Ack` as it travels."""
-
-    number: int
-    body: bytes
-
-
-_MESSAGES = (Hello, Welcome, Heartbeat, Announce, Refuse, Call, Probe, Nack, Ack, AckAck, Piece, PieceAck)
-_TAGS: dict[type[Message], Any] = {kind: kind.__struct_config__.tag for kind in _MESSAGES}
-_TYPES = frozenset(_TAGS.values())
 _ENCODER = msgspec.msgpack.Encoder()
-_Wire = Hello | Welcome | Heartbeat | Announce | Refuse | _Call | Probe | Nack | _Ack | AckAck | Piece | PieceAck
-_DECODER: msgspec.msgpack.Decoder[_Wire] = msgspec.msgpack.Decoder(_Wire)
+_DECODER: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
+_ALL_DECODER: msgspec.msgpack.Decoder[list[Message]] = msgspec.msgpack.Decoder(list[Message])
+
+MESSAGES_MAX = 0xFFFF
+"""Of one frame: so many a MessagePack array with a short head can hold."""
 
 
 def encode_message(message: Message) -> bytes:
     """Return a message as bytes; the body of a call or an answer must be bytes already."""
-    return _ENCODER.encode(message)
+    if not isinstance(message, Shape):
+        raise InternalError(f"a {type(message).__name__} is no message and cannot be framed")
+    try:
+        return _ENCODER.encode(message)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InternalError(f"a message that cannot be framed: {type(message).__name__}: {error}") from error
 
 
 def decode_message(data: bytes | memoryview) -> Message | Refusal:
     """Return the message that these bytes are; not one: a `Refusal`."""
     try:
-        message = _DECODER.decode(data)
+        return _DECODER.decode(data)
     except (ValueError, OverflowError, RecursionError):  # msgspec's errors are ValueErrors
         return Refusal("body")
-    if isinstance(message, _Call):
-        return Call(message.number, message.body)
-    if isinstance(message, _Ack):
-        return Ack(message.number, message.body)
-    return message
 
 
 class Framing:
@@ -190,42 +171,58 @@ class Framing:
         self.refused: Counter[str] = Counter()
         """Frames that were not taken, by reason."""
 
-    def pack(self, packet: Packet) -> bytes:
-        """Return the frame of a packet. Cost: O(bytes), about 3 us for a small one."""
-        message = packet.message
+    def pack(self, *packets: Packet) -> bytes:
+        """Return one frame of packets that differ in nothing but their message and stamp. Cost: as `seal`."""
+        head = packets[0]
+        for packet in packets[1:]:
+            if msgspec.structs.replace(packet, hlc=head.hlc, message=head.message) != head:
+                raise InternalError(f"packets of one frame must be of the same lives and epoch: {head}, {packet}")
+        stamp = max([packet.hlc for packet in packets])
+        return self.seal(head, stamp, [encode_message(packet.message) for packet in packets])
+
+    def seal(self, packet: Packet, stamp: int, messages: list[bytes]) -> bytes:
+        """Return the frame of encoded messages, all else as in `packet`. Cost: O(bytes), about 3 us for a small one."""
+        n = len(messages)
+        if not 1 <= n <= MESSAGES_MAX:
+            raise InternalError(f"{n} messages do not make a frame, which has from 1 to {MESSAGES_MAX}")
+        body = b"".join((_SHORT_ARRAYS[n] if n < 16 else _LONG_ARRAY.pack(0xDC, n), *messages))
+        if len(body) > FRAME_BYTES:
+            raise InternalError(
+                f"messages of {len(body)} bytes do not fit a frame, which holds {FRAME_BYTES}; send them in pieces"
+            )
         try:
-            body = _ENCODER.encode(message)
             header = _HEADER.pack(
                 MAGIC,
                 VERSION,
-                _TAGS[type(message)],
                 packet.cluster,
                 packet.sender,
                 packet.sender_life,
                 packet.receiver,
                 packet.receiver_life,
                 packet.epoch,
-                packet.hlc,
+                stamp,
                 len(body),
             )
-        except (struct.error, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise InternalError(f"a packet that cannot be framed: {type(message).__name__}: {error}") from error
-        if len(body) > FRAME_BYTES:
-            raise InternalError(
-                f"a message of {len(body)} bytes does not fit a frame, which holds {FRAME_BYTES}; send it in pieces"
-            )
+        except struct.error as error:
+            raise InternalError(f"a packet that cannot be framed: {packet}: {error}") from error
         frame = b"".join((header, _CRC.pack(crc32(body, crc32(header))), body))
         return frame + self._mac(frame)
 
-    def unpack(self, data: bytes | bytearray | memoryview) -> Packet | Refusal:
-        """Return the packet of a frame, or why it is none. Never raises. Cost: O(bytes)."""
+    def unpack(self, data: bytes | bytearray | memoryview) -> list[Packet] | Refusal:
+        """Return the packets of a frame, one or more, or why it is none. Never raises. Cost: O(bytes)."""
         view = memoryview(data)
         checked = self._checked(view)
         if type(checked) is not str:
-            _, _, kind, cluster, sender, sender_life, receiver, receiver_life, epoch, hlc, _ = checked
-            message = decode_message(view[HEADER_BYTES:-MAC_BYTES])
-            if not isinstance(message, Refusal) and _TAGS[type(message)] == kind:
-                return Packet(cluster, sender, sender_life, receiver, receiver_life, epoch, hlc, message)
+            _, _, cluster, sender, sender_life, receiver, receiver_life, epoch, hlc, _ = checked
+            try:
+                messages = _ALL_DECODER.decode(view[HEADER_BYTES:-MAC_BYTES])
+            except (ValueError, OverflowError, RecursionError):  # msgspec's errors are ValueErrors
+                messages = []
+            if messages:
+                return [
+                    Packet(cluster, sender, sender_life, receiver, receiver_life, epoch, hlc, message)
+                    for message in messages
+                ]
             checked = "body"
         self.refused[checked] += 1
         return Refusal(checked)
@@ -262,10 +259,8 @@ class Framing:
             return "magic"
         if header[1] != VERSION:
             return "version"
-        if header[3] != self.cluster:
+        if header[2] != self.cluster:
             return "cluster"
-        if header[2] not in _TYPES:
-            return "type"
         if header[-1] > FRAME_BYTES:
             return "too long"
         return header

@@ -138,7 +138,8 @@ class Call(Shape, frozen=True, tag=10):
     """Do `body`. Numbers count from 1 without gaps for each ordered pair of members."""
 
     number: int
-    body: Any
+    body: bytes
+    """What travels is nothing else; a simulator that does not encode puts the typed value here."""
 
 
 class Probe(Shape, frozen=True, tag=11):
@@ -157,7 +158,8 @@ class Ack(Shape, frozen=True, tag=13):
     """It is done, with this result."""
 
     number: int
-    body: Any
+    body: bytes
+    """As in `Call`."""
 
 
 class AckAck(Shape, frozen=True, tag=14):

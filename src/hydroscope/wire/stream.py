@@ -44,7 +44,7 @@ class FrameReader:
             taken = self._framing.unpack(bytes(memoryview(buffer)[start : start + self._wanted]))
             if isinstance(taken, Refusal):
                 return self._give_up(taken, packets)
-            packets.append(taken)
+            packets += taken
             start += self._wanted
             self._wanted = HEADER_BYTES
         del buffer[:start]

@@ -342,10 +342,10 @@ class World:
             return
         packet = parcel
         if self._framing is not None:
-            packet = self._framing.unpack(parcel)
-            if isinstance(packet, Refusal):
+            if isinstance(taken := self._framing.unpack(parcel), Refusal):
                 self.network.counters["refused as damaged"] += 1
                 return
+            (packet,) = taken
         self.network.counters["delivered"] += 1
         if self.lines is not None:
             self._note(f"{source} => {target} {packet.message}")

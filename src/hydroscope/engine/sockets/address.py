@@ -9,10 +9,14 @@ from typing import NamedTuple
 
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.limits import SECRET_BYTES
+from hydroscope.wire.messages import MemberInfo, View
 
-__all__ = ["LOOPBACK", "Address", "family_of", "numeric_host", "parse_address", "require_exposure"]
+__all__ = ["LOOPBACK", "Address", "Routes", "family_of", "numeric_host", "parse_address", "require_exposure"]
 
 LOOPBACK = "127.0.0.1"
+
+OTHERS_MAX = 1024
+"""Lives outside the view whose address is known; of more, the oldest is forgotten."""
 
 _ADDRESS = re.compile(r"(?:\[(?P<six>[^\]\s]+)\]|(?P<host>[^\s\[\]:/]+)):(?P<port>\d{1,5})/(?P<cluster>[0-9a-f]{1,16})")
 
@@ -27,6 +31,33 @@ class Address(NamedTuple):
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}/{self.cluster:x}"
+
+
+class Routes:
+    """Where lives of members are reached: host, port of datagrams, port of streams."""
+
+    def __init__(self) -> None:
+        self.of: dict[int, tuple[str, int, int]] = {}
+        """By life, of those in the view."""
+        self._others: dict[int, tuple[str, int, int]] = {}  # newcomers, and who was given up
+
+    def find(self, life: int) -> tuple[str, int, int] | None:
+        """Return where a life is, be it in the view or not."""
+        return self.of.get(life) or self._others.get(life)
+
+    def remember(self, info: MemberInfo) -> None:
+        """Note where somebody who says hello can be answered; of too many, forget the oldest."""
+        self._others.pop(info.life, None)
+        self._others[info.life] = (info.host, info.udp_port, info.tcp_port)
+        while len(self._others) > OTHERS_MAX:
+            del self._others[next(iter(self._others))]
+
+    def enter(self, view: View) -> None:
+        """Reach the members of a view; who was given up can still be told so."""
+        self._others |= self.of
+        self.of = {info.life: (info.host, info.udp_port, info.tcp_port) for info in view.members}
+        for life in [life for life in self._others if life in self.of]:
+            del self._others[life]
 
 
 def parse_address(text: str) -> Address:

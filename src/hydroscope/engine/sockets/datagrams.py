@@ -1,4 +1,4 @@
-"""Small frames, one a datagram. What cannot be sent at once is dropped and counted: the RPC sends it again."""
+"""Datagrams, each a frame. What cannot be sent at once is dropped and counted: the RPC sends it again."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from typing import Protocol
 
 from hydroscope.engine.sockets.address import family_of
 
-__all__ = ["BUFFER_BYTES", "DATAGRAM_MAX_BYTES", "Datagrams", "Tap", "UdpSocket"]
-
-DATAGRAM_MAX_BYTES = 60_000
-"""Bytes; a datagram of IPv4 holds 65,507. What is longer goes over the stream, whatever it is."""
+__all__ = ["BUFFER_BYTES", "Datagrams", "Tap", "UdpSocket"]
 
 BUFFER_BYTES = 4 * 2**20
 """Bytes asked of the kernel for each direction (it may give less); a burst that finds no room is lost."""

@@ -130,7 +130,7 @@ class SocketKeys:
             self._pending[token.thread] = self._pending.get(token.thread, 0) + 1
             return put(token, token.thread, key, value, now)
 
-        self._socket.tell(begin)
+        self._socket.tell(begin, may_rest=True)
 
     def remove(self, key: str, wait: bool = False) -> None:
         """Make the key absent. Cost: that of a put."""

@@ -14,22 +14,23 @@ member holds a replica of; it is to be trusted while the lease lasts (`trusted_u
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import select
 import selectors
-import socket
 import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Protocol
 
 import msgspec
 
-from hydroscope.engine.sockets.datagrams import DATAGRAM_MAX_BYTES, Datagrams, Tap
+from hydroscope.engine.sockets.address import Routes
+from hydroscope.engine.sockets.bell import Bell
+from hydroscope.engine.sockets.datagrams import Datagrams, Tap
+from hydroscope.engine.sockets.outbox import Outbox
 from hydroscope.engine.sockets.shield import Shield
 from hydroscope.engine.sockets.streams import Listener, Outbound
 from hydroscope.ground.clocks.port import Clock
@@ -38,7 +39,7 @@ from hydroscope.ground.errors import InternalError
 from hydroscope.kv import effects as kv
 from hydroscope.node.member import Action, Connect, Entered, Excluded, Member, Transmit
 from hydroscope.node.ports import NodeLost
-from hydroscope.wire.frame import Framing
+from hydroscope.wire.frame import Framing, Refusal
 from hydroscope.wire.messages import Hello, MemberInfo, Packet, Piece, PieceAck, View
 
 __all__ = ["Observer", "SocketMember", "Waiter"]
@@ -52,8 +53,11 @@ SLEEPY_CALLS = 15
 SLICE_S = 0.05
 """Seconds; a sleeping caller looks this often whether Ctrl-C was pressed."""
 
-DATAGRAMS_A_TURN = 64
-"""So many datagrams are read before streams and timers have their turn."""
+TURNS = 16
+"""So often datagrams are taken before streams and timers have their turn."""
+
+DATAGRAMS_A_TURN = 8
+"""So many datagrams of several messages are taken before what they led to is sent."""
 
 AUTHORITY = 0
 """The number of the authority; it begins with the cluster."""
@@ -61,12 +65,7 @@ AUTHORITY = 0
 SLEEP_MAX_S = 3600.0
 CLOSE_WAIT_S = 5.0
 
-OTHERS_MAX = 1024
-"""Lives outside the view whose address is known; of more, the oldest is forgotten."""
-
 Outcome = kv.Outcome
-Route = tuple[str, int, int]
-"""Host, port of datagrams, port of streams."""
 
 
 class Waiter:
@@ -128,8 +127,8 @@ class SocketMember:
         self._waiters: set[Waiter] = set()
         self._streams: dict[int, Outbound] = {}  # by life
         self._news: deque[tuple[int, int, bool]] = deque()  # streams that opened or broke: peer, number, which
-        self._routes: dict[int, Route] = {}  # by life
-        self._others: dict[int, Route] = {}  # by life, of those not in the view: newcomers, and who was given up
+        self._routes = Routes()
+        self._outbox = Outbox(framing, self._dispatch, self.counters)
         self._n_pieces = 0  # and acknowledgements of some: large messages move
         self._broken: BaseException | None = None
         self._closing = False
@@ -141,8 +140,8 @@ class SocketMember:
         self._member = member_of(msgspec.structs.replace(info, tcp_port=info.tcp_port or self._listener.port))
         self.front = self._member.front
         self._poll = select.poll()
-        self._bell, self._ringer = _bell()
-        self._nudge, self._nudger = _bell()  # wakes a reader whose answer came by another way
+        self._bell = Bell()
+        self._nudge = Bell()  # wakes a reader whose answer came by another way
         self._poll.register(datagrams.fileno(), select.POLLIN)
         self._poll.register(self._nudge.fileno(), select.POLLIN)
         self._reading: Waiter | None = None
@@ -178,10 +177,10 @@ class SocketMember:
         self._thread.start()
         self.tell(begin)
 
-    def tell(self, decide: Callable[[float], list[Action]]) -> None:
-        """Perform the actions of `decide(now)` and come back at once."""
+    def tell(self, decide: Callable[[float], list[Action]], may_rest: bool = False) -> None:
+        """Perform the actions of `decide(now)` and come back at once; packets may rest a while to go with others."""
         with Shield(), self._lock:
-            self._act(decide)
+            self._act(decide, may_rest and not self._waiters)
             self._ring_if_due()
 
     def call(self, waiter: Waiter, decide: Callable[[float], list[Action]], timeout_s: float) -> bool:
@@ -216,7 +215,7 @@ class SocketMember:
     def close(self) -> None:
         """End the thread and let go of the sockets; callers that wait come back."""
         self._closing = True
-        self._ring()
+        self._bell.ring()
         if self._thread is not threading.current_thread() and self._thread.is_alive():
             self._thread.join(CLOSE_WAIT_S)
 
@@ -256,9 +255,9 @@ class SocketMember:
                     if moment >= self._member.deadline:
                         with self._lock:
                             self._act(self._member.expire)
-                    wake = min(until, self._member.deadline, moment + SLICE_S)
+                    wake = min(until, self._member.deadline, moment + SLICE_S)  # nothing rests while a caller waits
                     if self._poll.poll(max(0.0, (wake - now()) * 1e3)):
-                        self._hush(self._nudge)
+                        self._nudge.hush()
             quick = arrived < began + SPIN_S
             self._sleepy = 0 if quick else SLEEPY_CALLS if not self._sleepy else self._sleepy - 1
         finally:
@@ -272,9 +271,9 @@ class SocketMember:
         try:
             while not self._closing and self._broken is None:
                 with self._lock:
-                    if self.now() >= self._member.deadline:
-                        self._act(self._member.expire)
-                    self._sleeps_until = min(self._member.deadline, self.now() + SLEEP_MAX_S)
+                    if self.now() >= self._deadline:
+                        self._act(self._expire)
+                    self._sleeps_until = min(self._deadline, self.now() + SLEEP_MAX_S)
                 for key, mask in self._selector.select(max(0.0, self._sleeps_until - self.now())):
                     key.data(mask)
                 self._sleeps_until = -math.inf
@@ -285,7 +284,7 @@ class SocketMember:
 
     def _on_datagrams(self, mask: int) -> None:
         """Read what there is, and look once more before sleeping: an answer mostly follows a question."""
-        now, left = self.now, DATAGRAMS_A_TURN
+        now, left = self.now, TURNS
         is_worth_it = now() < self._idle_since + SPIN_S
         while left:
             data = self._datagrams.receive()
@@ -297,23 +296,13 @@ class SocketMember:
                 return
 
     def _on_bell(self, mask: int) -> None:
-        self._hush(self._bell)
-
-    @staticmethod
-    def _hush(bell: socket.socket) -> None:
-        with contextlib.suppress(BlockingIOError):
-            bell.recv(4096)
-
-    def _ring(self) -> None:
-        """Wake the loop."""
-        with contextlib.suppress(OSError):  # it rings already, or the loop has ended
-            self._ringer.send(b"!")
+        self._bell.hush()
 
     def _ring_if_due(self) -> None:
         """Wake the loop when it would sleep for too long."""
-        if self._member.deadline < self._sleeps_until:
+        if self._deadline < self._sleeps_until:
             self._sleeps_until = -math.inf
-            self._ring()
+            self._bell.ring()
 
     def _let_go(self) -> None:
         """End all operations, then close all sockets."""
@@ -331,28 +320,55 @@ class SocketMember:
             self._selector.close()
             self._tap.close()
             self._datagrams.close()
-            for end in (self._bell, self._ringer, self._nudge, self._nudger):
-                end.close()
+            self._bell.close()
+            self._nudge.close()
 
     # --- deciding and acting, by whoever holds the lock -------------------------------------------------------------
 
     def _take_datagram(self, data: bytes) -> None:
-        packet = self._framing.unpack(data)
-        if isinstance(packet, Packet):  # anything else is counted by the framing
-            self._take(packet)
+        with self._lock:
+            self._act(lambda now: self._arrivals(data, now))
 
     def _take(self, packet: Packet) -> None:
+        """Take a packet that came over a stream."""
+        with self._lock:
+            self._act(lambda now: self._received(packet, now))
+
+    def _arrivals(self, data: bytes | None, now: float) -> Iterator[Action]:
+        """Return what follows from a datagram, and from those that came with it if it is part of a rush."""
+        left = DATAGRAMS_A_TURN
+        while data is not None:
+            packets = self._framing.unpack(data)
+            if isinstance(packets, Refusal):  # it is counted by the framing
+                return
+            self.counters["datagrams received"] += 1
+            self.counters["messages received"] += len(packets)
+            for packet in packets:
+                yield from self._received(packet, now)
+            left -= 1
+            if not left or len(packets) == 1:  # one alone is answered at once
+                return
+            data = self._datagrams.receive()
+
+    def _received(self, packet: Packet, now: float) -> list[Action]:
         """Hand a packet to the member."""
         kind = type(packet.message)
-        with self._lock:
-            if kind is Piece or kind is PieceAck:
-                self._n_pieces += 1
-            elif kind is Hello:
-                self._remember(packet.message.info)  # type: ignore[union-attr]
-            self._act(lambda now: self._member.receive(packet, now))
+        if kind is Piece or kind is PieceAck:
+            self._n_pieces += 1
+        elif kind is Hello:
+            self._routes.remember(packet.message.info)  # type: ignore[union-attr]
+        return self._member.receive(packet, now)
 
-    def _act(self, decide: Callable[[float], list[Action]]) -> None:
-        """Perform what is decided, in order. After an error the tables cannot be trusted: all stops."""
+    @property
+    def _deadline(self) -> float:
+        return min(self._member.deadline, self._outbox.deadline)
+
+    def _expire(self, now: float) -> list[Action]:
+        """Return what is due; what rests goes after any turn."""
+        return self._member.expire(now) if now >= self._member.deadline else []
+
+    def _act(self, decide: Callable[[float], Iterable[Action]], may_rest: bool = False) -> None:
+        """Perform what is decided, in order: one turn. After an error the tables cannot be trusted: all stops."""
         if self._broken is not None:
             raise type(self._broken)(str(self._broken)) from self._broken.__cause__
         try:
@@ -364,6 +380,10 @@ class SocketMember:
                 for action in tell(peer, stream, self.now()):
                     self._perform(action)
             self.trusted_until = self._member.lease_until
+            if may_rest:
+                self._outbox.rest(self.now(), self._is_awaited)
+            else:
+                self._outbox.flush()
         except BaseException as error:
             self._break(error)
             raise
@@ -373,7 +393,7 @@ class SocketMember:
             if action.stream:
                 self._send_streamed(action.packet, action.stream)
             else:
-                self._send_datagram(action.peer, action.packet)
+                self._outbox.add(action.peer, action.packet)
         elif isinstance(action, kv.Finish):
             if type(action.op) is Waiter:
                 self._end(action.op, action.outcome)
@@ -386,27 +406,29 @@ class SocketMember:
         elif isinstance(action, Connect):
             self._connect(action.peer, action.stream)
         elif isinstance(action, Entered):
-            self._reroute(action.view)
+            self._routes.enter(action.view)
+            for life in [life for life in self._streams if life not in self._routes.of]:
+                self._streams.pop(life).close()
             self._observer.entered(action.view, action.is_open)
         elif isinstance(action, Excluded):
             self._observer.excluded(action.reason)
         else:
             raise InternalError(f"{type(action).__name__} is not an action that can be performed")
 
-    def _send_datagram(self, peer: int, packet: Packet) -> None:
-        life = packet.receiver_life
-        route = self._routes.get(life) or self._others.get(life)
+    def _is_awaited(self, peer: int, n: int) -> bool:
+        """Tell whether the peer owes us more answers than those to `n` calls."""
+        line = self._member.lines.get(peer)
+        return line is not None and line.link.n_waiting > n
+
+    def _dispatch(self, peer: int, life: int, frame: bytes) -> None:
+        """Send a datagram."""
+        route = self._routes.find(life)
         if route is not None:
-            host, port, _ = route
+            self._datagrams.send(frame, route[0], route[1])
         elif peer == AUTHORITY and self._authority is not None:
-            host, port = self._authority
+            self._datagrams.send(frame, *self._authority)
         else:
             self.counters["no way to a peer"] += 1
-            return
-        data = self._framing.pack(packet)
-        if len(data) > DATAGRAM_MAX_BYTES:
-            raise InternalError(f"a {type(packet.message).__name__} of {len(data)} bytes does not fit a datagram")
-        self._datagrams.send(data, host, port)
 
     def _send_streamed(self, packet: Packet, number: int) -> None:
         stream = self._streams.get(packet.receiver_life)
@@ -417,7 +439,7 @@ class SocketMember:
         life = self._member.standing.lives.get(peer, 0)
         if (old := self._streams.pop(life, None)) is not None:
             old.close()
-        route = self._routes.get(life)
+        route = self._routes.of.get(life)
         if route is None:
             self._news.append((peer, number, False))
             return
@@ -435,27 +457,10 @@ class SocketMember:
             stream.react(mask)
             self._act(lambda now: [])
 
-    def _remember(self, info: MemberInfo) -> None:
-        """Note where somebody who says hello can be answered; of too many, forget the oldest."""
-        self._others.pop(info.life, None)
-        self._others[info.life] = (info.host, info.udp_port, info.tcp_port)
-        while len(self._others) > OTHERS_MAX:
-            del self._others[next(iter(self._others))]
-
-    def _reroute(self, view: View) -> None:
-        """Reach the members of a view."""
-        self._others |= self._routes  # who was given up shall be told so
-        self._routes = {info.life: (info.host, info.udp_port, info.tcp_port) for info in view.members}
-        for life in [life for life in self._streams if life not in self._routes]:
-            self._streams.pop(life).close()
-        for life in [life for life in self._others if life in self._routes]:
-            del self._others[life]
-
     def _end(self, waiter: Waiter, outcome: Outcome | BaseException) -> None:
         waiter.end(outcome)
         if waiter is self._reading and threading.current_thread() is self._thread:
-            with contextlib.suppress(OSError):
-                self._nudger.send(b"!")
+            self._nudge.ring()
 
     def _end_all(self, error: BaseException) -> None:
         for waiter in list(self._waiters):
@@ -468,17 +473,10 @@ class SocketMember:
             broken.__cause__ = error
             self._broken = broken
         self.trusted_until = -math.inf
+        self._outbox.clear()
         self._end_all(self._broken)
         self._observer.excluded(str(self._broken))
-        self._ring()
-
-
-def _bell() -> tuple[socket.socket, socket.socket]:
-    """Return a pair of sockets of which one makes the other readable."""
-    pair = socket.socketpair()
-    for end in pair:
-        end.setblocking(False)
-    return pair
+        self._bell.ring()
 
 
 def _abandon_after_fork(owner: SocketMember) -> None:
