@@ -28,9 +28,9 @@ class FenceTable:
         """Count a plain put in."""
         generations = self.threads.get(thread)
         if generations is None:
-            generations = self.threads[thread] = deque((Generation(thread),))
+            generations = self.threads[thread] = deque((Generation(thread, []),))
         elif generations[-1].waiters:
-            generations.append(Generation(thread))
+            generations.append(Generation(thread, []))
         generation = generations[-1]
         generation.count += 1
         return generation
@@ -49,9 +49,9 @@ class FenceTable:
         if not generations:
             del self.threads[generation.thread]
         for waiter in free:
-            if isinstance(waiter, Fence):
+            if type(waiter) is Fence:
                 self._finish(waiter, generation.thread, out)
-            else:
+            elif type(waiter) is Write:
                 waiter.fenced = False
                 self._release(waiter, out)
 

@@ -44,7 +44,25 @@ __all__ = ["EPOCH_SHIFT", "HomeTable"]
 EPOCH_SHIFT = 40
 """Bits of a version below the epoch: writes of one home in one epoch."""
 
-_OPEN, _DRAINING, _INVALIDATING = HomePhase.OPEN, HomePhase.DRAINING, HomePhase.INVALIDATING
+# Names of our own: to look up a member of an enum takes as long as the rest of a step.
+_OPEN, _DRAINING, _INVALIDATING, _BACKING_UP = HomePhase
+(
+    _GET,
+    _GET_ABSENT,
+    _GET_LOST,
+    _SETTLED,
+    _START_FREE,
+    _START,
+    _LEFT,
+    _DRAINED,
+    _INVALIDATE_ACKED,
+    _INVALIDATED,
+    _BACKUP_ACKED,
+    _BACKUP_REFUSED,
+    _BACKED_UP,
+    _PEERS_LOST,
+) = HomeEvent
+_INVALIDATE = Purpose.INVALIDATE
 
 
 class HomeTable:
@@ -78,11 +96,11 @@ class HomeTable:
             return
         value = record.value
         if value is None:
-            event = HomeEvent.GET_ABSENT
+            event = _GET_ABSENT
         elif value is LOST:
-            event = HomeEvent.GET_LOST
+            event = _GET_LOST
         else:
-            event = HomeEvent.GET
+            event = _GET
         self._step(record, event, peer, number, out)
 
     def submit(self, write: Write, out: list[Effect]) -> None:
@@ -136,7 +154,7 @@ class HomeTable:
             else:
                 self._desk.front[key] = value
                 self.records[key] = record
-            self._desk.recent.append((key, HomeEvent.START_FREE, self._desk.me))
+            self._desk.recent.append((key, _START_FREE, self._desk.me))
             out.append(Ordered(key, self.version, value, op))
             if self.watching.is_watched:
                 self.watching.changed(key, out)
@@ -148,13 +166,13 @@ class HomeTable:
         record = self.counted.pop((peer, number), None)
         if record is None:
             return None
-        self._step(record, HomeEvent.SETTLED, peer, number, out)
+        self._step(record, _SETTLED, peer, number, out)
         self._run(record, out)
         return record.key
 
     def invalidated(self, record: Record, peer: int, out: list[Effect]) -> None:
         """A peer has dropped its replica."""
-        self._step(record, HomeEvent.INVALIDATE_ACKED, peer, 0, out)
+        self._step(record, _INVALIDATE_ACKED, peer, 0, out)
         self._run(record, out)
 
     def backed_up(self, record: Record, peer: int, reply: Reply, out: list[Effect]) -> None:
@@ -162,9 +180,9 @@ class HomeTable:
         if type(reply) is Failed:
             if record.closing is not None:
                 record.closing.reply = reply
-            self._step(record, HomeEvent.BACKUP_REFUSED, peer, 0, out)
+            self._step(record, _BACKUP_REFUSED, peer, 0, out)
         else:
-            self._step(record, HomeEvent.BACKUP_ACKED, peer, 0, out)
+            self._step(record, _BACKUP_ACKED, peer, 0, out)
         self._run(record, out)
 
     def keep_backup(self, backup: Backup) -> None:
@@ -185,7 +203,7 @@ class HomeTable:
                 self._forget(record)
         busy = [record for record in self.records.values() if record.replicas or record.closing or record.durable]
         for record in busy:  # of millions of keys most are idle: a view must be entered within a lease
-            self._step(record, HomeEvent.PEERS_LOST, self._desk.me, 0, out)
+            self._step(record, _PEERS_LOST, self._desk.me, 0, out)
         self._adopt(out)
         for record in busy:
             self._run(record, out)
@@ -274,15 +292,15 @@ class HomeTable:
             elif phase is _DRAINING:
                 if record.readers:
                     break
-                self._step(record, HomeEvent.DRAINED, self._desk.me, 0, out)
+                self._step(record, _DRAINED, self._desk.me, 0, out)
             elif phase is _INVALIDATING:
                 if record.awaiting:
                     break
-                self._step(record, HomeEvent.INVALIDATED, self._desk.me, 0, out)
+                self._step(record, _INVALIDATED, self._desk.me, 0, out)
             else:
                 if record.backing is not None:
                     break
-                self._step(record, HomeEvent.BACKED_UP, self._desk.me, 0, out)
+                self._step(record, _BACKED_UP, self._desk.me, 0, out)
         record.running = False
         if record.value is None and not record.readers:
             self._forget(record)
@@ -305,16 +323,16 @@ class HomeTable:
             write.reply = None
         elif record.value is LOST:
             write.reply = _lost(record.key)
-            return HomeEvent.LEFT
+            return _LEFT
         else:
             try:
                 applied = self._functions.apply(write.name, record.value, write.arguments)
             except FunctionError as error:
                 write.reply = Failed(error.kind, error.text, (record.key,))
-                return HomeEvent.LEFT
+                return _LEFT
             if applied.aborted:
                 write.reply = Written(record.version, applied.result, True)
-                return HomeEvent.LEFT
+                return _LEFT
             record.new = applied.value
             write.reply = applied.result
         record.new_version = 0
@@ -325,8 +343,8 @@ class HomeTable:
             or write.durable
             or (replicas and (len(replicas) > 1 or write.peer not in replicas))
         ):
-            return HomeEvent.START
-        return HomeEvent.START_FREE
+            return _START
+        return _START_FREE
 
     # --- actions of the table ---------------------------------------------------------------------------------------
 
@@ -355,7 +373,7 @@ class HomeTable:
         awaiting.discard(record.closing.peer)
         record.replicas, record.awaiting = None, awaiting
         for replica in sorted(awaiting):
-            self._desk.ask(replica, Invalidate(record.key, record.version), Purpose.INVALIDATE, record, out)
+            self._desk.ask(replica, Invalidate(record.key, record.version), _INVALIDATE, record, out)
 
     def _strike(self, record: Record, peer: int, number: int, out: list[Effect]) -> None:
         if record.awaiting is None or peer not in record.awaiting:

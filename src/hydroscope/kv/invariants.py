@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["check", "check_at_rest", "check_key", "check_together", "check_together_at_rest"]
 
 _MISSING = object()
+_OPEN, _DRAINING, _INVALIDATING, _BACKING_UP = HomePhase
 
 
 def check_key(store: Store, key: str) -> None:
@@ -67,7 +68,7 @@ def _check_record(store: Store, record: Record) -> None:
     if record.running:
         _broken(store, key, "a step was left half done")
     phase = record.phase
-    if phase is HomePhase.OPEN:
+    if phase is _OPEN:
         if record.closing is not None or record.awaiting or record.queue or record.backing is not None:
             _broken(store, key, "an open key has a write underway")
         return
@@ -75,14 +76,14 @@ def _check_record(store: Store, record: Record) -> None:
         _broken(store, key, "a closing key has no write underway")
     waits = (
         record.readers > 0
-        if phase is HomePhase.DRAINING
+        if phase is _DRAINING
         else bool(record.awaiting)
-        if phase is HomePhase.INVALIDATING
+        if phase is _INVALIDATING
         else record.backing is not None
     )
     if not waits:
         _broken(store, key, f"phase {phase.name} waits for nothing")
-    if phase is not HomePhase.DRAINING and (record.readers or record.replicas):
+    if phase is not _DRAINING and (record.readers or record.replicas):
         _broken(store, key, "I5: somebody was registered while the value was closing")
 
 
@@ -110,7 +111,7 @@ def check_at_rest(store: Store) -> None:
     """Check that nothing is underway at one member (I13)."""
     check(store)
     for record in store.home.records.values():
-        if record.phase is not HomePhase.OPEN or record.readers:
+        if record.phase is not _OPEN or record.readers:
             _broken(store, record.key, "I13: not at rest")
     underway = {
         "gets": store.cache.misses,

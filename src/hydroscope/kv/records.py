@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+import msgspec
+
 from hydroscope.kv.states import CacheState, HomePhase, SlotState
 
 __all__ = ["LOST", "Fence", "Generation", "Miss", "Record", "Slot", "Write"]
@@ -22,49 +24,26 @@ class _Lost:
 LOST: Any = _Lost()
 
 
-class Write:
+class Write(msgspec.Struct, eq=False):
     """One write: of this member (`slots` makes it) or of a peer (`home` does, for its request)."""
 
-    __slots__ = (
-        "arguments",
-        "durable",
-        "early",
-        "fenced",
-        "generation",
-        "key",
-        "merged",
-        "name",
-        "number",
-        "op",
-        "peer",
-        "reply",
-        "value",
-    )
-
-    def __init__(
-        self,
-        key: str,
-        value: Any,
-        name: str | None,
-        arguments: tuple[Any, ...],
-        durable: bool,
-        peer: int,
-        number: int,
-        op: Any = None,
-    ) -> None:
-        self.key = key
-        self.value = value
-        self.name = name  # of the function; None: a put
-        self.arguments = arguments
-        self.durable = durable
-        self.peer = peer
-        self.number = number
-        self.op = op
-        self.early = False  # a plain put: this member's threads see it before it is ordered
-        self.fenced = False  # waits for plain puts of its thread
-        self.generation: Generation | None = None
-        self.merged: list[tuple[Any, Generation]] | None = None  # plain puts that this one replaced, in order
-        self.reply: Any = None
+    key: str
+    value: Any
+    name: str | None
+    """Of the function; None: a put."""
+    arguments: tuple[Any, ...]
+    durable: bool
+    peer: int
+    number: int
+    op: Any = None
+    early: bool = False
+    """A plain put: this member's threads see it before it is ordered."""
+    fenced: bool = False
+    """Waits for plain puts of its thread."""
+    generation: Generation | None = None
+    merged: list[tuple[Any, Generation]] | None = None
+    """Plain puts that this one replaced, in order."""
+    reply: Any = None
 
     def __repr__(self) -> str:
         what = f"put {self.value!r:.40}" if self.name is None else f"{self.name}{self.arguments!r:.40}"
@@ -72,43 +51,29 @@ class Write:
         return f"<{what} of member {self.peer}, call {self.number}, op {self.op!r}{flags}>"
 
 
-class Record:
+class Record(msgspec.Struct, eq=False):
     """A key at its home."""
 
-    __slots__ = (
-        "awaiting",
-        "backing",
-        "closing",
-        "durable",
-        "inherited",
-        "key",
-        "new",
-        "new_version",
-        "phase",
-        "queue",
-        "readers",
-        "replicas",
-        "running",
-        "value",
-        "version",
-    )
-
-    def __init__(self, key: str, value: Any, version: int) -> None:
-        self.key = key
-        self.value = value
-        self.version = version
-        self.phase = HomePhase.OPEN
-        self.readers = 0  # counted answers that are not settled
-        self.replicas: set[int] | None = None
-        self.awaiting: set[int] | None = None  # replicas told to drop, not yet acknowledged
-        self.backing: int | None = None  # the member that is getting the second copy
-        self.queue: deque[Write] | None = None
-        self.closing: Write | None = None  # the write underway
-        self.new: Any = None
-        self.new_version = 0
-        self.durable = False
-        self.inherited = False  # its first home died: never forgotten, absent would be a guess
-        self.running = False
+    key: str
+    value: Any
+    version: int
+    phase: HomePhase = HomePhase.OPEN
+    readers: int = 0
+    """Counted answers that are not settled."""
+    replicas: set[int] | None = None
+    awaiting: set[int] | None = None
+    """Replicas told to drop, not yet acknowledged."""
+    backing: int | None = None
+    """The member that is getting the second copy."""
+    queue: deque[Write] | None = None
+    closing: Write | None = None
+    """The write underway."""
+    new: Any = None
+    new_version: int = 0
+    durable: bool = False
+    inherited: bool = False
+    """Its first home died: never forgotten, absent would be a guess."""
+    running: bool = False
 
     def __repr__(self) -> str:
         return (
@@ -118,32 +83,30 @@ class Record:
         )
 
 
-class Miss:
+class Miss(msgspec.Struct, eq=False):
     """A get that is underway to the key's home."""
 
-    __slots__ = ("askers", "joiners", "key", "peer")
-
-    def __init__(self, key: str, peer: int, op: Any) -> None:
-        self.key = key
-        self.peer = peer
-        self.askers = [op]  # began before the question was sent: any answer will do
-        self.joiners: list[Any] = []  # began later: only a value that is current now will do
+    key: str
+    peer: int
+    askers: list[Any]
+    """Began before the question was sent: any answer will do."""
+    joiners: list[Any]
+    """Began later: only a value that is current now will do."""
 
     def __repr__(self) -> str:
         return f"<asking member {self.peer} for {self.askers!r}, joined by {self.joiners!r}>"
 
 
-class Slot:
+class Slot(msgspec.Struct, eq=False):
     """The own writes of one key."""
 
-    __slots__ = ("flying", "key", "peer", "queue", "shown")
-
-    def __init__(self, key: str) -> None:
-        self.key = key
-        self.peer = -1  # where `flying` went
-        self.flying: Write | None = None
-        self.queue: deque[Write] = deque()
-        self.shown: Write | None = None  # the last plain put among them: what own threads read
+    key: str
+    queue: deque[Write]
+    peer: int = -1
+    """Where `flying` went."""
+    flying: Write | None = None
+    shown: Write | None = None
+    """The last plain put among them: what own threads read."""
 
     @property
     def state(self) -> SlotState:
@@ -154,24 +117,18 @@ class Slot:
         return f"<flying {self.flying} to member {self.peer}, queue {list(self.queue)}, shown {self.shown}>"
 
 
-class Generation:
+class Generation(msgspec.Struct, eq=False):
     """Plain puts of one thread between two of its fences."""
 
-    __slots__ = ("count", "thread", "waiters")
-
-    def __init__(self, thread: int) -> None:
-        self.thread = thread
-        self.count = 0
-        self.waiters: list[Write | Fence] = []
+    thread: int
+    waiters: list[Write | Fence]
+    count: int = 0
 
 
-class Fence:
+class Fence(msgspec.Struct, eq=False):
     """An operation that finishes when plain puts of its thread are ordered."""
 
-    __slots__ = ("op",)
-
-    def __init__(self, op: Any) -> None:
-        self.op = op
+    op: Any
 
 
 CACHE_STATES = tuple(CacheState)

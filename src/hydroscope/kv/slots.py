@@ -14,6 +14,7 @@ are never replaced nor overtaken.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from hydroscope.kv.cache import outcome_of_failure
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
     from hydroscope.kv.home import HomeTable
 
 __all__ = ["SlotTable"]
+
+# Names of our own: to look up a member of an enum takes as long as the rest of a step.
+_FREE, _FLYING, _HELD = SlotState
+_WRITE, _WRITE_FENCED, _WRITE_MERGED, _RELEASED, _ENDED, _ENDED_NEXT, _ENDED_HELD = SlotEvent
+_QUEUE, _MERGE, _SEND, _FINISH = SlotAction
+_OWN_WRITE = Purpose.WRITE
 
 
 class SlotTable:
@@ -52,9 +59,9 @@ class SlotTable:
         write.generation = self.fences.begin(thread)
         slot = self.slots.get(write.key)
         if slot is not None and slot.queue and slot.queue[-1].early:
-            self._step(slot, SlotEvent.WRITE_MERGED, write, out)
+            self._step(slot, _WRITE_MERGED, write, out)
         else:
-            self._write(slot, SlotEvent.WRITE, write, out)
+            self._write(slot, _WRITE, write, out)
 
     def waited(self, op: Any, thread: int, write: Write, out: list[Effect]) -> None:
         """A thread writes and waits until it is ordered; its plain puts go first."""
@@ -65,7 +72,7 @@ class SlotTable:
             self._desk.counters["a write waited for its thread's plain puts"] += 1
         if slot is not None and write.name is not None:
             self._desk.counters["an atomic waited for an own write"] += 1
-        self._write(slot, SlotEvent.WRITE_FENCED if held else SlotEvent.WRITE, write, out)
+        self._write(slot, _WRITE_FENCED if held else _WRITE, write, out)
 
     def ended(self, write: Write, reply: Reply, out: list[Effect]) -> None:
         """The write underway was answered by its home."""
@@ -73,9 +80,9 @@ class SlotTable:
         if slot is None or slot.flying is not write:
             self._desk.impossible(write.key, f"the end of {write}, which is not underway")
         if not slot.queue:
-            event = SlotEvent.ENDED
+            event = _ENDED
         else:
-            event = SlotEvent.ENDED_HELD if slot.queue[0].fenced else SlotEvent.ENDED_NEXT
+            event = _ENDED_HELD if slot.queue[0].fenced else _ENDED_NEXT
         write.reply = reply
         self._step(slot, event, write, out)
 
@@ -98,7 +105,7 @@ class SlotTable:
 
     def _write(self, slot: Slot | None, event: SlotEvent, write: Write, out: list[Effect]) -> None:
         if slot is None:
-            slot = self.slots[write.key] = Slot(write.key)
+            slot = self.slots[write.key] = Slot(write.key, deque())
             if write.key in self.cache.replicas:
                 self.cache.own_write(write.key, out)
         self._step(slot, event, write, out)
@@ -107,24 +114,24 @@ class SlotTable:
         """The plain puts that a write waited for are ordered."""
         slot = self.slots.get(write.key)
         if slot is not None and slot.queue and slot.queue[0] is write:
-            self._step(slot, SlotEvent.RELEASED, write, out)
+            self._step(slot, _RELEASED, write, out)
 
     def _step(self, slot: Slot, event: SlotEvent, write: Write, out: list[Effect]) -> None:
         """Do what the table says."""
         if slot.flying is not None:
-            state = SlotState.FLYING
+            state = _FLYING
         else:
-            state = SlotState.HELD if slot.queue else SlotState.FREE
+            state = _HELD if slot.queue else _FREE
         step = self.table[state, event]
         if step is None:
             self._desk.impossible(slot.key, f"{event.name} of {write} cannot happen in state {state.name}")
         self._desk.recent.append((slot.key, event, self._desk.me))
         for action in step.actions:
-            if action is SlotAction.QUEUE:
+            if action is _QUEUE:
                 self._queue(slot, write)
-            elif action is SlotAction.SEND:
+            elif action is _SEND:
                 self._send(slot, out)
-            elif action is SlotAction.MERGE:
+            elif action is _MERGE:
                 self._merge(slot, write)
             else:
                 self._finish(slot, write, out)
@@ -156,10 +163,10 @@ class SlotTable:
         elif home == NOBODY:
             self.lost(slot, out)
         elif write.name is None:
-            self._desk.ask(home, Put(key, write.value, write.durable), Purpose.WRITE, write, out)
+            self._desk.ask(home, Put(key, write.value, write.durable), _OWN_WRITE, write, out)
         else:
             request = Atomic(key, write.name, write.arguments, write.durable)
-            self._desk.ask(home, request, Purpose.WRITE, write, out)
+            self._desk.ask(home, request, _OWN_WRITE, write, out)
 
     def _finish(self, slot: Slot, write: Write, out: list[Effect]) -> None:
         """Tell the threads; keep the value if home has registered it for us."""
