@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from random import Random
 from traceback import format_exception
 from typing import Any
@@ -27,7 +27,7 @@ from tests.sim.judge import judge_history, judge_scans
 from tests.sim.scripts import Mix, Step, draw_scripts, register, value_of
 from tests.sim.verdict import Verdict
 
-__all__ = ["ENCODED_EVERY", "Run", "run_cluster"]
+__all__ = ["ENCODED_EVERY", "Ease", "Run", "WatchedWorld", "run_cluster"]
 
 ENCODED_EVERY = 50
 """One seed in so many sends real frames, bytes that can be damaged."""
@@ -39,6 +39,10 @@ LIMIT_S = 400.0
 
 GRACE_S = 30.0
 """No operation takes longer than the time to detect a death and this, pauses and partitions aside."""
+
+
+Ease = Callable[[Faults], Faults]
+"""Takes away some of the faults that a seed has drawn."""
 
 
 class StaleLife(Exception):
@@ -91,7 +95,7 @@ class WatchedWorld(World):
 class Run:
     """A world, the operations tried in it, and what its homes ordered."""
 
-    def __init__(self, mix: Mix, seed: int, world_class: type[World], trace: bool) -> None:
+    def __init__(self, mix: Mix, seed: int, world_class: type[World], trace: bool, ease: Ease | None = None) -> None:
         random = Random(seed * 7919 + len(mix.name))
         self.mix = mix
         self.seed = seed
@@ -113,6 +117,8 @@ class Run:
         if mix.joins:
             faults = _with_crashes(faults, random)
             settings = random.choice((settings, Settings(mix.members, heartbeat_s=0.1, lease_s=0.6, detect_s=1.0)))
+        if ease is not None:
+            faults = ease(faults)
         self.world = world_class(
             mix.members,
             seed,

@@ -65,12 +65,12 @@ def hunt(name: str, starts: tuple[int, ...] = STARTS, limit: int = LIMIT) -> Cau
 
 def _verdict(name: str, seed: int) -> str:
     if name in RPC_MUTANTS:
-        wrong = run_rpc(seed, RPC_MUTANTS[name]).violations
+        verdict = run_rpc(seed, RPC_MUTANTS[name])
     else:
         module, attribute, mutant, mix = KV_MUTANTS[name]
         with silenced(), mutated(module, attribute, mutant):
-            wrong = run_cluster(MIXES[mix], seed).violations
-    return wrong[0][0] if wrong else ""
+            verdict = run_cluster(MIXES[mix], seed)
+    return verdict.conviction[0] if verdict.conviction else ""
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from hydroscope.kv import slots as slots_module
 from hydroscope.kv.cache import CacheTable
 from hydroscope.kv.desk import Purpose
-from hydroscope.kv.effects import Answer, Finish, Ordered, Wrote
+from hydroscope.kv.effects import Answer, Finish, Ordered, Value, Wrote
 from hydroscope.kv.fences import FenceTable
 from hydroscope.kv.functions import FunctionError
 from hydroscope.kv.home import HomeTable
@@ -133,6 +133,17 @@ class JoinersTakeAnything(CacheTable):
     }
 
 
+class Peeks(CacheTable):
+    """A get of what is not held here gives the member's own put that is under way, wherever that stands by now."""
+
+    def get(self, op: Any, key: str, out: list[Any]) -> None:
+        slot = self.slots.slots.get(key)
+        if slot is None or slot.flying is None or slot.flying.name is not None:
+            super().get(op, key, out)
+        else:
+            out.append(Finish(op, Value(slot.flying.value, -1)))
+
+
 class WaitsForNoGets(HomeTable):
     """A write does not wait for answers to gets that are under way."""
 
@@ -214,6 +225,7 @@ KV_MUTANTS: dict[str, tuple[Any, str, Any, str]] = {
     "repair 3 dropped: invalidation of anything": (Store, "cache_table", InvalidatesAnything, "plain"),
     "repair 4 dropped: several writes under way": (Store, "slot_table", SendsAtOnce, "plain_atomic"),
     "repair 5 dropped: joiners take anything": (Store, "cache_table", JoinersTakeAnything, "remove"),
+    "own put under way is peeked at": (Store, "cache_table", Peeks, "volatile"),
     "no wait for pending gets": (Store, "home_table", WaitsForNoGets, "volatile"),
     "home excludes the sender from invalidation": (Store, "home_table", ForgetsTheSender, "volatile"),
     "aborted atomic answered without waiting": (Store, "home_table", AbortsAtOnce, "atomic"),

@@ -87,7 +87,7 @@ class OriginalStore:
         self._view = view
         return self._take()
 
-    def drop_replicas(self) -> None:
+    def drop_replicas(self, view: View) -> None:
         """The published rules know one view, before which there are none."""
 
     def get(self, op: Any, thread: int, key: str) -> list[Effect]:

@@ -60,6 +60,7 @@ The checkers are themselves tested on histories with known verdicts and against 
     python -m tests.sim --replay volatile:17          one seed, with its trace
     python -m tests.sim.litmus                        the litmus table
     python -m tests.sim.mutants                       the mutants
+    python -m tests.sim.channels                      what the published rules need to fail
 
 A program of one's own runs in the same world, with the faults it asks for:
 
@@ -89,7 +90,8 @@ def write_report(path: Path, tallies: dict[str, Tally], audit: dict[str, list[di
     """Write the page."""
     parts = [HEAD, _totals(tallies), _mixes(tallies), _sometimes(tallies)]
     if audit:
-        parts += [_original(audit["original"], tallies), _mutants(audit["mutants"]), _litmus(audit["litmus"])]
+        parts += [_original(audit["original"]), _channels(audit["channels"])]
+        parts += [_mutants(audit["mutants"]), _litmus(audit["litmus"])]
     parts.append(_bugs())
     path.write_text("\n".join(parts), encoding="utf-8")
 
@@ -146,7 +148,7 @@ def _sometimes(tallies: dict[str, Tally]) -> str:
     return "## Met on the way\n\n" + lead + _table(("what", "times"), rows, "l r")
 
 
-def _original(rows: list[dict[str, Any]], tallies: dict[str, Tally]) -> str:
+def _original(rows: list[dict[str, Any]]) -> str:
     lead = (
         "The coherence rules as first published (a put at home is read at once while replicas are still being "
         "invalidated, and so on; `tests/sim/original.py`), in the same worlds. Seeds that broke a promise; "
@@ -163,6 +165,34 @@ def _original(rows: list[dict[str, Any]], tallies: dict[str, Tally]) -> str:
         table.append((row["name"], f"{row['n_seeds']:,}", *cells))
     heads = ("mix", "seeds", *(name for name, _ in OUTCOMES))
     return "## The published rules\n\n" + lead + _table(heads, table, "l r" + " r" * len(OUTCOMES))
+
+
+def _channels(rows: list[dict[str, Any]]) -> str:
+    n_ours, n_wrong = sum(row["ours"] for row in rows), sum(row["ours wrong"] for row in rows)
+    limit = rows[0]["limit"]
+    free = sorted({f"*{row['rules']}* ({row['channel']})" for row in rows if max(row["seeds"]) > limit})
+    lead = (
+        "They need no bad network. Seeds to the first violation, from five starts, on channels that keep the order and "
+        "lose nothing, on channels that only reorder, and on those of all other runs; first of all published rules "
+        "together, then of each alone in our store, in the mix that shows it. One is not alone there: that the sender "
+        "of a put need not be invalidated is true of ours too, which has no replica where a write is under way. "
+        f"Of our rules, {n_wrong} of {n_ours:,} seeds on the same channels. "
+        + (f"Not convicted within {limit:,} seeds: {'; '.join(free)}." if free else "Each rule is convicted on each.")
+        + "\n\n"
+    )
+    table = [
+        (
+            row["rules"],
+            row["mix"],
+            row["channel"],
+            f"{row['median']:g}" if row["median"] <= limit else f"> {limit:,}",
+            ", ".join(f"{n:,}" if n <= limit else f"> {limit:,}" for n in row["seeds"]),
+            f"{row['kind']}: {row['story']}" if row["kind"] else "–",
+        )
+        for row in rows
+    ]
+    heads = ("published rules", "mix", "channels", "median", "seeds", "the first violation")
+    return "### What they need to fail\n\n" + lead + _table(heads, table, "l l l r l l")
 
 
 def _mutants(rows: list[dict[str, Any]]) -> str:

@@ -12,6 +12,8 @@ from tests.sim.checkers.history import NEVER, Operation
 from tests.sim.checkers.linearizable import by_brute_force, is_linearizable
 from tests.sim.checkers.order import atomicity, coherence, happens_before, is_sequentially_consistent, real_time
 from tests.sim.checkers.rest import disagreements
+from tests.sim.story import tell
+from tests.sim.verdict import Verdict
 
 
 def history(*rows: str) -> list[Operation]:
@@ -279,3 +281,31 @@ def test_at_rest_everybody_agrees_with_the_last_value_ordered():
     assert not disagreements({1: {"k": 5}, 2: {}, 3: {"gone": None}}, {"k": 5})
     assert disagreements({1: {"k": 4}}, {"k": 5})
     assert disagreements({1: {"k": None}}, {"k": 5})
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        (
+            ("0 1 9 put !k 1 #1", "1 2 3 get !k -> 1", "2 4 5 get !k -> none @0"),
+            "a get had given a value; a get begun after that by another member gave an older one",
+        ),
+        (
+            ("0 1 2 put !k 1 #1", "0 3 4 get !k -> none @0"),
+            "a volatile put had returned; a get begun after that by the same thread gave an older value",
+        ),
+        (
+            ("0 1 2 put k 1 plain #2", "0 3 4 put k 2 plain #1"),
+            "a plain put had been made; a plain put begun after that by the same thread was ordered before it",
+        ),
+        (
+            ("0 1 2 put k 1 plain #1", "1 3 4 get k -> none @0", "1 5 6 get k -> 1", "2 7 8 get k -> none @0"),
+            "no order of the writes of one key explains what its readers saw",  # all of it is allowed
+        ),
+    ],
+)
+def test_what_was_wrong_is_told_in_words(rows, sentence):
+    verdict = Verdict()
+    verdict.wrong("KeyError", "a mutant stumbled")
+    verdict.wrong("incoherent", "k")
+    assert tell(verdict, history(*rows)) == ("incoherent", sentence)

@@ -11,6 +11,7 @@ import pytest
 
 from hydroscope.engine.simulated.world import World
 from hydroscope.ground.errors import InternalError
+from tests.sim.channels import ALONE, MIXES_OF_PUBLISHED, WHOLE, cases, convict, run_on
 from tests.sim.cluster import run_cluster
 from tests.sim.litmus import LITMUS, placements, run_litmus
 from tests.sim.mutants import hunt, names
@@ -64,6 +65,23 @@ def test_the_published_rules_are_convicted(mix, kinds):
     with original_rules():
         tally = run_range(mix, 0, 100)
     assert kinds <= set(tally.wrong), dict(tally.wrong)
+
+
+@pytest.mark.parametrize("rules", [WHOLE, *ALONE])
+def test_the_published_rules_need_no_bad_network_to_be_convicted(rules):
+    case = next(case for case in cases() if case[0] == rules)
+    found = convict(*case, starts=(0,))
+    assert case[2] == "in order, nothing lost"
+    assert found.seed is not None
+    assert found.story
+
+
+@pytest.mark.parametrize("mix", MIXES_OF_PUBLISHED)
+def test_our_rules_hold_on_channels_that_are_in_order(mix):
+    for seed in range(50):
+        run = run_on("in order, nothing lost", mix, seed)
+        assert not run.verdict.violations
+        assert run.world.network.counters["overtaken"] == run.world.network.counters["dropped"] == 0
 
 
 @pytest.mark.parametrize("test", LITMUS, ids=lambda test: test.name)

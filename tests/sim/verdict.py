@@ -25,6 +25,11 @@ class Verdict:
         self.violations.append((kind, text))
 
     @property
+    def conviction(self) -> tuple[str, str] | None:
+        """The first violation that an oracle noted: rules that stumble over their own code convict nobody."""
+        return next(((kind, text) for kind, text in self.violations if not kind.endswith("Error")), None)
+
+    @property
     def kinds(self) -> set[str]:
         """Return the kinds of what was wrong."""
         return {kind for kind, _ in self.violations}
