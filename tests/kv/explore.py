@@ -59,26 +59,32 @@ class Call:
 
 @dataclass
 class Run:
-    """One schedule of a scenario: threads as their members and steps."""
+    """One schedule of a scenario: threads as their members and steps, and how often the view changes meanwhile."""
 
     network: Network
     threads: Sequence[tuple[int, Sequence[Step]]]
+    changes: Sequence[Callable[[Network], object]] = ()
     calls: list[Call] = field(default_factory=list)
     time: int = 0
 
     def __post_init__(self) -> None:
         self.next = [0] * len(self.threads)
         self.waiting: list[Call] = []
+        self.n_changes = 0
 
     def choices(self) -> list[Choice]:
-        """Return what can happen next: a thread goes on, or a message arrives."""
+        """Return what can happen next: a thread goes on, a message arrives, a view comes or is entered."""
         outcomes = self.network.outcomes
         found: list[Choice] = []
         for thread, (member, steps) in enumerate(self.threads):
             index = self.next[thread]
             blocked = index > 0 and steps[index - 1].waits and f"{thread}.{index - 1}" not in outcomes
-            if index < len(steps) and not blocked and member in self.network.members:
+            held = not self.network.is_open and member not in self.network.entering  # until all have entered
+            if index < len(steps) and not blocked and not held and member in self.network.members:
                 found.append((thread,))
+        found.extend(("enter", number) for number in self.network.entering)
+        if self.network.is_open and self.n_changes < len(self.changes):
+            found.append(("view", self.n_changes))
         found.extend((m.kind, m.sender, m.receiver, m.number) for m in self.network.ready())
         return found
 
@@ -95,6 +101,11 @@ class Run:
             self.calls.append(call)
             self.waiting.append(call)
             self.network.begin(member, call.step.operation, *call.step.arguments, thread=thread, op=call.op)
+        elif choice[0] == "enter":
+            self.network.enter(choice[1])
+        elif choice[0] == "view":
+            self.n_changes += 1
+            self.changes[choice[1]](self.network)
         else:
             for message in self.network.flying:
                 if (message.kind, message.sender, message.receiver, message.number) == choice:
@@ -107,7 +118,7 @@ class Run:
 
     def state(self) -> int:
         """Return a number for all that matters from here on."""
-        parts: list[Any] = [sorted(map(repr, self.network.flying)), self.network.entering]
+        parts: list[Any] = [sorted(map(repr, self.network.flying)), sorted(self.network.entering), self.n_changes]
         parts.append(sorted((call.op, sorted(call.after), repr(call.outcome)) for call in self.calls))
         for number, member in self.network.members.items():
             home, cache = member.home, member.cache

@@ -160,7 +160,17 @@ class Network:
         if self.checks:
             check_together(self.members.values())
 
-    # --- death ------------------------------------------------------------------------------------------------------
+    # --- others come and go -----------------------------------------------------------------------------------------
+
+    def join(self) -> int:
+        """Let a leaf join; all still have to `enter` the view with it. Returns its number."""
+        number = self.n_stores + self.n_leaves
+        self.n_leaves += 1
+        self.fronts[number] = {}
+        self.members[number] = self.store(number, Functions(lambda: 0.0), self.fronts[number])
+        self.view = self.make_view(self.view.epoch + 1)
+        self.entering = dict.fromkeys(self.members, self.view)
+        return number
 
     def kill(self, *numbers: int) -> None:
         """Let members die; the others still have to `enter` the view without them."""

@@ -6,6 +6,7 @@ import pytest
 
 from hydroscope.ground.errors import InternalError
 from hydroscope.kv.cache import CacheTable
+from hydroscope.kv.effects import Lost, Value
 from hydroscope.kv.home import HomeTable
 from hydroscope.kv.states import (
     CACHE,
@@ -19,6 +20,7 @@ from hydroscope.kv.states import (
     HomePhase,
     HomeStep,
 )
+from hydroscope.kv.store import Store
 from tests.kv.explore import Run, Step, explore
 from tests.kv.network import Network
 from tests.kv.reference import is_linearizable
@@ -77,6 +79,54 @@ def test_operations_that_wait_are_linearizable_in_every_order(name):
     readers, threads = PROGRAMS[name]
     n_runs = explore(lambda: make(readers, threads), lambda run: judge(readers, run))
     assert n_runs > 20
+
+
+CHANGES = {
+    "a leaf joins": (0, [Network.join]),
+    "a leaf leaves": (1, [lambda network: network.kill(2)]),
+    "a leaf joins and leaves": (0, [Network.join, lambda network: network.kill(2)]),
+}
+"""Leaves there are at the start, and how the view changes."""
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("readers", [[], [1]])
+def test_replicas_that_stay_when_leaves_come_and_go_are_right_in_every_order(change, readers):
+    n_leaves, changes = CHANGES[change]
+    threads = [(0, [Step.put(K, "a")]), (1, [Step.get(K), Step.get(K)])]
+
+    def begin():
+        network = Network(2, n_leaves, checks=False)
+        if readers:
+            network.run(0, "put", K, "first", True)
+            network.reads(1, K)
+        return Run(network, threads, changes)
+
+    assert explore(begin, lambda run: judge(readers, run)) > 100
+
+
+def test_replicas_have_to_go_when_a_home_is_gone(monkeypatch):
+    """Who kept them would go on reading what is lost, while others are told that it is."""
+    lost = "@2/k"
+
+    def begin():
+        network = Network(3, checks=False)
+        network.run(2, "put", lost, "first", True)
+        network.reads(0, lost)
+        threads = [(1, [Step.get(lost)]), (0, [Step.get(lost)])]
+        return Run(network, threads, [lambda network: network.kill(2)])
+
+    def agree(run):
+        asked = {call.member: call for call in run.calls}
+        if asked[0].op in asked[1].after:
+            return
+        was_lost = isinstance(asked[1].outcome, Lost)
+        assert not (was_lost and asked[1].op in asked[0].after and isinstance(asked[0].outcome, Value)), run.calls
+
+    assert explore(begin, agree) > 20
+    monkeypatch.setattr(Store, "drop_replicas", lambda store, view: None)
+    with pytest.raises(AssertionError):
+        explore(begin, agree)
 
 
 def switches_first():

@@ -106,7 +106,7 @@ class CacheTable:
         self._step(key, _WRITTEN, Got(value, version, True, self._desk.epoch), out)
 
     def clear(self) -> None:
-        """Drop all replicas: a newer view."""
+        """Drop all replicas: a home is gone."""
         front = self._desk.front
         for key in self.replicas:
             front.pop(key, None)

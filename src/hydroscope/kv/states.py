@@ -10,7 +10,7 @@
 From DRAINING on the old value is *closing*: gets are still answered with it, but it must not be kept. The switch to the
 new value is the last step, so that nobody can read the new value while somebody can still read the old one.
 
-**A key in the cache** (`CACHE`): is there a replica, is a get underway. (A newer view drops all replicas in one go.)
+**A key in the cache** (`CACHE`): is there a replica, is a get underway. (Where a home is gone all replicas go at once.)
 
 **A key's own writes** (`SLOT`): at most one write of this member is underway for a key; later ones wait behind it, and
 a write that must be preceded by its thread's plain puts holds the line until those are ordered.

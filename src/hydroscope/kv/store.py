@@ -12,7 +12,7 @@ and share a `desk`. `states` has their tables, `invariants` what must always hol
 
 What the owner must guarantee: calls are executed exactly once and answered (`rpc`); between its entering a view and the
 moment when all members have entered it no request is served and no operation begun (`node`), so that when work goes on
-all replicas of the old view are gone; numbers of members are never used twice; founders do not change.
+nobody has a replica that its home does not know of; numbers of members are never used twice; founders do not change.
 """
 
 from __future__ import annotations
@@ -95,7 +95,10 @@ class Store:
     # --- views ------------------------------------------------------------------------------------------------------
 
     def enter(self, view: View) -> list[Effect]:
-        """Enter the first or a newer view: replicas go, and what was begun with those who are gone ends or moves on.
+        """Enter the first or a newer view: what was begun with those who are gone ends or moves on.
+
+        Replicas go when a home is gone. When all homes are still there each of them knows whom it has registered, and
+        goes on from that: replicas stay.
 
         What becomes of an operation whose home is gone: a get asks the successor; a write that was sent ends as lost,
         since nobody can know whether it was done; one that was not sent goes to the successor. What home does for those
@@ -111,8 +114,8 @@ class Store:
                 )
         live = frozenset(member.number for member in view.members)
         gone = desk.live - live
+        self.drop_replicas(view)
         self.view, desk.live, desk.epoch, desk.homes = view, live, view.epoch, Homes(view)
-        self.cache.clear()
         self.watching.enter(gone)
         orphans = [desk.asks.pop(tag) for tag in [tag for tag, asked in desk.asks.items() if asked[0] in gone]]
         self.home.enter(gone, out)
@@ -120,9 +123,10 @@ class Store:
             self._orphaned(peer, purpose, what, out)
         return out
 
-    def drop_replicas(self) -> None:
-        """Forget what homes of an older view may overwrite soon; `enter` follows when work may go on."""
-        self.cache.clear()
+    def drop_replicas(self, view: View) -> None:
+        """Forget what other homes than those of now may overwrite in this view; `enter` follows when work may go on."""
+        if Homes(view).live != self.desk.homes.live:
+            self.cache.clear()
 
     def _orphaned(self, peer: int, purpose: Purpose, what: Any, out: list[Effect]) -> None:
         """Nobody will answer what we asked `peer`."""

@@ -310,12 +310,12 @@ class Member:
         return self._take()
 
     def _enter(self, view: View) -> None:
-        """Drop all replicas, and the lines to members that are not in the view."""
+        """Drop replicas that may be overwritten in the view, and the lines to members that are not in it."""
         if self._store is None:
             self._store = Store(self.number, self._functions, self.front)
         if not self.standing.is_open:
             self._actions.append(Entered(view, False))
-        self._store.drop_replicas()
+        self._store.drop_replicas(view)
         self._entering = view
         for peer in [peer for peer in self.lines if peer not in self.standing.lives]:
             line = self.lines[peer]
