@@ -169,7 +169,8 @@ class Store:
         if desk.homes.of(key) == desk.me:
             return [Finish(op, self.home.look(key))]
         self.cache.get(op, key, out)
-        return self._checked_key(key, out)
+        invariants.check_key(self, key)
+        return out
 
     def put(
         self, op: Any, thread: int, key: str, value: Any, wait: bool = False, durable: bool = False
@@ -178,13 +179,15 @@ class Store:
         out: list[Effect] = []
         waits = wait or is_volatile(key)
         if not durable and self._is_free(key, thread, waits) and self.home.write_now(op, key, value, None, (), out):
-            return self._checked_key(key, out)
+            invariants.check_key(self, key)
+            return out
         write = Write(key, value, None, (), durable, self.desk.me, 0)
         if waits:
             self.slots.waited(op, thread, write, out)
         else:
             self.slots.plain(op, thread, write, out)
-        return self._checked_key(key, out)
+        invariants.check_key(self, key)
+        return out
 
     def atomic(
         self, op: Any, thread: int, key: str, name: str, arguments: tuple[Any, ...] = (), durable: bool = False
@@ -193,9 +196,11 @@ class Store:
         out: list[Effect] = []
         free = not durable and self._is_free(key, thread, True)
         if free and self.home.write_now(op, key, None, name, arguments, out):
-            return self._checked_key(key, out)
+            invariants.check_key(self, key)
+            return out
         self.slots.waited(op, thread, Write(key, None, name, arguments, durable, self.desk.me, 0), out)
-        return self._checked_key(key, out)
+        invariants.check_key(self, key)
+        return out
 
     def fence(self, op: Any, thread: int) -> list[Effect]:
         """Finish when the thread's plain puts are ordered; `Lost` names those that were lost since its last fence."""
@@ -242,10 +247,12 @@ class Store:
             elif type(request) is Atomic:
                 write = Write(key, None, request.name, request.arguments, request.durable, peer, number)
                 self.home.submit(write, out)
-            return self._checked_key(key, out)
+            invariants.check_key(self, key)
+            return out
         if type(request) is Invalidate:
             self.cache.serve_invalidate(peer, number, request, out)
-            return self._checked_key(request.key, out)
+            invariants.check_key(self, request.key)
+            return out
         if type(request) is Backup:
             self.home.keep_backup(request)
         elif type(request) is Watch:
@@ -262,7 +269,9 @@ class Store:
         """A peer has used our answer to its call."""
         out: list[Effect] = []
         key = self.home.settled(peer, number, out)
-        return out if key is None else self._checked_key(key, out)
+        if key is not None:
+            invariants.check_key(self, key)
+        return out
 
     # --- answers of peers -------------------------------------------------------------------------------------------
 
@@ -276,16 +285,20 @@ class Store:
         peer, purpose, what = asked
         if purpose is _MISS:
             self.cache.got(what, reply, out)
-            return self._checked_key(what.key, out)
+            invariants.check_key(self, what.key)
+            return out
         if purpose is _WRITE:
             self.slots.ended(what, reply, out)
-            return self._checked_key(what.key, out)
+            invariants.check_key(self, what.key)
+            return out
         if purpose is _INVALIDATE:
             self.home.invalidated(what, peer, out)
-            return self._checked_key(what.key, out)
+            invariants.check_key(self, what.key)
+            return out
         if purpose is _BACKUP:
             self.home.backed_up(what, peer, reply, out)
-            return self._checked_key(what.key, out)
+            invariants.check_key(self, what.key)
+            return out
         if purpose is _SCAN:
             self.scans.names(what, reply, out)
         elif purpose is _WATCH:
@@ -337,7 +350,3 @@ class Store:
             return 0
         replica = self.cache.replicas.get(key)
         return replica if replica is not None else self.home.records[key].version
-
-    def _checked_key(self, key: str, out: list[Effect]) -> list[Effect]:
-        invariants.check_key(self, key)
-        return out

@@ -32,7 +32,7 @@ from hydroscope.kv.effects import Effect as StoreEffect
 from hydroscope.kv.functions import Functions
 from hydroscope.kv.store import Store
 from hydroscope.node import standing
-from hydroscope.node.line import Line, LineEffect
+from hydroscope.node.line import Line, LineEffect, is_large
 from hydroscope.node.membership import Settings
 from hydroscope.node.standing import Standing
 from hydroscope.rpc import bulk
@@ -235,14 +235,20 @@ class Member:
             self.counters["stamp from the future"] += 1
             return []
         message = packet.message
-        if type(message) not in WORK:
+        kind = type(message)
+        if kind not in WORK:
             return self._membership(now, standing.receive(packet, now))
         if now >= standing.lease_until:  # what is under way must not go on here, and comes again
             self.counters["without a lease"] += 1
-        elif standing.is_of_this_epoch(packet, now):
-            line = self._line(packet.sender)
-            self._perform(packet.sender, line, line.receive(message, now))
-        return self._take()
+        elif packet.epoch == standing.epoch or standing.is_of_this_epoch(packet, now):
+            peer = packet.sender
+            line = self.lines.get(peer) or self._line(peer)
+            if kind is Piece or kind is PieceAck:
+                self._perform_bulk(peer, line, line.piece(message, now))  # type: ignore[arg-type]
+            else:
+                self._perform(peer, line, line.link.receive(message, now))
+        actions, self._actions = self._actions, []
+        return actions
 
     def connected(self, peer: int, stream: int, now: float) -> list[Action]:
         """Note that a stream that `Connect` asked for is open."""
@@ -258,7 +264,7 @@ class Member:
         for peer in list(self.lines):
             line = self.lines.get(peer)
             if line is not None and line.deadline <= now:
-                self._perform(peer, line, line.expire(now))
+                self._perform_bulk(peer, line, line.expire(now))
         return self._membership(now, self.standing.expire(now) if now >= self.standing.deadline else [])
 
     def stamp(self) -> int:
@@ -352,13 +358,14 @@ class Member:
 
     def _operate(self, now: float, op: Hashable, operation: Operation, *arguments: Any) -> list[Action]:
         self._now = now
-        if self.standing.is_out:
+        if now < self.standing.lease_until and not self._held:
+            self._do(operation(self._store, op, *arguments))
+        elif self.standing.is_out:
             self._actions.append(Finish(op, Lost(())))
-        elif self._may_work() and not self._held:
-            self._do(operation(self.store, op, *arguments))
         else:
             self._held.append((op, operation, arguments))
-        return self._take()
+        actions, self._actions = self._actions, []
+        return actions
 
     def _release(self) -> None:
         """Go on, if work may: first with what the newest view means for what was under way."""
@@ -371,11 +378,16 @@ class Member:
 
     def _perform(self, peer: int, line: Line, effects: Iterable[Any]) -> None:
         """Do what a line says, in order: an answer is used before the peer is told that it was."""
-        store = self.store
+        store = self._store
+        assert store is not None  # there is a line
+        life = self.standing.lives.get(peer)
         for effect in effects:  # compared by type: this is the hot path, and `match` would ask for fields one by one
             kind = type(effect)
             if kind is Send:
-                self._send(peer, effect.message)
+                if is_large(effect.message):
+                    self._perform_bulk(peer, line, line.cut(effect.message, self._now))
+                elif life is not None:
+                    self._transmit(peer, life, effect.message)
             elif kind is Execute:
                 self._serve(peer, effect.number, effect.body)
             elif kind is Deliver:
@@ -386,18 +398,22 @@ class Member:
                 self._do(store.failed(self._tags.pop((peer, effect.number))))
             elif kind is bulk.Connect:
                 self._actions.append(Connect(peer, effect.stream))
-            else:
-                self._send(peer, effect.message, effect.stream)
+            elif life is not None:
+                self._transmit(peer, life, effect.message, effect.stream)
         if line.link.wake < self.deadline:
             self.deadline = line.link.wake
-        if not line.bulk.is_at_rest and line.bulk.deadline < self.deadline:
+
+    def _perform_bulk(self, peer: int, line: Line, effects: Iterable[Any]) -> None:
+        """Do what a line says that may have to do with large messages."""
+        self._perform(peer, line, effects)
+        if line.bulk.deadline < self.deadline:
             self.deadline = line.bulk.deadline
 
     def _streamed(self, peer: int, now: float, told: Callable[[Line], list[LineEffect]]) -> list[Action]:
         self._now = now
         line = self.lines.get(peer)
         if line is not None:
-            self._perform(peer, line, told(line))
+            self._perform_bulk(peer, line, told(line))
         return self._take()
 
     def _serve(self, peer: int, number: int, body: Any) -> None:
@@ -407,7 +423,8 @@ class Member:
             self.counters["request that cannot be read"] += 1
             self._do([Answer(peer, number, Failed("refused", str(error)))])
             return
-        self._do(self.store.serve(peer, number, request))
+        assert self._store is not None
+        self._do(self._store.serve(peer, number, request))
 
     def _do(self, effects: list[StoreEffect]) -> None:
         """Do what the store says, in order."""
@@ -421,12 +438,13 @@ class Member:
                 self._actions.append(effect)  # type: ignore[arg-type]
 
     def _ask(self, ask: Ask) -> None:
-        peer, request, line = ask.peer, ask.request, self._line(ask.peer)
+        peer, request = ask.peer, ask.request
+        line = self.lines.get(peer) or self._line(peer)
         if self._encode:
             body = bodies.encode(request)
-            number, told = line.call(body, self._now, len(body), type(request) in URGENT)
+            number, told = line.link.call(body, self._now, len(body), type(request) in URGENT)
         else:
-            number, told = line.call(request, self._now, 0, type(request) in URGENT)
+            number, told = line.link.call(request, self._now, 0, type(request) in URGENT)
         self._tags[peer, number] = ask.tag
         self._perform(peer, line, told)
 
@@ -437,9 +455,9 @@ class Member:
             return
         if self._encode:
             body = bodies.encode(answer.reply)
-            self._perform(peer, line, line.finish(answer.number, body, self._now, len(body)))
+            self._perform(peer, line, line.link.finish(answer.number, body, self._now, len(body)))
         else:
-            self._perform(peer, line, line.finish(answer.number, answer.reply, self._now, 0))
+            self._perform(peer, line, line.link.finish(answer.number, answer.reply, self._now, 0))
 
     def _reply(self, body: Any) -> Reply:
         if not self._encode:
@@ -457,14 +475,10 @@ class Member:
             line = self.lines[peer] = Line()
         return line
 
-    def _send(self, peer: int, message: Message, stream: int = 0) -> None:
-        life = self.standing.lives.get(peer)
-        if life is not None:
-            self._transmit(peer, life, message, stream)
-
     def _transmit(self, peer: int, life: int, message: Message, stream: int = 0) -> None:
         here = self.standing
-        packet = Packet(here.cluster, here.me.number, here.me.life, peer, life, here.epoch, self._hlc.tick(), message)
+        me = here.me
+        packet = Packet(here.cluster, me.number, me.life, peer, life, here.epoch, self._hlc.tick(), message)
         self._actions.append(Transmit(peer, packet, stream))
 
     def _set_deadline(self) -> None:
