@@ -158,7 +158,7 @@ def test_a_durable_key_survives_one_death_after_the_other():
     die(network, successor)
     network.check_at_rest()
     assert network.reads(other, key) == ["a", "b"]
-    assert network.run(other, "scan", "") == Names((key,))
+    assert network.run(other, "scan", "") == Names((key,), lost=tuple(sorted((DEAD, successor))))
 
 
 def test_every_write_of_a_key_that_was_durable_once_is_backed_up():
@@ -178,7 +178,7 @@ def test_a_durable_remove_is_remembered():
     network.run(other, "put", key, None, wait=True)
     die(network)
     assert network.reads(other, key) is None
-    assert network.run(other, "scan", "") == Names(())
+    assert network.run(other, "scan", "") == Names((), lost=(DEAD,))
 
 
 def test_the_home_dies_between_the_second_copy_and_the_switch():
@@ -307,6 +307,31 @@ def test_a_scan_underway_begins_again():
     network, key, _, other = scene()
     network.run(DEAD, "put", key, 1, wait=True, durable=True)
     scan = network.begin(other, "scan", "")
+    die(network)
+    assert network.outcomes[scan] == Names((key,), lost=(DEAD,))
+
+
+def test_a_scan_says_who_may_have_held_more_keys():
+    network, key, successor, other = scene()
+    for name in (key, "@1/a", "@0/a", "!@0/b"):
+        network.run(other, "put", name, 1, wait=True)
+    assert network.run(other, "scan", "").lost == ()
+    die(network)
+    assert network.run(other, "scan", "") == Names(("@1/a",), lost=(DEAD,))
+    assert network.run(successor, "scan", key) == Names((), lost=(DEAD,))
+    assert network.run(other, "scan", "@0/") == Names((), lost=(DEAD,))
+    assert network.run(other, "scan", "!@0/b") == Names((), lost=(DEAD,))
+    assert network.run(other, "scan", "@1/") == Names(("@1/a",)), "these live on a member that lives"
+    assert network.run(other, "scan", "@0") == Names((), lost=(DEAD,)), "and of @01/ nothing can be said"
+    assert network.run(other, "scan", "@7/") == Names((), lost=(DEAD,)), "nobody has that number: any member may"
+
+
+def test_a_scan_that_all_had_answered_is_complete_although_one_has_died_since():
+    network, key, _, other = scene()
+    network.run(other, "put", key, 1, wait=True)
+    scan = network.begin(other, "scan", "")
+    network.pass_on("call", DEAD, "Scan")
+    network.pass_on("answer", other, "Names", sender=DEAD)
     die(network)
     assert network.outcomes[scan] == Names((key,))
 

@@ -52,6 +52,24 @@ def test_a_frame_is_found_by_its_name(frame: hs.Frame) -> None:
     assert hs.ls().shape[0] == 0
 
 
+class OneLost(LocalKeys):
+    """A store that has lost a member."""
+
+    def keys(self, prefix: str = "", partial: bool = False) -> list[str]:
+        if not partial:
+            raise hs.NodeLost("member 2 was lost")
+        return super().keys(prefix)
+
+
+def test_after_the_loss_of_a_member_the_list_says_that_names_may_be_missing(frame: hs.Frame) -> None:
+    ports.install_keys(OneLost())  # the fixture puts back what was there
+    hs.assign(frame, "numbers")
+    with pytest.warns(hs.HydroscopeWarning, match="a member of the cluster was lost.*not listed; assign"):
+        assert hs.ls().to_dict()["name"] == ["numbers"]
+    with pytest.raises(hs.UnknownNameError, match="did you mean 'numbers'"):
+        hs.get_frame("number")
+
+
 def test_a_model_is_found_by_its_name(frame: hs.Frame) -> None:
     model = hs.assign(small().fit(frame, "y"), "sevens")
     assert hs.get_model("sevens") is model

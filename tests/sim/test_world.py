@@ -123,3 +123,29 @@ def test_faults_say_what_they_do():
     assert World(members=2, seed=1, drop=0.1).faults == Faults(drop=0.1)
     with pytest.raises(TypeError):
         World(members=2, seed=1, dorp=0.1)
+
+
+def test_a_program_that_lists_keys_is_told_of_a_lost_member():
+    def put(keys):
+        yield keys.put("@1/gone", 1, wait=True)
+        yield keys.put("@0/here", 1, wait=True)
+        return (yield keys.keys())
+
+    def look(keys):
+        here = yield keys.keys("@0/")
+        try:
+            yield keys.keys()
+        except NodeLost as error:
+            return here, str(error), (yield keys.keys(partial=True))
+
+    world = World(members=2, seed=1, encode=False, joins=True, restarts=False)
+    putting = world.spawn(put)
+    world.run()
+    assert putting.result == ("@0/here", "@1/gone")
+    world.crash(1)
+    world.rest()
+    looking = world.spawn(look)
+    world.run()
+    here, error, left = looking.result
+    assert here == left == ("@0/here",)
+    assert "member 1 was lost" in error

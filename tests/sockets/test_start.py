@@ -167,6 +167,19 @@ def test_after_the_end_every_call_says_so(two):
     assert first.get("@0/k") == 1
 
 
+def test_a_list_of_keys_that_cannot_be_complete_says_so(two):
+    first, second = two
+    for name in ("@0/a", "@1/a", "@1/b"):
+        first.put(name, 1, wait=True)
+    assert first.keys() == ["@0/a", "@1/a", "@1/b"]
+    second.shutdown()
+    until(lambda: len(first.members()) == 1)
+    with pytest.raises(NodeLost, match=r"keys that begin with '' cannot all be listed: member 1 was lost"):
+        first.keys()
+    assert first.keys(partial=True) == ["@0/a"]
+    assert first.keys("@0/") == ["@0/a"], "what lives here is here"
+
+
 def test_ctrl_c_ends_a_wait_and_breaks_nothing(two):
     first, second = two
     second.put("@0/k", 1, wait=True)

@@ -128,8 +128,8 @@ class LocalKeys:
             self._front.pop(key, None)
         self._tell(key)
 
-    def keys(self, prefix: str = "") -> list[str]:
-        """Return the keys that begin with `prefix`, sorted."""
+    def keys(self, prefix: str = "", partial: bool = False) -> list[str]:
+        """Return the keys that begin with `prefix`, sorted: always all."""
         with self._moving:
             names = list(self._front)
         return sorted(name for name in names if name.startswith(prefix))

@@ -121,18 +121,26 @@ def remove(key: str, wait: bool = False) -> None:
     _open("remove")(key, wait)
 
 
-def keys(prefix: str = "") -> list[str]:
+def keys(prefix: str = "", partial: bool = False) -> list[str]:
     """Return the keys that begin with `prefix`, sorted.
 
     Parameters
     ----------
     prefix : str
+    partial : bool
+        Return those that are left, also after a member was lost that may have held some.
+
+    Raises
+    ------
+    NodeLost
+        Such a member was lost, and `partial` is false: the list would lack, without a word, the
+        keys that only it held. (Durable ones are listed all the same.)
 
     Notes
     -----
     Cost: all keys are looked at, on every member.
     """
-    found: list[str] = _open("keys")(prefix)
+    found: list[str] = _open("keys")(prefix, partial)
     return found
 
 

@@ -45,6 +45,8 @@ class Names(msgspec.Struct, frozen=True):
     """A scan: the keys, sorted."""
 
     keys: tuple[str, ...]
+    lost: tuple[int, ...] = ()
+    """Members that were lost and may have held such keys: those are missing, unless they were durable."""
 
 
 class Lost(msgspec.Struct, frozen=True):

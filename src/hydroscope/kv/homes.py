@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from hydroscope.kv.names import forced_home
+from hydroscope.kv.names import forced_home, home_of_all
 from hydroscope.wire.messages import NOBODY, View
 
 __all__ = ["Homes", "home_of", "runner_up_of"]
@@ -58,6 +58,14 @@ class Homes:
     def original(self, key: str) -> int:
         """Return who would be home if all founders lived: another than the home has lost what it held."""
         return self.of(key) if len(self.live) == len(self.founders) else best(key, self.founders)
+
+    def lost(self, prefix: str) -> tuple[int, ...]:
+        """Return which founders died that may have held keys with this prefix: what their names were nobody knows."""
+        if len(self.live) == len(self.founders):
+            return ()
+        lost = tuple(number for number in self.founders if number not in self.live)
+        only = home_of_all(prefix)
+        return lost if only not in self.founders else tuple(number for number in lost if number == only)
 
     def runner_up(self, key: str) -> int:
         """Return who would be home if the home died, or NOBODY."""

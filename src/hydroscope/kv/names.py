@@ -7,7 +7,7 @@ from typing import Any
 
 from hydroscope.ground.errors import UserError
 
-__all__ = ["KEY_LENGTH_MAX", "check_key", "forced_home", "is_volatile"]
+__all__ = ["KEY_LENGTH_MAX", "check_key", "forced_home", "home_of_all", "is_volatile"]
 
 KEY_LENGTH_MAX = 255
 """Characters."""
@@ -44,3 +44,8 @@ def forced_home(key: str) -> int | None:
         return None
     digits = key[start + 1 :].partition("/")[0]
     return int(digits) if digits.isascii() and digits.isdigit() else None
+
+
+def home_of_all(prefix: str) -> int | None:
+    """Return the member that all keys with this prefix live on by their names ("@3/", "!@3/x"), or None."""
+    return forced_home(prefix) if "/" in prefix else None

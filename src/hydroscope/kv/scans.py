@@ -1,4 +1,8 @@
-"""Scans: the keys of all homes, merged; own writes that are not ordered yet count as this member sees them."""
+"""Scans: the keys of all homes, merged; own writes that are not ordered yet count as this member sees them.
+
+What the names were of keys that died with their home nobody knows: a scan says which members were lost that may have
+held such keys (`Names.lost`), and is complete when there were none.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,13 @@ if TYPE_CHECKING:
     from hydroscope.kv.home import HomeTable
     from hydroscope.kv.slots import SlotTable
 
-__all__ = ["Scan", "Scans"]
+__all__ = ["Scan", "Scans", "what_is_missing"]
 
 
 class Scan:
     """A scan underway."""
 
-    __slots__ = ("found", "n_waiting", "op", "prefix", "round", "shown")
+    __slots__ = ("found", "lost", "n_waiting", "op", "prefix", "round", "shown")
 
     def __init__(self, op: Any, prefix: str) -> None:
         self.op = op
@@ -28,6 +32,7 @@ class Scan:
         self.round = 0
         self.n_waiting = 0
         self.found: set[str] = set()
+        self.lost: tuple[int, ...] = ()
         self.shown: dict[str, bool] = {}  # own writes that are shown: whether the key is there
 
 
@@ -41,7 +46,7 @@ class Scans:
         self._slots = slots
 
     def begin(self, op: Any, prefix: str, out: list[Effect]) -> None:
-        """Ask all homes."""
+        """Ask all homes that live."""
         scan = Scan(op, prefix)
         self.scans.add(scan)
         self._ask(scan, out)
@@ -74,6 +79,7 @@ class Scans:
     def _ask(self, scan: Scan, out: list[Effect]) -> None:
         prefix = scan.prefix
         scan.round += 1
+        scan.lost = self._desk.homes.lost(prefix)
         scan.found = set(self._home.names(prefix))
         scan.shown = {
             key: slot.shown.value is not None
@@ -95,4 +101,13 @@ class Scans:
                 scan.found.add(key)
             else:
                 scan.found.discard(key)
-        out.append(Finish(scan.op, effects.Names(tuple(sorted(scan.found)))))
+        out.append(Finish(scan.op, effects.Names(tuple(sorted(scan.found)), scan.lost)))
+
+
+def what_is_missing(prefix: str, lost: tuple[int, ...]) -> str:
+    """Return what to tell of a scan that cannot be complete."""
+    which = f"member {lost[0]} was" if len(lost) == 1 else f"members {', '.join(map(str, lost))} were"
+    return (
+        f"keys that begin with {prefix!r} cannot all be listed: {which} lost, and nobody else knows the names of what "
+        f"it alone held; keys({prefix!r}, partial=True) returns those that are left"
+    )

@@ -209,7 +209,7 @@ class Store:
         return out
 
     def scan(self, op: Any, prefix: str) -> list[Effect]:
-        """List the keys that begin with `prefix`: finished with `Names`."""
+        """List the keys that begin with `prefix`: finished with `Names`, which says whether some may be missing."""
         out: list[Effect] = []
         self.scans.begin(op, prefix, out)
         return out

@@ -7,6 +7,7 @@ can read and which survives the loss of a member. A frame's rows stay where they
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -16,11 +17,16 @@ from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.kv.names import check_key
 from hydroscope.models.base import Estimator
 from hydroscope.node import jobs, ports
+from hydroscope.weave.notice import HydroscopeWarning
 
 __all__ = ["assign", "get_frame", "get_model", "holding", "ls", "remove"]
 
 SHELF = "shelf/"
 MODELS = "shelf-model/"
+
+INCOMPLETE = (
+    "a member of the cluster was lost: frames and models of whose names only it knew are not listed; assign() them anew"
+)
 
 _things: dict[str, Any] = {}
 """What this process has named, by name."""
@@ -86,12 +92,18 @@ def ls() -> Frame:
 
     Notes
     -----
+    After a member was lost a HydroscopeWarning says that names may be missing: what only it knew.
     Cost: one look at every key on every member.
     """
     keys = ports.keys()
     members = set(keys.members())
     rows = []
-    for key in keys.keys(SHELF):
+    try:
+        shelf = keys.keys(SHELF)
+    except ports.NodeLost:
+        warnings.warn(INCOMPLETE, HydroscopeWarning, stacklevel=2)
+        shelf = keys.keys(SHELF, partial=True)
+    for key in shelf:
         known = keys.get(key)
         if known is not None:
             users = _said([user for user in known["users"] if user["owner"] in members])
@@ -214,7 +226,8 @@ def _own(name: str, kind: str) -> Any:
 
 
 def _unknown(name: str, kind: str = "frame or model") -> UserError:
-    return unknown_name(kind, name, [key.removeprefix(SHELF) for key in ports.keys().keys(SHELF)], "hs.ls()")
+    known = [key.removeprefix(SHELF) for key in ports.keys().keys(SHELF, partial=True)]
+    return unknown_name(kind, name, known, "hs.ls()")
 
 
 def _said(users: Sequence[dict[str, Any]]) -> str:

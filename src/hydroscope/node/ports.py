@@ -218,8 +218,11 @@ class Keys(Protocol):
     def remove(self, key: str, wait: bool = False) -> None:
         """Make the key absent; no error when it is."""
 
-    def keys(self, prefix: str = "") -> list[str]:
-        """Return the keys that begin with `prefix`, sorted."""
+    def keys(self, prefix: str = "", partial: bool = False) -> list[str]:
+        """Return the keys that begin with `prefix`, sorted.
+
+        NodeLost when a member was lost that may have held some; with `partial` those that are left.
+        """
 
     def watch(self, prefix: str = "") -> Watching:
         """Begin to watch the keys that begin with `prefix`; changes from now on are told."""

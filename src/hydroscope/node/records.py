@@ -187,7 +187,7 @@ def jobs(running: bool = False) -> list[JobRecord]:
     keys = ports.keys()
     found = {each.key: each for job in list(_live.values()) if (each := job.record(keys.me)).state in LIVE}
     members = set(keys.members())
-    for key in keys.keys(RECORDS):
+    for key in keys.keys(RECORDS, partial=True):  # each has a second copy
         try:
             value = None if key in found else keys.get(key)
         except ports.NodeLost:

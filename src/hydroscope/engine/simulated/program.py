@@ -7,7 +7,12 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Do", "Keys", "Program"]
+from hydroscope.ground.errors import UserError
+from hydroscope.kv.effects import Lost, Names, Refused, Value, Wrote
+from hydroscope.kv.scans import what_is_missing
+from hydroscope.node.ports import NodeLost
+
+__all__ = ["Do", "Keys", "Program", "meaning"]
 
 
 class Do(msgspec.Struct, frozen=True, gc=False):
@@ -21,6 +26,7 @@ class Do(msgspec.Struct, frozen=True, gc=False):
     name: str = ""
     arguments: tuple[Any, ...] = ()
     seconds: float = 0.0
+    partial: bool = False
     op: Any = None
     """A token to know it by in the member's effects; one is made if there is none."""
 
@@ -52,9 +58,9 @@ class Keys:
         """Wait until this thread's puts are ordered. Cost: simulated time until they are."""
         return Do("fence")
 
-    def keys(self, prefix: str = "") -> Do:
-        """List keys. Cost: one round trip to each member."""
-        return Do("scan", prefix)
+    def keys(self, prefix: str = "", partial: bool = False) -> Do:
+        """List keys; `partial`: also when a member was lost that may have held some. Cost: a round trip to each."""
+        return Do("scan", prefix, partial=partial)
 
     def sleep(self, seconds: float) -> Do:
         """Let simulated time pass. Cost: nothing."""
@@ -63,3 +69,21 @@ class Keys:
 
 Program = Callable[..., Generator[Do, Any, Any]]
 """A function that takes `Keys` first."""
+
+
+def meaning(do: Do, outcome: Any) -> tuple[Any, BaseException | None]:
+    """Return what a program is told: a value, or an error to raise in it."""
+    match outcome:
+        case Value(value=value):
+            return value, None
+        case Wrote(result=result):
+            return result, None
+        case Names(lost=lost) if lost and not do.partial:
+            return None, NodeLost(what_is_missing(do.key, lost))
+        case Names(keys=keys):
+            return keys, None
+        case Lost(keys=keys):
+            return None, NodeLost(f"a member was lost, and with it perhaps {list(keys)}", keys)
+        case Refused(text=text):
+            return None, UserError(text)
+    return outcome, None

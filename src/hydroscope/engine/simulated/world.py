@@ -11,9 +11,9 @@ from hydroscope.engine.simulated.agenda import Agenda
 from hydroscope.engine.simulated.faults import Faults
 from hydroscope.engine.simulated.network import Network
 from hydroscope.engine.simulated.process import Process, SkewedClock, Thread
-from hydroscope.engine.simulated.program import Do, Keys, Program
+from hydroscope.engine.simulated.program import Do, Keys, Program, meaning
 from hydroscope.ground.errors import InternalError, UserError
-from hydroscope.kv.effects import Changed, Finish, Lost, Names, Ordered, Refused, Value, Wrote
+from hydroscope.kv.effects import Changed, Finish, Ordered, Value
 from hydroscope.kv.functions import Functions
 from hydroscope.node.member import Connect, Entered, Excluded, Member, Transmit
 from hydroscope.node.membership import Settings
@@ -407,7 +407,6 @@ class World:
                 self._note(f"{process.place} is out: {action.reason}")
 
     def _end(self, thread: Thread, outcome: Any) -> None:
-        thread.waits_for = None
         step = self.agenda.tick()
         if self.lines is not None:
             self._note(f"{thread.process.place}.t{thread.number} ends: {outcome}")
@@ -425,7 +424,7 @@ class World:
             if ended is None or thread.raw:
                 do = thread.generator.send(ended)
             else:
-                value, error = _cooked(ended.outcome)
+                value, error = meaning(thread.waits_for, ended.outcome)
                 do = thread.generator.throw(error) if error is not None else thread.generator.send(value)
         except StopIteration as stop:
             thread.result = stop.value
@@ -446,6 +445,7 @@ class World:
         member = process.member
         now = process.clock.seconds()
         kind = do.kind
+        thread.waits_for = do
         if self.lines is not None:
             self._note(f"{process.place}.t{thread.number} {kind} {do.key} {do.value!r} {do.name}{do.arguments}")
         if kind == "sleep":
@@ -458,7 +458,6 @@ class World:
                 return
         self._n_ops += 1
         op = self._n_ops if do.op is None else do.op
-        thread.waits_for = do
         waits = True
         if kind == "get":
             actions = member.get(op, thread.number, do.key, now)
@@ -481,19 +480,3 @@ class World:
     def _note(self, text: str) -> None:
         if self.lines is not None:
             self.lines.append(f"{self.agenda.now:12.6f} {self.agenda.step:7d}  {text}")
-
-
-def _cooked(outcome: Any) -> tuple[Any, BaseException | None]:
-    """Return what a program is told: a value, or an error to raise in it."""
-    match outcome:
-        case Value(value=value):
-            return value, None
-        case Wrote(result=result):
-            return result, None
-        case Names(keys=keys):
-            return keys, None
-        case Lost(keys=keys):
-            return None, NodeLost(f"a member was lost, and with it perhaps {list(keys)}", keys)
-        case Refused(text=text):
-            return None, UserError(text)
-    return outcome, None

@@ -23,6 +23,7 @@ from hydroscope.ground.errors import InternalError, UserError
 from hydroscope.kv import effects as kv
 from hydroscope.kv.functions import Functions
 from hydroscope.kv.names import check_key
+from hydroscope.kv.scans import what_is_missing
 from hydroscope.node.member import Action
 from hydroscope.node.ports import EngineError, NodeLost
 from hydroscope.wire.messages import MemberInfo, View
@@ -144,10 +145,13 @@ class SocketKeys:
         self._raise_unconfirmed()
         return self._do(lambda op, thread, now: atomic(op, thread, key, function, arguments, now), (key,)).result
 
-    def keys(self, prefix: str = "") -> list[str]:
+    def keys(self, prefix: str = "", partial: bool = False) -> list[str]:
         """Return the keys that begin with `prefix`, sorted. Cost: a round trip to every home."""
         scan = self._socket.member.scan
-        return sorted(self._do(lambda op, thread, now: scan(op, prefix, now), ()).keys)
+        names = self._do(lambda op, thread, now: scan(op, prefix, now), ())
+        if names.lost and not partial:
+            raise NodeLost(what_is_missing(prefix, names.lost))
+        return list(names.keys)
 
     def fence(self) -> None:
         """Wait until the plain puts of this thread are ordered. Cost: free if they are; else a round trip."""
