@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
+from zlib import crc32
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,12 @@ from hydroscope.rpc.effects import Send
 from hydroscope.wire.messages import Piece, PieceAck
 
 SMALL = Limits(piece_bytes=10, window_bytes=40, begun_bytes=200, begun=4, span=8)
+
+
+def parts_of(draw: random.Random, data: bytes) -> list[bytes]:
+    """Return the bytes cut at random into parts, of which some may be empty."""
+    ends = sorted(draw.choices(range(len(data) + 1), k=draw.randrange(4)))
+    return [data[start:stop] for start, stop in zip([0, *ends], [*ends, len(data)], strict=True)]
 
 
 class Scene:
@@ -54,7 +61,7 @@ class Scene:
                     if self.chance(0.2):
                         self.later(self.random.random() * 3, 1 - at, "receive", message)
                 case Whole(data=data):
-                    self.got[at].append(bytes(data))
+                    self.got[at].append(data.getvalue())
         for end in self.ends:
             end.check()
 
@@ -112,7 +119,7 @@ def test_every_message_arrives_once_and_whole_over_hostile_streams(seed, window_
     for name, (at, size, when) in enumerate(messages):
         data = scene.random.randbytes(size)
         wanted[1 - at].append(data)
-        scene.later(when, at, "send", name, data)
+        scene.later(when, at, "send", name, parts_of(scene.random, data))
     scene.run()
     assert [sorted(each) for each in scene.got] == [sorted(each) for each in wanted]
     assert all(end.is_at_rest for end in scene.ends)
@@ -121,7 +128,7 @@ def test_every_message_arrives_once_and_whole_over_hostile_streams(seed, window_
 def test_without_faults_nothing_is_sent_twice_and_one_stream_serves_all():
     scene = Scene(1, SMALL, faults=0.0)
     for name in range(20):
-        scene.later(0.0, 0, "send", name, bytes([name]) * 95)
+        scene.later(0.0, 0, "send", name, [bytes([name]) * 95])
     scene.run()
     assert scene.n_pieces == 20 * 10
     assert list(scene.fate) == [(0, 1)]
@@ -129,7 +136,7 @@ def test_without_faults_nothing_is_sent_twice_and_one_stream_serves_all():
 
 def test_a_connection_that_accepts_and_silently_discards_is_left_for_a_fresh_one():
     scene = Scene(1, SMALL, faults=0.0)
-    scene.perform(0, scene.ends[0].send("m", b"x" * 95, 0.0))
+    scene.perform(0, scene.ends[0].send("m", [b"x" * 95], 0.0))
     scene.fate[0, 1] = scene.fate[0, 2] = "accepts and discards"
     scene._connect = lambda at, stream: (  # type: ignore[method-assign]
         scene.fate.setdefault((at, stream), "well"),
@@ -143,7 +150,7 @@ def test_a_connection_that_accepts_and_silently_discards_is_left_for_a_fresh_one
 
 def test_a_fresh_connection_resumes_from_what_was_acknowledged():
     sender, receiver = Bulk(SMALL), Bulk(SMALL)
-    (connect,) = sender.send("m", b"0123456789" * 8, 0.0)
+    (connect,) = sender.send("m", [b"0123456789" * 8], 0.0)
     pieces = [effect.message for effect in sender.connected(connect.stream, 0.0)]
     assert [piece.index for piece in pieces] == [0, 1, 2, 3]
     for piece in pieces[:3]:
@@ -158,33 +165,35 @@ def test_a_fresh_connection_resumes_from_what_was_acknowledged():
 
 def test_a_short_message_does_not_wait_for_a_long_one():
     sender = Bulk(SMALL)
-    sender.send("long", b"l" * 150, 0.0)
-    sender.send("short", b"s" * 20, 0.0)
+    sender.send("long", [b"l" * 150], 0.0)
+    sender.send("short", [b"s" * 20], 0.0)
     sent = sender.connected(1, 0.0)
     assert [(effect.message.transfer, effect.message.index) for effect in sent] == [(1, 0), (2, 0), (1, 1), (2, 1)]
 
 
 def test_a_message_that_is_on_its_way_is_not_sent_again():
     sender = Bulk(SMALL)
-    sender.send("m", b"x" * 5, 0.0)
-    assert sender.send("m", b"x" * 5, 0.0) == []
+    sender.send("m", [b"x" * 5], 0.0)
+    assert sender.send("m", [b"x" * 5], 0.0) == []
     (stream,) = sender.connected(1, 0.0)
     sender.receive(PieceAck(1, 1), 0.1)
     assert sender.is_at_rest
-    assert sender.send("m", b"x" * 5, 0.2) == [Stream(1, Piece(2, 0, 1, 5, stream.message.checksum, b"x" * 5))]
+    assert sender.send("m", [b"x" * 5], 0.2) == [Stream(1, Piece(2, 0, 1, 5, stream.message.checksum, b"x" * 5))]
 
 
 def test_a_damaged_message_is_sent_again_from_the_start():
     sender, receiver = Bulk(SMALL), Bulk(SMALL)
-    sender.send("m", b"0123456789abcde", 0.0)
+    sender.send("m", [b"0123456789abcde"], 0.0)
     first, second = (effect.message for effect in sender.connected(1, 0.0))
-    receiver.receive(Piece(1, 0, 2, 15, first.checksum, b"**********"), 0.1)
-    (ack,) = receiver.receive(second, 0.1)
+    receiver.receive(first, 0.1)
+    (ack,) = receiver.receive(Piece(1, 1, 2, 15, second.checksum, b"*****"), 0.1)
     assert ack == Send(PieceAck(1, -1))
     again = sender.receive(ack.message, 0.2)
     assert [effect.message for effect in again] == [first, second]
     receiver.receive(first, 0.3)
-    assert receiver.receive(second, 0.3) == [Whole(bytearray(b"0123456789abcde")), Send(PieceAck(1, 2))]
+    whole, ack = receiver.receive(second, 0.3)
+    assert whole.data.getvalue() == b"0123456789abcde"
+    assert ack == Send(PieceAck(1, 2))
     assert receiver.receive(second, 0.4) == [Send(PieceAck(1, 2))]
 
 
@@ -210,13 +219,13 @@ def test_pieces_that_do_not_fit_are_counted_and_take_no_room(piece):
     assert all(isinstance(effect, Send) for effect in receiver.receive(piece, 0.0))
     receiver.check()
     assert sum(receiver.counters.values()) == 1
-    assert sum(len(each.data) for each in receiver._receiver._begun.values()) == 0
+    assert sum(each.n_held for each in receiver._receiver._begun.values()) == 0
 
 
 def test_more_than_may_be_begun_is_not_taken():
     receiver = Bulk(SMALL)
     for number in range(1, 9):
-        receiver.receive(Piece(number, 0, 10, 95, 0, b"x" * 10), 0.0)
+        receiver.receive(Piece(number, 0, 10, 95, crc32(b"x" * 10), b"x" * 10), 0.0)
     receiver.check()
     assert receiver.counters["pieces_beyond_limits"] == 6
 
@@ -225,7 +234,7 @@ def test_more_than_may_be_begun_is_not_taken():
 def test_acknowledgements_that_cannot_be_change_nothing_for_the_worse(acks):
     scene = Scene(3, SMALL, faults=0.0)
     sender = scene.ends[0]
-    scene.perform(0, sender.send("m", b"x" * 95, 0.0))
+    scene.perform(0, sender.send("m", [b"x" * 95], 0.0))
     for transfer, n_received in acks:
         if transfer != 1 or n_received > 10:
             scene.perform(0, sender.receive(PieceAck(transfer, n_received), 0.0))
@@ -233,6 +242,40 @@ def test_acknowledgements_that_cannot_be_change_nothing_for_the_worse(acks):
     assert scene.got[1] == [b"x" * 95]
 
 
+def test_each_piece_proves_all_before_it():
+    sender = Bulk(SMALL)
+    data = bytes(range(35))
+    sender.send("m", [data[:13], data[13:14], data[14:]], 0.0)
+    pieces = [effect.message for effect in sender.connected(1, 0.0)]
+    assert [bytes(piece.data) for piece in pieces] == [data[:10], data[10:20], data[20:30], data[30:]]
+    assert [piece.checksum for piece in pieces] == [crc32(data[:n]) for n in (10, 20, 30, 35)]
+
+
+def test_what_changes_under_way_is_noticed_and_sent_as_it_is_in_the_end():
+    sender, receiver = Bulk(SMALL), Bulk(SMALL)
+    data = bytearray(b"0123456789abcde")  # against the rules: nobody else holds what is sent
+    sender.send("m", [data], 0.0)
+    first, second = (effect.message for effect in sender.connected(1, 0.0))
+    receiver.receive(first, 0.1)
+    data[12] = 0
+    (ack,) = receiver.receive(second, 0.1)
+    assert ack == Send(PieceAck(1, -1))
+    first, second = (effect.message for effect in sender.receive(ack.message, 0.2))
+    receiver.receive(first, 0.3)
+    whole, _ = receiver.receive(second, 0.3)
+    assert whole.data.getvalue() == data
+
+
+def test_a_part_of_a_message_is_sent_and_received_without_a_copy():
+    sender, receiver = Bulk(SMALL), Bulk(SMALL)
+    data = bytes(30)
+    sender.send("m", [data], 0.0)
+    pieces = [effect.message for effect in sender.connected(1, 0.0)]
+    assert all(piece.data.obj is data for piece in pieces)
+    *_, (whole, _) = (receiver.receive(piece, 0.1) for piece in pieces)
+    assert whole.data.getvalue() is whole.data.getvalue()
+
+
 def test_an_empty_message_is_our_error():
     with pytest.raises(InternalError, match="0 bytes"):
-        Bulk().send("m", b"", 0.0)
+        Bulk().send("m", [b""], 0.0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
 import random
 
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from hydroscope.wire.messages import (
     Ack,
@@ -46,10 +48,36 @@ MESSAGES = st.one_of(
     st.builds(Nack, U64),
     st.builds(Ack, U64, BODIES),
     st.builds(AckAck, U64),
-    st.builds(Piece, U64, U32, U32, U64, U32, BODIES),
+    st.builds(Piece, U64, U32, U32, U64, U32, BODIES.map(memoryview)),
     st.builds(PieceAck, U64, U32),
 )
 PACKETS = st.builds(Packet, st.just(CLUSTER), U16, U64, U16, U64, U32, U64, MESSAGES)
+
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.binary(max_size=8)
+    | st.datetimes(timezones=st.just(datetime.UTC)).map(lambda time: time.replace(fold=0))
+)
+KEYS = st.text(max_size=5) | st.integers(-(2**63), 2**64 - 1)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.lists(inner, max_size=4).map(tuple) | st.dictionaries(KEYS, inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+DTYPES = hnp.integer_dtypes() | hnp.floating_dtypes() | hnp.boolean_dtypes() | hnp.datetime64_dtypes()
+ARRAYS = hnp.arrays(DTYPES, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
+
+
+def form(value: object) -> str:
+    """Return a text that tells types and NaN apart."""
+    return f"{type(value).__name__}:{value!r}"
 
 
 def random_message(draw: random.Random) -> Message:
@@ -69,7 +97,7 @@ def random_message(draw: random.Random) -> Message:
         lambda: Nack(number),
         lambda: Ack(number, body),
         lambda: AckAck(number),
-        lambda: Piece(number, draw.randrange(4), draw.randrange(4), 100, draw.getrandbits(32), body),
+        lambda: Piece(number, draw.randrange(4), draw.randrange(4), 100, draw.getrandbits(32), memoryview(body)),
         lambda: PieceAck(number, draw.randrange(-1, 4)),
     )
     return draw.choice(makers)()

@@ -441,9 +441,15 @@ def run(n_frames: int, seed: int, check_each: int) -> tuple[dict[str, Counter[st
         outcomes[name][scene.attack(to, frame)] += 1
         if turn % 16 == 0:  # the same on a stream
             reader = FrameReader(scene.framings[to])
-            for packet in reader.feed(frame):
-                scene.members[to].receive(packet, scene.now)
-            assert len(reader._buffer) <= len(frame)
+            rest = memoryview(frame)
+            while rest and reader.refusal is None:
+                room = reader.room()
+                n_bytes = min(len(room), len(rest))
+                room[:n_bytes] = rest[:n_bytes]
+                for packet in reader.received(n_bytes):
+                    scene.members[to].receive(packet, scene.now)
+                rest = rest[n_bytes:]
+            assert reader._end - reader._start <= len(frame)
         if turn % check_each == 0 or turn == n_frames - 1:
             scene.check()
         if turn == min(n_frames // 10, 20_000):

@@ -16,7 +16,6 @@ from hydroscope.ground.limits import FRAME_BYTES
 from hydroscope.wire.frame import (
     FRAME_OVERHEAD_BYTES,
     HEADER_BYTES,
-    MAC_BYTES,
     MESSAGES_MAX,
     REASONS,
     Framing,
@@ -25,7 +24,7 @@ from hydroscope.wire.frame import (
     encode_message,
 )
 from hydroscope.wire.messages import AckAck, Call, Nack, Packet, Piece
-from hydroscope.wire.stream import FrameReader
+from hydroscope.wire.stream import ROOM_BYTES, STRANGER_BYTES, FrameReader
 from tests.wire.examples import CLUSTER, MESSAGES, PACKETS, SECRET, U64
 
 
@@ -209,14 +208,35 @@ def test_a_packet_that_cannot_be_framed_is_our_error(packet):
         framing().pack(packet)
 
 
+def feed(reader: FrameReader, data: bytes, taken: list[Packet] | None = None) -> list[Packet]:
+    """Return the packets that are complete with these bytes, which must hold after the buffer was used again."""
+    taken = [] if taken is None else taken
+    while data and reader.refusal is None:
+        room = reader.room()
+        n_bytes = min(len(room), len(data))
+        room[:n_bytes] = data[:n_bytes]
+        data = data[n_bytes:]
+        for packet in reader.received(n_bytes):
+            message = packet.message
+            if isinstance(message, Piece):
+                message = replace(message, data=memoryview(bytes(message.data)))
+            taken.append(replace(packet, message=message))
+    return taken
+
+
+def piece_of(data: bytes) -> Piece:
+    return Piece(1, 0, 1, 1, 1, memoryview(data))
+
+
 @given(st.lists(PACKETS, max_size=5), st.lists(st.integers(1, 80), min_size=1, max_size=30))
 def test_frames_come_out_of_a_stream_however_it_is_cut(packets, cuts):
     data = b"".join(framing().pack(packet) for packet in packets)
     reader = FrameReader(framing())
-    taken, place, turn = [], 0, 0
+    taken: list[Packet] = []
+    place, turn = 0, 0
     while place < len(data):
         step = cuts[turn % len(cuts)]
-        taken += reader.feed(data[place : place + step])
+        feed(reader, data[place : place + step], taken)
         place, turn = place + step, turn + 1
     assert taken == packets
     assert reader.refusal is None
@@ -229,17 +249,51 @@ def test_frames_come_out_of_a_stream_however_it_is_cut(packets, cuts):
 def test_a_stream_is_given_up_at_the_first_rubbish_before_there_is_room_made_for_it(rubbish):
     reader = FrameReader(framing())
     good = Packet(CLUSTER, 1, 2, 3, 4, 5, 6, Nack(7))
-    assert reader.feed(framing().pack(good)) == [good]
-    assert reader.feed(rubbish) == []
+    assert feed(reader, framing().pack(good)) == [good]
+    assert feed(reader, rubbish) == []
     assert reader.refusal is not None
-    assert reader.feed(framing().pack(good)) == []
+    assert feed(reader, framing().pack(good)) == []
     assert len(reader._buffer) == 0
 
 
-def test_a_stream_holds_one_frame_and_no_more():
+def test_a_stranger_gets_room_for_what_he_has_sent_and_no_more():
     reader = FrameReader(framing())
-    piece = Packet(CLUSTER, 1, 2, 3, 4, 5, 6, Piece(1, 0, 1, 1, 1, bytes(100_000)))
-    data = framing().pack(piece) * 50
-    for place in range(0, len(data), 7_000):
-        reader.feed(data[place : place + 7_000])
-        assert len(reader._buffer) <= FRAME_BYTES + HEADER_BYTES + MAC_BYTES
+    stranger = Framing(CLUSTER, bytes(32)).pack(Packet(CLUSTER, 1, 2, 3, 4, 5, 6, piece_of(bytes(200_000))))
+    for n_sent, place in enumerate(range(0, len(stranger), 1_000)):
+        assert len(reader.room()) + reader._end <= max(STRANGER_BYTES, 2_000 * (n_sent + 1))
+        assert feed(reader, stranger[place : place + 1_000]) == []
+    assert reader.refusal == Refusal("mac")
+
+
+def test_a_stream_holds_what_one_call_of_the_kernel_brings_and_no_more():
+    reader = FrameReader(framing())
+    packet = Packet(CLUSTER, 1, 2, 3, 4, 5, 6, piece_of(bytes(200_000)))
+    data = framing().pack(packet) * 50
+    n_taken = 0
+    for place in range(0, len(data), 70_000):
+        n_taken += len(feed(reader, data[place : place + 70_000]))
+        assert len(reader._buffer) <= ROOM_BYTES
+    assert n_taken == 50
+
+
+@given(st.binary(max_size=300), st.integers(0, 2**63), st.integers(0, 2**32 - 1))
+def test_a_piece_in_parts_is_the_frame_that_it_would_be_in_one(data, transfer, checksum):
+    packet = Packet(CLUSTER, 1, 2, 3, 4, 5, 6, Piece(transfer, 0, 1, 1, checksum, memoryview(data)))
+    head, middle, mac = framing().seal_piece(packet)
+    assert middle.obj is data
+    (taken,) = framing().unpack(b"".join((head, middle, mac)))
+    assert taken == packet
+
+
+def test_a_received_piece_is_a_view_of_the_buffer():
+    data = bytes(range(100))
+    packet = Packet(CLUSTER, 1, 2, 3, 4, 5, 6, piece_of(data))
+    buffer = bytearray(framing().pack(packet))
+    (taken,) = framing().unpack(memoryview(buffer))
+    assert taken.message.data == data
+    assert taken.message.data.obj is buffer
+
+
+def test_a_piece_that_does_not_fit_a_frame_is_our_error():
+    with pytest.raises(InternalError, match="frame"):
+        framing().seal_piece(Packet(CLUSTER, 1, 2, 3, 4, 5, 6, piece_of(bytes(FRAME_BYTES))))

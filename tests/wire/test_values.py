@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from hydroscope.ground.errors import DataError, UserError
 from hydroscope.wire import bodies, values
@@ -35,27 +34,7 @@ from hydroscope.wire.messages import (
     Watch,
     Written,
 )
-
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**63), 2**64 - 1)
-    | st.integers()
-    | st.floats()
-    | st.text(max_size=8)
-    | st.binary(max_size=8)
-    | st.datetimes(timezones=st.just(datetime.UTC)).map(lambda time: time.replace(fold=0))
-)
-KEYS = st.text(max_size=5) | st.integers(-(2**63), 2**64 - 1)
-VALUES = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.lists(inner, max_size=4).map(tuple) | st.dictionaries(KEYS, inner, max_size=4)
-    ),
-    max_leaves=20,
-)
-DTYPES = hnp.integer_dtypes() | hnp.floating_dtypes() | hnp.boolean_dtypes() | hnp.datetime64_dtypes()
-ARRAYS = hnp.arrays(DTYPES, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4))
+from tests.wire.examples import ARRAYS, VALUES, form
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -90,11 +69,6 @@ class Colour(enum.Enum):
 
 values.register(Job, "tests.Job")
 values.register(Chain, "tests.Chain")
-
-
-def form(value: object) -> str:
-    """Return a text that tells types and NaN apart."""
-    return f"{type(value).__name__}:{value!r}"
 
 
 @given(VALUES)

@@ -7,10 +7,13 @@ link says or is told does not come by here.
 
 from __future__ import annotations
 
+from typing import Any
+
 from hydroscope.rpc.bulk import Bulk, BulkEffect, Connect, Stream, Whole
 from hydroscope.rpc.effects import Deliver, Execute, Fail, Send, Settle
 from hydroscope.rpc.link import LARGE_BYTES, Link
-from hydroscope.wire.frame import Refusal, decode_message, encode_message
+from hydroscope.wire.frame import Refusal
+from hydroscope.wire.large import Split, decode_large, encode_large
 from hydroscope.wire.messages import Ack, Call, Message, Piece, PieceAck
 
 __all__ = ["Line", "LineEffect", "is_large"]
@@ -41,7 +44,7 @@ class Line:
         name = type(message), message.number
         if self.bulk.is_sending(name):  # it would be encoded for nothing
             return []
-        return self._whole(self.bulk.send(name, encode_message(message), now), now)
+        return self._whole(self.bulk.send(name, encode_large(message), now), now)
 
     def expire(self, now: float) -> list[LineEffect]:
         """Do what is due."""
@@ -68,7 +71,7 @@ class Line:
             if type(effect) is not Whole:
                 done.append(effect)  # type: ignore[arg-type]
                 continue
-            message = decode_message(memoryview(effect.data))
+            message = decode_large(effect.data)
             if isinstance(message, Refusal):  # of another version: the link asks after its call for ever, and is heard
                 self.bulk.counters["large messages that cannot be read"] += 1
             else:
@@ -80,5 +83,5 @@ def is_large(message: Message) -> bool:
     """Tell whether a message of the link goes in pieces: its body would not fit a datagram."""
     if type(message) is not Ack and type(message) is not Call:
         return False
-    body = message.body
-    return type(body) is bytes and len(body) > LARGE_BYTES
+    body: Any = message.body
+    return (type(body) is bytes or type(body) is Split) and len(body) > LARGE_BYTES

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+from io import BytesIO
 from zlib import crc32
 
 import msgspec
@@ -23,6 +24,7 @@ from hydroscope.ground.errors import InternalError
 from hydroscope.ground.limits import MESSAGE_BYTES, PIECE_BYTES
 from hydroscope.rpc.bulk_states import STREAM, StreamAction, StreamEvent, StreamState
 from hydroscope.rpc.effects import Send
+from hydroscope.rpc.outgoing import Outgoing
 from hydroscope.wire.messages import Piece, PieceAck
 
 __all__ = ["Bulk", "BulkEffect", "Connect", "Limits", "Stream", "Whole"]
@@ -63,27 +65,11 @@ class Stream(msgspec.Struct, frozen=True):
 class Whole(msgspec.Struct, frozen=True):
     """A large message is here, whole and undamaged. Use it now: the effect after this one lets the peer forget it."""
 
-    data: bytearray
+    data: BytesIO
+    """It is whoever takes it who owns it: its buffer can become what the message holds, without a copy."""
 
 
 BulkEffect = Connect | Stream | Send | Whole
-
-
-class Outgoing:
-    """A message of ours; owned by its `Sender`."""
-
-    __slots__ = ("acked", "checksum", "data", "is_in_turn", "n_pieces", "name", "next", "number", "sent")
-
-    def __init__(self, number: int, name: Hashable, data: bytes, n_pieces: int) -> None:
-        self.number = number
-        self.name = name
-        self.data = memoryview(data)
-        self.n_pieces = n_pieces
-        self.checksum = crc32(data)
-        self.acked = 0
-        self.next = 0
-        self.sent: deque[tuple[int, float]] = deque()  # of each piece from `acked` to `next`: place on the stream, when
-        self.is_in_turn = False
 
 
 class Sender:
@@ -107,18 +93,18 @@ class Sender:
         self._since = math.inf  # the last progress, or the beginning of waiting for some
         self._nudged = -math.inf
 
-    def send(self, name: Hashable, data: bytes, now: float) -> list[BulkEffect]:
+    def send(self, name: Hashable, parts: Sequence[bytes], now: float) -> list[BulkEffect]:
         """Send a message, unless the one of this name is still on its way."""
-        if not 0 < len(data) <= MESSAGE_BYTES:
-            raise InternalError(f"a large message of {len(data)} bytes; 1 to {MESSAGE_BYTES} can be sent")
+        n_bytes = sum(map(len, parts))
+        if not 0 < n_bytes <= MESSAGE_BYTES:
+            raise InternalError(f"a large message of {n_bytes} bytes; 1 to {MESSAGE_BYTES} can be sent")
         effects: list[BulkEffect] = []
         if name in self._names:
             self.counters["sent_already"] += 1
             return effects
         self._names.add(name)
         self._last_number += 1
-        n_pieces = -(-len(data) // self._limits.piece_bytes)
-        self._queue.append(Outgoing(self._last_number, name, data, n_pieces))
+        self._queue.append(Outgoing(self._last_number, name, parts, self._limits.piece_bytes))
         self._step(StreamEvent.WANTED, now, effects)
         return effects
 
@@ -146,6 +132,7 @@ class Sender:
             self.counters["begun_again"] += 1
             self._rewind(transfer)
             transfer.acked = transfer.next = 0
+            del transfer.checksums[:]
             self._take_turn(transfer)
             self._pump(now, effects)
         elif ack.n_received > transfer.acked:
@@ -174,14 +161,14 @@ class Sender:
     def check(self) -> None:
         """Raise `InternalError` where an invariant of the sender does not hold."""
         limits = self._limits
-        in_flight = sum(self._size(each, index) for each in self._begun.values() for index in _unacked(each))
+        in_flight = sum(each.size(index) for each in self._begun.values() for index in each.unacked)
         ok = (
             in_flight == self._in_flight_bytes
             and in_flight < limits.window_bytes + limits.piece_bytes
             and all(0 <= each.acked <= each.next <= each.n_pieces for each in self._begun.values())
             and all(len(each.sent) == each.next - each.acked for each in self._begun.values())
             and all(each.is_in_turn for each in self._begun.values() if each.next < each.n_pieces)
-            and self._begun_bytes == sum(len(each.data) for each in self._begun.values())
+            and self._begun_bytes == sum(each.size_bytes for each in self._begun.values())
             and (self._begun_bytes <= limits.begun_bytes or len(self._begun) == 1)
             and len(self._names) == len(self._begun) + len(self._queue)
             and (self._since < math.inf or not self._has_work())
@@ -230,8 +217,8 @@ class Sender:
             self._place += 1
             transfer.sent.append((self._place, now))
             transfer.next += 1
-            self._in_flight_bytes += self._size(transfer, index)
-            effects.append(Stream(self.stream, self._piece(transfer, index)))
+            self._in_flight_bytes += transfer.size(index)
+            effects.append(Stream(self.stream, transfer.piece(index)))
             if transfer.next < transfer.n_pieces:
                 self._take_turn(transfer)
 
@@ -239,7 +226,7 @@ class Sender:
         """Let messages from the queue have their turns, as far as the receiver will hold them."""
         limits = self._limits
         while self._queue:
-            size_bytes = len(self._queue[0].data)
+            size_bytes = self._queue[0].size_bytes
             has_room = len(self._begun) < limits.begun and self._begun_bytes + size_bytes <= limits.begun_bytes
             if self._begun and not (has_room and self._queue[0].number < min(self._begun) + limits.span):
                 return
@@ -253,18 +240,18 @@ class Sender:
         waiting = [transfer for transfer in self._begun.values() if transfer.sent]
         if waiting:
             oldest = min(waiting, key=lambda transfer: transfer.sent[0])
-            effects.append(Stream(self.stream, self._piece(oldest, oldest.acked)))
+            effects.append(Stream(self.stream, oldest.piece(oldest.acked)))
 
     def _advance(self, transfer: Outgoing, n_received: int) -> None:
         for index in range(transfer.acked, min(n_received, transfer.next)):
             place, _ = transfer.sent.popleft()
             self._acked_place = max(self._acked_place, place)
-            self._in_flight_bytes -= self._size(transfer, index)
+            self._in_flight_bytes -= transfer.size(index)
         transfer.acked = n_received
         transfer.next = max(transfer.next, n_received)
         if n_received == transfer.n_pieces:
             del self._begun[transfer.number]
-            self._begun_bytes -= len(transfer.data)
+            self._begun_bytes -= transfer.size_bytes
             self._names.remove(transfer.name)
             self.counters["messages_sent"] += 1
 
@@ -279,8 +266,8 @@ class Sender:
                     self._take_turn(transfer)
 
     def _rewind(self, transfer: Outgoing) -> None:
-        for index in _unacked(transfer):
-            self._in_flight_bytes -= self._size(transfer, index)
+        for index in transfer.unacked:
+            self._in_flight_bytes -= transfer.size(index)
         if transfer.sent:
             self.counters["rewound"] += 1
         transfer.sent.clear()
@@ -301,26 +288,15 @@ class Sender:
     def _nudge_due(self) -> float:
         return max(self._since, self._nudged) + self._limits.stall_s / 4
 
-    def _size(self, transfer: Outgoing, index: int) -> int:
-        return min(self._limits.piece_bytes, len(transfer.data) - index * self._limits.piece_bytes)
-
-    def _piece(self, transfer: Outgoing, index: int) -> Piece:
-        start = index * self._limits.piece_bytes
-        data = bytes(transfer.data[start : start + self._limits.piece_bytes])
-        return Piece(transfer.number, index, transfer.n_pieces, len(transfer.data), transfer.checksum, data)
-
-
-def _unacked(transfer: Outgoing) -> range:
-    return range(transfer.acked, transfer.next)
-
 
 class Incoming(msgspec.Struct):
     """A message of the peer's, as far as it is here; owned by its `Receiver`."""
 
     n_pieces: int
     size_bytes: int
-    checksum: int
-    data: bytearray
+    data: BytesIO
+    """It becomes a `bytes` without a copy; of memory it takes what has arrived, and an eighth of that."""
+    n_held: int = 0
     n_received: int = 0
     crc: int = 0
 
@@ -347,18 +323,23 @@ class Receiver:
             transfer = self._begin(piece)
             if transfer is None:
                 return []
-        if (piece.n_pieces, piece.size_bytes, piece.checksum) != (
-            transfer.n_pieces,
-            transfer.size_bytes,
-            transfer.checksum,
-        ):
+        if (piece.n_pieces, piece.size_bytes) != (transfer.n_pieces, transfer.size_bytes):
             self.counters["contradicting_pieces"] += 1
             return []
         if piece.index != transfer.n_received:
             late = piece.index < transfer.n_received
             self.counters["duplicate_pieces" if late else "pieces_after_a_gap"] += 1
             return [Send(PieceAck(number, transfer.n_received))]
-        self._append(transfer, piece)
+        if len(piece.data) != min(self._limits.piece_bytes, transfer.size_bytes - transfer.n_held):
+            self.counters["ill_formed_pieces"] += 1
+            return [Send(PieceAck(number, transfer.n_received))]
+        transfer.crc = crc32(piece.data, transfer.crc)
+        if transfer.crc != piece.checksum:
+            self.counters["damaged_messages"] += 1
+            del self._begun[number]
+            return [Send(PieceAck(number, -1))]
+        transfer.n_held += transfer.data.write(piece.data)
+        transfer.n_received += 1
         if transfer.n_received < transfer.n_pieces:
             return [Send(PieceAck(number, transfer.n_received))]
         return self._finish(number, transfer)
@@ -366,7 +347,7 @@ class Receiver:
     def check(self) -> None:
         """Raise `InternalError` where an invariant of the receiver does not hold."""
         claimed = sum(each.size_bytes for each in self._begun.values())
-        held = sum(len(each.data) for each in self._begun.values())
+        held = sum(each.n_held for each in self._begun.values())
         limits = self._limits
         ok = (
             held <= claimed
@@ -392,24 +373,12 @@ class Receiver:
         if not is_well_formed or not has_room:
             self.counters["ill_formed_pieces" if not is_well_formed else "pieces_beyond_limits"] += 1
             return None
-        transfer = Incoming(piece.n_pieces, piece.size_bytes, piece.checksum, bytearray())
+        transfer = Incoming(piece.n_pieces, piece.size_bytes, BytesIO())
         self._begun[piece.transfer] = transfer
         return transfer
 
-    def _append(self, transfer: Incoming, piece: Piece) -> None:
-        room = transfer.size_bytes - len(transfer.data)
-        if len(piece.data) != min(self._limits.piece_bytes, room):
-            self.counters["ill_formed_pieces"] += 1
-            return
-        transfer.data += piece.data
-        transfer.crc = crc32(piece.data, transfer.crc)
-        transfer.n_received += 1
-
     def _finish(self, number: int, transfer: Incoming) -> list[BulkEffect]:
         del self._begun[number]
-        if transfer.crc != transfer.checksum:
-            self.counters["damaged_messages"] += 1
-            return [Send(PieceAck(number, -1))]
         self._complete.add(number)
         while self.received + 1 in self._complete:
             self.received += 1
@@ -431,9 +400,12 @@ class Bulk:
         self._sender = Sender(limits, self.counters)
         self._receiver = Receiver(limits, self.counters)
 
-    def send(self, name: Hashable, data: bytes, now: float) -> list[BulkEffect]:
-        """Send a large message; nothing is done if the one of this name is still on its way."""
-        return self._sender.send(name, data, now)
+    def send(self, name: Hashable, parts: Sequence[bytes], now: float) -> list[BulkEffect]:
+        """Send a large message, given in parts that belong one after the other and must not change.
+
+        Nothing is done if the one of this name is still on its way. Cost: the CRC of it, no copy.
+        """
+        return self._sender.send(name, parts, now)
 
     def is_sending(self, name: Hashable) -> bool:
         """Return whether a message of this name is on its way: then `send` has nothing to do."""

@@ -15,6 +15,7 @@ import msgspec
 
 from hydroscope.ground.errors import DataError
 from hydroscope.wire import values
+from hydroscope.wire.large import Split
 from hydroscope.wire.messages import REPLIES, REQUESTS, Atomic, Backup, Got, Put, Reply, Request, Written
 
 __all__ = ["decode_reply", "decode_request", "encode"]
@@ -64,19 +65,23 @@ _REQUEST = msgspec.msgpack.Decoder(reduce(or_, [_TWINS.get(kind, kind) for kind 
 _REPLY = msgspec.msgpack.Decoder(reduce(or_, [_TWINS.get(kind, kind) for kind in REPLIES]))
 
 
-def encode(body: Request | Reply) -> bytes:
-    """Return a request or reply as bytes; a value that cannot be stored: `UserError`. Cost: O(size)."""
+def encode(body: Request | Reply) -> bytes | Split:
+    """Return a request or reply as bytes, split where its value has long parts.
+
+    A value that cannot be stored: `UserError`. Cost: O(size), but for long bytes, which are not copied.
+    """
     kind = type(body)
     twin = _TWINS.get(kind)
     if twin is None:
         return _ENCODER.encode(body)
     fields = list(msgspec.structs.astuple(body))
     place = _PLACES[kind]
-    fields[place] = values.pack(fields[place])
-    return _ENCODER.encode(twin(*fields))
+    fields[place], apart = values.pack_apart(fields[place])
+    form = _ENCODER.encode(twin(*fields))
+    return Split(form, tuple(apart), len(form) + sum(map(len, apart))) if apart else form
 
 
-def decode_request(data: bytes) -> Request:
+def decode_request(data: bytes | Split) -> Request:
     """Return the request that `encode` made these bytes of; others: `DataError`."""
     request: Request = _decoded(_REQUEST, data, "request")
     if isinstance(request, Atomic) and not isinstance(request.arguments, tuple):
@@ -84,13 +89,17 @@ def decode_request(data: bytes) -> Request:
     return request
 
 
-def decode_reply(data: bytes) -> Reply:
+def decode_reply(data: bytes | Split) -> Reply:
     """Return the reply that `encode` made these bytes of; others: `DataError`."""
     reply: Reply = _decoded(_REPLY, data, "reply")
     return reply
 
 
-def _decoded(decoder: msgspec.msgpack.Decoder[Any], data: bytes, what: str) -> Any:
+def _decoded(decoder: msgspec.msgpack.Decoder[Any], data: bytes | Split, what: str) -> Any:
+    apart = b""
+    if isinstance(data, Split):
+        apart = b"".join(data.apart)  # of one, as it comes in: that very object
+        data = data.form
     if not isinstance(data, bytes | bytearray | memoryview):
         raise DataError(f"a body that is {type(data).__name__} rather than bytes is not a {what}")
     try:
@@ -99,8 +108,10 @@ def _decoded(decoder: msgspec.msgpack.Decoder[Any], data: bytes, what: str) -> A
         raise DataError(f"bytes that are not a {what}: {error}") from error
     original = _ORIGINALS.get(type(body))
     if original is None:
+        if apart:
+            raise DataError(f"bytes that are not a {what}: {len(apart)} beside a {type(body).__name__}, which has none")
         return body
     kind, place = original
     fields = list(msgspec.structs.astuple(body))
-    fields[place] = values.unpack(fields[place])
+    fields[place] = values.unpack(fields[place], apart)
     return kind(*fields)

@@ -180,8 +180,9 @@ class Piece(Shape, frozen=True, tag=20):
     size_bytes: int
     """Of the whole."""
     checksum: int
-    """CRC-32 of the whole."""
-    data: bytes
+    """CRC-32 of all of it up to the end of this piece."""
+    data: memoryview
+    """Part of what is sent, or of the buffer that was received into: to be used at once, or copied."""
 
 
 class PieceAck(Shape, frozen=True, tag=21):

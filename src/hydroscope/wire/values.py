@@ -6,6 +6,10 @@ bytearray or memoryview comes back as bytes, an array read-only. Everything else
 when it is put, with the place of it: MessagePack would make a list of a set and a string of a
 Decimal without saying so.
 
+Long bytes and arrays can be packed *apart*: beside the packed value rather than in it, so that
+they are not copied with everything that is made around them. The value as it is packed says
+how long each is; they follow each other in the order in which they are met.
+
 Nothing is imported, called or found by name except the types that this process registered.
 """
 
@@ -20,10 +24,13 @@ import msgspec
 from hydroscope.ground.errors import DataError, UserError
 from hydroscope.ground.limits import VALUE_BYTES, VALUE_DEPTH
 
-__all__ = ["Types", "pack", "register", "unpack", "verify"]
+__all__ = ["Types", "pack", "pack_apart", "register", "unpack", "verify"]
 
-TUPLE, STRUCT, ARRAY, NUMBER, INT = 1, 2, 3, 4, 5
+TUPLE, STRUCT, ARRAY, NUMBER, INT, BYTES_APART, ARRAY_APART = 1, 2, 3, 4, 5, 6, 7
 """Codes of MessagePack's extensions."""
+
+APART_BYTES = 32 * 2**10
+"""Bytes and arrays from this length on can be packed apart; to copy shorter ones costs less than to keep account."""
 
 KINDS = frozenset("biufcSUmM?")
 """Of NumPy's dtypes: numbers, times, texts of fixed width; no objects, no records."""
@@ -81,14 +88,28 @@ register = _types.add
 
 def pack(value: Any) -> bytes:
     """Return a value as bytes; of a type that would not come back the same: `UserError`. Cost: O(size)."""
+    return _packed(value, None)
+
+
+def pack_apart(value: Any) -> tuple[bytes, list[bytes]]:
+    """Return a value as bytes, and what is long in it beside them, for `unpack`.
+
+    What can change is copied, long bytes are the user's own object. Cost: O(size) without long bytes.
+    """
+    apart: list[bytes] = []
+    return _packed(value, apart), apart
+
+
+def _packed(value: Any, apart: list[bytes] | None) -> bytes:
     try:
-        data = _ENCODER.encode(_plain(value, "value", 0))
+        data = _ENCODER.encode(_plain(value, "value", 0, apart))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
         raise UserError(f"this value cannot be stored: {error}; what can be: {ALLOWED}") from error
-    if len(data) > VALUE_BYTES:
-        raise UserError(f"this value takes {len(data)} bytes; {VALUE_BYTES} are allowed: store it in parts")
+    n_bytes = len(data) + sum(map(len, apart)) if apart else len(data)
+    if n_bytes > VALUE_BYTES:
+        raise UserError(f"this value takes {n_bytes} bytes; {VALUE_BYTES} are allowed: store it in parts")
     return data
 
 
@@ -99,10 +120,18 @@ def verify(value: Any) -> None:
         raise UserError(f"this value takes {n_bytes} bytes; {VALUE_BYTES} are allowed: store it in parts")
 
 
-def unpack(data: bytes | memoryview) -> Any:
-    """Return the value that `pack` made these bytes of; others: `DataError`. Cost: O(size)."""
+def unpack(data: bytes | memoryview, apart: bytes = b"") -> Any:
+    """Return the value that `pack` made these bytes of, or `pack_apart` with what is apart joined; others: `DataError`.
+
+    What is all of `apart` becomes part of the value as it is, without a copy. Cost: O(size).
+    """
     try:
-        value = msgspec.msgpack.decode(data, ext_hook=_extension)
+        if apart:
+            beside = _Beside(apart)
+            value = msgspec.msgpack.decode(data, ext_hook=beside.extension)
+            beside.check_used()
+        else:
+            value = msgspec.msgpack.decode(data, ext_hook=_extension)
         _check_depth(value, 0)
     except DataError:
         raise
@@ -111,10 +140,12 @@ def unpack(data: bytes | memoryview) -> Any:
     return value
 
 
-def _plain(value: Any, place: str, depth: int) -> Any:
-    """Return the value in terms of what MessagePack holds without loss."""
+def _plain(value: Any, place: str, depth: int, apart: list[bytes] | None) -> Any:
+    """Return the value in terms of what MessagePack holds without loss; long parts go to `apart`, if there is one."""
     kind = type(value)
     if kind in PLAIN:
+        if apart is not None and _is_long(value):
+            return _set_apart(value, apart)
         if kind is int and not INT_MIN <= value <= INT_MAX:
             return msgspec.msgpack.Ext(INT, value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
         return value
@@ -122,19 +153,20 @@ def _plain(value: Any, place: str, depth: int) -> Any:
     if kind is list or kind is tuple:
         items = value
         kinds = set(map(type, value))
-        if not kinds <= PLAIN or (int in kinds and not _fit(value, kinds)):
-            items = [_plain(each, f"{place}[{index}]", depth + 1) for index, each in enumerate(value)]
+        is_long = apart is not None and bytes in kinds and any(map(_is_long, value))
+        if not kinds <= PLAIN or is_long or (int in kinds and not _fit(value, kinds)):
+            items = [_plain(each, f"{place}[{index}]", depth + 1, apart) for index, each in enumerate(value)]
         return list(items) if kind is list else msgspec.msgpack.Ext(TUPLE, _ENCODER.encode(list(items)))
     if kind is dict:
-        return {_key(key, place): _plain(each, f"{place}[{key!r}]", depth + 1) for key, each in value.items()}
+        return {_key(key, place): _plain(each, f"{place}[{key!r}]", depth + 1, apart) for key, each in value.items()}
     if kind is bytearray or kind is memoryview:
-        return bytes(value)
+        return _plain(bytes(value), place, depth, apart)
     if kind is datetime.datetime:
         return _time(value, place)
     if isinstance(value, msgspec.Struct):
         return _struct(value, kind, place)
     if kind.__module__ == "numpy" and hasattr(value, "dtype"):
-        return _numpy(value, place)
+        return _numpy(value, place, apart)
     raise _not_storable(kind, place)
 
 
@@ -255,14 +287,59 @@ def _check_array(value: Any, place: str) -> bool:
     return is_array
 
 
-def _numpy(value: Any, place: str) -> msgspec.msgpack.Ext:
+def _is_long(value: Any) -> bool:
+    return type(value) is bytes and len(value) >= APART_BYTES
+
+
+def _set_apart(value: bytes, apart: list[bytes]) -> msgspec.msgpack.Ext:
+    apart.append(value)
+    return msgspec.msgpack.Ext(BYTES_APART, _ENCODER.encode(len(value)))
+
+
+def _numpy(value: Any, place: str, apart: list[bytes] | None) -> msgspec.msgpack.Ext:
     is_array = _check_array(value, place)
     data = value.tobytes()
+    if is_array and apart is not None and len(data) >= APART_BYTES:
+        apart.append(data)
+        return msgspec.msgpack.Ext(ARRAY_APART, _ENCODER.encode((value.dtype.str, value.shape, len(data))))
     if is_array:
         return msgspec.msgpack.Ext(ARRAY, _ENCODER.encode((value.dtype.str, value.shape, data)))
     return msgspec.msgpack.Ext(NUMBER, _ENCODER.encode((value.dtype.str, (), data)))
 
 
+class _Beside:
+    """What is apart from one packed value, handed out in order, each byte once."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._place = 0
+        self._tuple = msgspec.msgpack.Decoder(tuple[Any, ...], ext_hook=self.extension)
+
+    def extension(self, code: int, data: memoryview) -> Any:
+        """Return what an extension stands for."""
+        if code == TUPLE:
+            return self._tuple.decode(data)
+        if code == BYTES_APART:
+            return self._take(_SIZE_DECODER.decode(data))
+        if code == ARRAY_APART:
+            dtype_name, shape, n_bytes = _ARRAY_APART_DECODER.decode(data)
+            return _array(ARRAY, dtype_name, shape, self._take(n_bytes))
+        return _extension(code, data)
+
+    def check_used(self) -> None:
+        """Raise where there is more than the value says."""
+        if self._place != len(self._data):
+            raise DataError(f"bytes that are not a value: {len(self._data)} beside it, of which it has {self._place}")
+
+    def _take(self, n_bytes: int) -> bytes:
+        start, self._place = self._place, self._place + n_bytes
+        if not 0 <= n_bytes <= len(self._data) - start:
+            raise DataError(f"bytes that are not a value: {n_bytes} of {len(self._data) - start} beside it")
+        return self._data[start : self._place]  # all of it: the same object, by the rules of slices of bytes
+
+
+_SIZE_DECODER = msgspec.msgpack.Decoder(int)
+_ARRAY_APART_DECODER = msgspec.msgpack.Decoder(tuple[str, tuple[int, ...], int])
 _TUPLE_DECODER = msgspec.msgpack.Decoder(tuple[Any, ...], ext_hook=lambda code, data: _extension(code, data))
 _STRUCT_DECODER = msgspec.msgpack.Decoder(tuple[str, bytes])
 _ARRAY_DECODER = msgspec.msgpack.Decoder(tuple[str, tuple[int, ...], bytes])

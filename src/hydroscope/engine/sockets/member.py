@@ -62,6 +62,9 @@ DATAGRAMS_A_TURN = 8
 AUTHORITY = 0
 """The number of the authority; it begins with the cluster."""
 
+NOTED = frozenset((Hello, Piece, PieceAck))
+"""Messages that the owner of a member has to know of, too."""
+
 SLEEP_MAX_S = 3600.0
 CLOSE_WAIT_S = 5.0
 
@@ -300,7 +303,7 @@ class SocketMember:
 
     def _ring_if_due(self) -> None:
         """Wake the loop when it would sleep for too long."""
-        if self._deadline < self._sleeps_until:
+        if self._member.deadline < self._sleeps_until or self._outbox.deadline < self._sleeps_until:
             self._sleeps_until = -math.inf
             self._bell.ring()
 
@@ -332,7 +335,8 @@ class SocketMember:
     def _take(self, packet: Packet) -> None:
         """Take a packet that came over a stream."""
         with self._lock:
-            self._act(lambda now: self._received(packet, now))
+            self._note(packet)
+            self._act(lambda now: self._member.receive(packet, now))
 
     def _arrivals(self, data: bytes | None, now: float) -> Iterator[Action]:
         """Return what follows from a datagram, and from those that came with it if it is part of a rush."""
@@ -344,20 +348,21 @@ class SocketMember:
             self.counters["datagrams received"] += 1
             self.counters["messages received"] += len(packets)
             for packet in packets:
-                yield from self._received(packet, now)
+                if type(packet.message) in NOTED:
+                    self._note(packet)
+                yield from self._member.receive(packet, now)
             left -= 1
             if not left or len(packets) == 1:  # one alone is answered at once
                 return
             data = self._datagrams.receive()
 
-    def _received(self, packet: Packet, now: float) -> list[Action]:
-        """Hand a packet to the member."""
-        kind = type(packet.message)
-        if kind is Piece or kind is PieceAck:
+    def _note(self, packet: Packet) -> None:
+        """Note what this owner has to know of a packet."""
+        message = packet.message
+        if isinstance(message, Hello):
+            self._routes.remember(message.info)
+        else:
             self._n_pieces += 1
-        elif kind is Hello:
-            self._routes.remember(packet.message.info)  # type: ignore[union-attr]
-        return self._member.receive(packet, now)
 
     @property
     def _deadline(self) -> float:
@@ -372,7 +377,8 @@ class SocketMember:
         if self._broken is not None:
             raise type(self._broken)(str(self._broken)) from self._broken.__cause__
         try:
-            for action in decide(self.now()):
+            now = self.now()
+            for action in decide(now):
                 self._perform(action)
             while self._news:  # told only now: what is performed is performed in order
                 peer, stream, is_open = self._news.popleft()
@@ -381,7 +387,7 @@ class SocketMember:
                     self._perform(action)
             self.trusted_until = self._member.lease_until
             if may_rest:
-                self._outbox.rest(self.now(), self._is_awaited)
+                self._outbox.rest(now, self._is_awaited)
             else:
                 self._outbox.flush()
         except BaseException as error:
@@ -389,7 +395,7 @@ class SocketMember:
             raise
 
     def _perform(self, action: Action) -> None:
-        if isinstance(action, Transmit):  # most are the first or the second; patterns cost more than all of these
+        if type(action) is Transmit:  # most are the first or the second; patterns cost more than all of these
             if action.stream:
                 self._send_streamed(action.packet, action.stream)
             else:
@@ -432,7 +438,7 @@ class SocketMember:
 
     def _send_streamed(self, packet: Packet, number: int) -> None:
         stream = self._streams.get(packet.receiver_life)
-        if stream is None or stream.number != number or not stream.send(self._framing.pack(packet)):
+        if stream is None or stream.number != number or not stream.send(self._framing.seal_piece(packet)):
             self.counters["pieces dropped"] += 1
 
     def _connect(self, peer: int, number: int) -> None:

@@ -12,8 +12,9 @@ import contextlib
 import selectors
 import socket
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 
 from hydroscope.engine.sockets.address import family_of
 from hydroscope.wire.frame import Framing
@@ -22,13 +23,15 @@ from hydroscope.wire.stream import FrameReader
 
 __all__ = ["INBOUND_MAX", "QUEUE_MAX_BYTES", "Inbound", "Listener", "Outbound"]
 
-QUEUE_MAX_BYTES = 8 * 2**20
+QUEUE_MAX_BYTES = 16 * 2**20
 """Bytes that wait for room in a connection; what comes on top is dropped, and sent again by the RPC."""
 
 INBOUND_MAX = 256
 """Connections that are read at a time; for one more, the oldest that never said anything valid is closed."""
 
-READ_BYTES = 256 * 1024
+PARTS_A_CALL = 48
+"""So many parts of frames are handed to the kernel at a time."""
+
 READS_A_TURN = 8
 """So often is one stream read before datagrams have their turn again."""
 
@@ -68,13 +71,15 @@ class Outbound:
             return
         self._listen_for(selectors.EVENT_READ | selectors.EVENT_WRITE)
 
-    def send(self, frame: bytes) -> bool:
-        """Queue a frame, and send what there is room for; False when it was dropped."""
-        if self._socket is None or self._queued_bytes + len(frame) > QUEUE_MAX_BYTES:
+    def send(self, frame: Sequence[bytes | memoryview]) -> bool:
+        """Queue a frame, given in parts, and send what there is room for; False when it was dropped."""
+        n_bytes = sum(map(len, frame))
+        if self._socket is None or self._queued_bytes + n_bytes > QUEUE_MAX_BYTES:
             return False
-        self._queue.append(memoryview(frame))
-        self._queued_bytes += len(frame)
-        if self._is_open and len(self._queue) == 1:
+        is_first = not self._queue
+        self._queue += map(memoryview, frame)
+        self._queued_bytes += n_bytes
+        if self._is_open and is_first:
             self._flush(self._socket)
         return True
 
@@ -117,12 +122,15 @@ class Outbound:
         queue = self._queue
         try:
             while queue:
-                n = connection.send(queue[0])
+                n = connection.sendmsg(islice(queue, PARTS_A_CALL))
                 self._queued_bytes -= n
-                if n == len(queue[0]):
+                while n:
+                    part = queue[0]
+                    if n < len(part):
+                        queue[0] = part[n:]
+                        break
+                    n -= len(part)
                     queue.popleft()
-                else:
-                    queue[0] = queue[0][n:]
         except BlockingIOError:
             pass
         except OSError:
@@ -158,15 +166,15 @@ class Inbound:
         """Read what there is and hand whole frames on."""
         for _ in range(READS_A_TURN):
             try:
-                data = self.connection.recv(READ_BYTES)
+                n_bytes = self.connection.recv_into(self._reader.room())
             except BlockingIOError:
                 return
             except OSError:
-                data = b""
-            if not data:
+                n_bytes = 0
+            if not n_bytes:
                 self.close()
                 return
-            for packet in self._reader.feed(data):
+            for packet in self._reader.received(n_bytes):
                 self.is_proven = True
                 self._listener.take(packet)
             if self._reader.refusal is not None:
