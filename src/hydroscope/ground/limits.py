@@ -35,7 +35,7 @@ DICT_MAX = 256
 """Distinct values of the smallest dictionary codec."""
 
 PIECE_BYTES = 256 * 2**10
-"""Bytes of one piece of a large message: large enough to hide what each costs beside its bytes (a tenth of a millisecond),
+"""Bytes of one piece of a large message: large enough to hide the tenth of a millisecond that each costs by itself,
 small enough that nobody waits long for his turn and that a few fit the processor's cache."""
 
 FRAME_BYTES = PIECE_BYTES + 4 * 2**10
