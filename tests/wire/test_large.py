@@ -41,7 +41,7 @@ def test_a_value_with_parts_apart_comes_back_as_it_was(value, long):
     value = {"a": [value, *long], "b": (long[:1], value), "c": long[-1] if long else None}
     with mock.patch.object(values, "APART_BYTES", 3):
         data, apart = values.pack_apart(value)
-    assert all(type(part) is bytes and len(part) >= 3 for part in apart)
+    assert all(memoryview(part).readonly and len(part) >= 3 for part in apart)
     assert form(values.unpack(data, b"".join(apart))) == form(value)
     assert len(data) + sum(map(len, apart)) <= values._size(value, "value", 0)
 
@@ -59,6 +59,7 @@ def test_long_bytes_are_neither_copied_when_they_go_nor_when_they_come(wrap):
 def test_an_array_that_comes_is_what_came_and_cannot_be_written():
     array = np.arange(N // 4, dtype=np.float64).reshape(-1, 2)
     data, (apart,) = values.pack_apart(array)
+    apart = bytes(apart)
     value = values.unpack(data, apart)
     assert np.array_equal(value, array)
     assert np.shares_memory(value, np.frombuffer(apart, np.uint8))
@@ -71,6 +72,30 @@ def test_what_can_change_is_copied_when_it_goes(value):
     _, (apart,) = values.pack_apart(value)
     value[0] = 99
     assert apart == LONG
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda array: array[1:],
+        lambda array: array.T,
+        lambda array: array[::-1],
+        lambda array: array.copy(order="F"),
+        lambda array: array.reshape(-1, 4),
+        lambda array: array.view(np.uint32),
+        lambda array: array.view("<M8[s]"),
+    ],
+)
+def test_an_array_that_came_from_elsewhere_goes_on_as_what_it_is(change):
+    data, (apart,) = values.pack_apart(np.arange(N // 4, dtype=np.int64).reshape(-1, 2))
+    array = values.unpack(data, bytes(apart))
+    other = change(array)
+    data, (again,) = values.pack_apart(other)
+    back = values.unpack(data, bytes(again))
+    assert (back.dtype, back.shape) == (other.dtype, other.shape)
+    assert back.tobytes() == other.tobytes()
+    is_all = other.nbytes == array.nbytes and other.flags.c_contiguous
+    assert np.shares_memory(np.frombuffer(again, np.uint8), array) == is_all
 
 
 def test_long_parts_of_one_value_do_not_keep_each_other_in_memory():

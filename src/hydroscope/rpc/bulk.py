@@ -93,7 +93,7 @@ class Sender:
         self._since = math.inf  # the last progress, or the beginning of waiting for some
         self._nudged = -math.inf
 
-    def send(self, name: Hashable, parts: Sequence[bytes], now: float) -> list[BulkEffect]:
+    def send(self, name: Hashable, parts: Sequence[bytes | memoryview], now: float) -> list[BulkEffect]:
         """Send a message, unless the one of this name is still on its way."""
         n_bytes = sum(map(len, parts))
         if not 0 < n_bytes <= MESSAGE_BYTES:
@@ -400,7 +400,7 @@ class Bulk:
         self._sender = Sender(limits, self.counters)
         self._receiver = Receiver(limits, self.counters)
 
-    def send(self, name: Hashable, parts: Sequence[bytes], now: float) -> list[BulkEffect]:
+    def send(self, name: Hashable, parts: Sequence[bytes | memoryview], now: float) -> list[BulkEffect]:
         """Send a large message, given in parts that belong one after the other and must not change.
 
         Nothing is done if the one of this name is still on its way. Cost: the CRC of it, no copy.

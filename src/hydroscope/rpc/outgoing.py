@@ -31,7 +31,7 @@ class Outgoing:
         "size_bytes",
     )
 
-    def __init__(self, number: int, name: Hashable, parts: Sequence[bytes], piece_bytes: int) -> None:
+    def __init__(self, number: int, name: Hashable, parts: Sequence[bytes | memoryview], piece_bytes: int) -> None:
         self.number = number
         self.name = name
         self._piece_bytes = piece_bytes

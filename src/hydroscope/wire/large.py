@@ -27,17 +27,17 @@ class Split(msgspec.Struct, frozen=True):
     """The body of a call or an answer in two: its form, and long bytes that its value has apart from it."""
 
     form: bytes
-    apart: tuple[bytes, ...]
+    apart: tuple[bytes | memoryview, ...]
     size_bytes: int
 
     def __len__(self) -> int:
         return self.size_bytes
 
 
-def encode_large(message: Call | Ack) -> Sequence[bytes]:
+def encode_large(message: Call | Ack) -> Sequence[bytes | memoryview]:
     """Return a message as pieces of bytes that belong one after the other. Cost: that of its form."""
     body: Any = message.body  # `bytes` by its type, which is that of what travels
-    apart: tuple[bytes, ...] = ()
+    apart: tuple[bytes | memoryview, ...] = ()
     if type(body) is Split:
         apart, body = body.apart, body.form
     form = encode_message(type(message)(message.number, body))
