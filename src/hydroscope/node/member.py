@@ -384,10 +384,11 @@ class Member:
         for effect in effects:  # compared by type: this is the hot path, and `match` would ask for fields one by one
             kind = type(effect)
             if kind is Send:
-                if is_large(effect.message):
-                    self._perform_bulk(peer, line, line.cut(effect.message, self._now))
+                message = effect.message
+                if type(message) is not AckAck and is_large(message):
+                    self._perform_bulk(peer, line, line.cut(message, self._now))
                 elif life is not None:
-                    self._transmit(peer, life, effect.message)
+                    self._transmit(peer, life, message)
             elif kind is Execute:
                 self._serve(peer, effect.number, effect.body)
             elif kind is Deliver:

@@ -60,6 +60,8 @@ def _defaults_last(fields: list[Any]) -> list[Any]:
 _TWINS = {kind: _twin(kind) for kind in OPEN}
 _PLACES = {kind: kind.__struct_fields__.index(field) for kind, field in OPEN.items()}
 _ORIGINALS = {twin: (kind, _PLACES[kind]) for kind, twin in _TWINS.items()}
+_HEADS = {kind: (kind.__struct_config__.tag, place + 1) for kind, place in _PLACES.items()}
+"""What the array begins with that a twin travels as, and where its open field is in it."""
 _ENCODER = msgspec.msgpack.Encoder()
 _REQUEST = msgspec.msgpack.Decoder(reduce(or_, [_TWINS.get(kind, kind) for kind in REQUESTS]))
 _REPLY = msgspec.msgpack.Decoder(reduce(or_, [_TWINS.get(kind, kind) for kind in REPLIES]))
@@ -70,21 +72,20 @@ def encode(body: Request | Reply) -> bytes | Split:
 
     A value that cannot be stored: `UserError`. Cost: O(size), but for long bytes, which are not copied.
     """
-    kind = type(body)
-    twin = _TWINS.get(kind)
-    if twin is None:
+    head = _HEADS.get(type(body))
+    if head is None:
         return _ENCODER.encode(body)
-    fields = list(msgspec.structs.astuple(body))
-    place = _PLACES[kind]
+    tag, place = head
+    fields = [tag, *msgspec.structs.astuple(body)]
     fields[place], apart = values.pack_apart(fields[place])
-    form = _ENCODER.encode(twin(*fields))
+    form = _ENCODER.encode(fields)
     return Split(form, tuple(apart), len(form) + sum(map(len, apart))) if apart else form
 
 
 def decode_request(data: bytes | Split) -> Request:
     """Return the request that `encode` made these bytes of; others: `DataError`."""
     request: Request = _decoded(_REQUEST, data, "request")
-    if isinstance(request, Atomic) and not isinstance(request.arguments, tuple):
+    if type(request) is Atomic and not isinstance(request.arguments, tuple):
         raise DataError("bytes that are not a request: the arguments of an atomic are not a tuple")
     return request
 
@@ -97,10 +98,10 @@ def decode_reply(data: bytes | Split) -> Reply:
 
 def _decoded(decoder: msgspec.msgpack.Decoder[Any], data: bytes | Split, what: str) -> Any:
     apart = b""
-    if isinstance(data, Split):
+    if type(data) is Split:
         apart = b"".join(data.apart)  # of one, as it comes in: that very object
         data = data.form
-    if not isinstance(data, bytes | bytearray | memoryview):
+    if type(data) is not bytes and not isinstance(data, bytearray | memoryview):
         raise DataError(f"a body that is {type(data).__name__} rather than bytes is not a {what}")
     try:
         body = decoder.decode(data)

@@ -36,6 +36,9 @@ KINDS = frozenset("biufcSUmM?")
 """Of NumPy's dtypes: numbers, times, texts of fixed width; no objects, no records."""
 
 PLAIN = frozenset({type(None), bool, int, float, str, bytes})
+LOSSLESS = PLAIN - {int, bytes}
+"""Types of which each value travels as it is, and in one piece."""
+
 SCALARS = frozenset({type(None), bool, float})
 NUMBERS = frozenset({int, bool})
 HEAD_BYTES = 9
@@ -102,7 +105,7 @@ def pack_apart(value: Any) -> tuple[bytes, list[bytes | memoryview]]:
 
 def _packed(value: Any, apart: list[bytes | memoryview] | None) -> bytes:
     try:
-        data = _ENCODER.encode(_plain(value, "value", 0, apart))
+        data = _ENCODER.encode(value if type(value) in LOSSLESS else _plain(value, "value", 0, apart))
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
@@ -131,8 +134,9 @@ def unpack(data: bytes | memoryview, apart: bytes = b"") -> Any:
             value = msgspec.msgpack.decode(data, ext_hook=beside.extension)
             beside.check_used()
         else:
-            value = msgspec.msgpack.decode(data, ext_hook=_extension)
-        _check_depth(value, 0)
+            value = _DECODER.decode(data)
+        if type(value) not in PLAIN:
+            _check_depth(value, 0)
     except DataError:
         raise
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
@@ -351,6 +355,7 @@ class _Beside:
 
 _SIZE_DECODER = msgspec.msgpack.Decoder(int)
 _ARRAY_APART_DECODER = msgspec.msgpack.Decoder(tuple[str, tuple[int, ...], int])
+_DECODER = msgspec.msgpack.Decoder(ext_hook=lambda code, data: _extension(code, data))
 _TUPLE_DECODER = msgspec.msgpack.Decoder(tuple[Any, ...], ext_hook=lambda code, data: _extension(code, data))
 _STRUCT_DECODER = msgspec.msgpack.Decoder(tuple[str, bytes])
 _ARRAY_DECODER = msgspec.msgpack.Decoder(tuple[str, tuple[int, ...], bytes])

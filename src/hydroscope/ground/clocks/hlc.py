@@ -65,12 +65,9 @@ class HybridClock:
 
     def merge(self, stamp: int) -> bool:
         """Take in the stamp of something received; False, and nothing changes, if it is too far ahead."""
-        wall_ns = self._wall_ns()
-        if stamp > wall_ns + self._max_ahead_ns:
-            self.refused += 1
-            return False
-        last = self.last
-        last = (stamp if stamp > last else last) + 1
-        physical = wall_ns & _TIME
-        self.last = physical if physical > last else last
+        if stamp > self.last:  # a stamp from below it is as near to the wall as that was
+            if stamp > self._wall_ns() + self._max_ahead_ns:
+                self.refused += 1
+                return False
+            self.last = stamp
         return True
