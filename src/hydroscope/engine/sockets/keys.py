@@ -118,7 +118,8 @@ class SocketKeys:
         if value is not None:
             verify(value)
         put = self._socket.member.put
-        self._raise_unconfirmed()
+        if self._unconfirmed:
+            self._raise_unconfirmed()
         if wait or durable or key[0] == "!":
             self._do(lambda op, thread, now: put(op, thread, key, value, now, wait, durable), (key,))
             return
@@ -251,7 +252,10 @@ class SocketKeys:
         return f"the member that held {_names(keys)} was lost; what it held is gone, put it again"
 
     def _is_full(self) -> bool:
-        return any(line.link.is_full for line in list(self._socket.member.lines.values()))
+        for line in tuple(self._socket.member.lines.values()):  # noqa: SIM110 - any() takes twice as long
+            if line.link.is_full:
+                return True
+        return False
 
     def _raise_unconfirmed(self) -> None:
         """Tell a thread of plain puts of its own that were lost: never silent."""

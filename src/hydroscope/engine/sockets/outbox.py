@@ -65,11 +65,10 @@ class Outbox:
         life = packet.receiver_life
         bundle = self._bundles.get(life)
         if bundle is not None:
-            size_bytes = bundle.size_bytes + len(message)
+            bundle.size_bytes += len(message)
             first = bundle.packet
-            if size_bytes <= ROOM_BYTES and first.epoch == packet.epoch and first.sender == packet.sender:
+            if bundle.size_bytes <= ROOM_BYTES and first.epoch == packet.epoch and first.sender == packet.sender:
                 bundle.messages.append(message)
-                bundle.size_bytes = size_bytes
                 bundle.stamp = packet.hlc  # stamps only grow
                 return
             self._dispatch(bundle)
