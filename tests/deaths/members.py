@@ -29,8 +29,10 @@ HIT = "get, a copy is here"
 DURABLE = "afterwards: get of a durable key"
 
 WAIT_S = 60.0
-UNDER_WAY_S = 1.0
+UNDER_WAY_S = 0.5
 """Seconds for operations to get under way before the member is killed."""
+WATCH_S = 2.0
+"""Seconds that a watch is looked at: there is nothing to be told."""
 
 
 @dataclass
@@ -86,7 +88,7 @@ class Loss:
     """The store of a cluster, one member of which is to be lost."""
 
     def __init__(self, scene: Scene) -> None:
-        scene.full(2)
+        scene.full()
         self.scene = scene
         self.store = ports.keys()
         numbers = scene.engine._keyring.members  # type: ignore[union-attr]
@@ -139,7 +141,7 @@ class Loss:
 
         def first_change() -> dict[str, Any]:
             with watching:
-                return watching.poll(5.0)
+                return watching.poll(WATCH_S)
 
         begin(HIT, lambda: self.store.get(keys["hit"]))
         begin("get, no copy here", lambda: self.store.get(keys["miss"]))
@@ -149,7 +151,7 @@ class Loss:
         begin("put(durable=True)", lambda: self.store.put(keys["durable"], 2, wait=True, durable=True))
         begin("keys(prefix)", lambda: self.store.keys("hit"))
         begin("lock", lambda: hs.kv.lock(keys["lock"], wait_s=5.0).__enter__().number)
-        begin("watch, 5 s", first_change)
+        begin(f"watch, {WATCH_S:g} s", first_change)
         time.sleep(UNDER_WAY_S)
         clock[0] = time.monotonic()
         os.kill(self.pid, signal.SIGKILL)

@@ -61,17 +61,19 @@ class Totals:
 
 
 class Scene:
-    """A head without CPUs, to which this process is attached, and nodes of one CPU each."""
+    """A head, to which this process is attached and which is not lost, and nodes of one CPU each."""
 
     def __init__(self, n_nodes: int, stopped_s: float = 2.0, head_cpus: int = 0) -> None:
         quiet()
         head = {
             "num_cpus": head_cpus,
             "include_dashboard": False,
+            "include_log_monitor": False,
             "object_store_memory": STORE_BYTES,
             "_system_config": QUICK,
         }
         self.cluster = Cluster(initialize_head=True, head_node_args=head)
+        self.n_nodes = n_nodes
         self.nodes: list[Any] = []
         for _ in range(n_nodes):
             self.add()
@@ -90,9 +92,9 @@ class Scene:
         self.nodes.append(node)
         return node
 
-    def full(self, n_nodes: int) -> None:
-        """Start nodes until there are as many again, and wait for their wardens."""
-        while len(self.nodes) < n_nodes:
+    def full(self, n_nodes: int | None = None) -> None:
+        """Start nodes until there are as many again (as in the beginning), and wait for their wardens."""
+        while len(self.nodes) < (self.n_nodes if n_nodes is None else n_nodes):
             self.add()
         self.cluster.wait_for_nodes()
         self.engine._guard._looked = 0.0
