@@ -12,7 +12,7 @@ STRANGER_BYTES = 4 * 2**10
 """Room for a connection that has not yet shown that it knows the secret; it grows only as fast as bytes arrive."""
 
 FRAME_MAX_BYTES = HEADER_BYTES + FRAME_BYTES + MAC_BYTES
-ROOM_BYTES = FRAME_MAX_BYTES + 2**20
+ROOM_BYTES = FRAME_MAX_BYTES + 2**19
 """Room for one that has: a frame that is half there, and so much that each call of the kernel brings several."""
 
 

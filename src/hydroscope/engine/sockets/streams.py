@@ -32,8 +32,8 @@ INBOUND_MAX = 256
 PARTS_A_CALL = 48
 """So many parts of frames are handed to the kernel at a time."""
 
-READS_A_TURN = 8
-"""So often is one stream read before datagrams have their turn again."""
+READS_A_TURN = 2
+"""So often is one stream read before datagrams have their turn again, some milliseconds later."""
 
 
 class Outbound:
