@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hydroscope.engine.ray import RayEngine
 
 ENGINES = ("local", "ray")
-COLUMNS = (*ENGINES, "sockets")
+COLUMNS = (*ENGINES, "simulated", "sockets")
 """Of the conformance table: the engines, and the stores of keys (which a Ray has too)."""
 RAY_STORE_BYTES = 256 * 2**20
 
@@ -107,9 +107,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         return
     width = max(len(behaviour) for behaviour in _outcomes)
     terminalreporter.section("conformance")
-    terminalreporter.write_line(f"{'behaviour':<{width}}  " + "  ".join(f"{name:>7}" for name in COLUMNS))
+    terminalreporter.write_line(f"{'behaviour':<{width}}  " + "  ".join(f"{name:>9}" for name in COLUMNS))
     for behaviour, row in sorted(_outcomes.items()):
-        cells = "  ".join(f"{row.get(name, '-'):>7}" for name in COLUMNS)
+        cells = "  ".join(f"{row.get(name, '-'):>9}" for name in COLUMNS)
         terminalreporter.write_line(f"{behaviour:<{width}}  {cells}")
     for name in COLUMNS:
         tried = [row[name] for row in _outcomes.values() if name in row]

@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 
 from hydroscope.engine.keys_local import LocalKeys
+from hydroscope.engine.simulated import World
 from hydroscope.engine.sockets.start import connect, serve
 from hydroscope.ground.limits import ROWS_PER_LEAF
 from hydroscope.kv.functions import Functions
 from hydroscope.node import ports
+from tests.conformance.simulated import SimulatedKeys
 
 N_ROWS = ROWS_PER_LEAF + 1234
 
@@ -37,11 +39,13 @@ def columns() -> dict[str, Any]:
     }
 
 
-@pytest.fixture(params=("local", "sockets", "ray"))
+@pytest.fixture(params=("local", "simulated", "sockets", "ray"))
 def keys(request: pytest.FixtureRequest) -> Iterator[ports.Keys]:
     """Run the test once on each store of keys, empty."""
     if request.param == "local":
         store: ports.Keys = LocalKeys()
+    elif request.param == "simulated":
+        store = SimulatedKeys(World(3, 11, drop=0.1, duplicate=0.1, slow=0.2, damage=0.05, skew=0.01), member=1)
     elif request.param == "sockets":
         store = request.getfixturevalue("socket_keys")
     else:
