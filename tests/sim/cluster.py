@@ -24,8 +24,9 @@ from hydroscope.wire.messages import Ack, AckAck, Call, Nack, Packet, Probe
 from tests.sim.checkers.history import NEVER, Operation
 from tests.sim.checkers.rest import disagreements
 from tests.sim.judge import judge_history, judge_scans
-from tests.sim.scripts import Mix, Step, draw_scripts, register, value_of
+from tests.sim.scripts import Mix, Step, draw_scripts, is_durable, register, value_of
 from tests.sim.verdict import Verdict
+from tests.sim.views import plan_views
 
 __all__ = ["ENCODED_EVERY", "Ease", "Run", "WatchedWorld", "run_cluster"]
 
@@ -112,6 +113,9 @@ class Run:
         self.watching: dict[int, int] = {}
         self.n_lives = 0
         self.deaths: list[tuple[int, int]] = []
+        self.newcomers: dict[int, list[list[Step]]] = {}
+        self.orderers: dict[str, Process] = {}
+        self.missing: dict[int, tuple[int, ...]] = {}
         faults = Faults.draw(random, harsh=mix.harsh)
         settings = Settings(n_founders=mix.members)
         if mix.joins:
@@ -143,7 +147,13 @@ class Run:
         self.random = random
         self.size_bytes = random.choice((0, 2_000, 200_000)) if self.world.encodes else 0
         for member, steps in draw_scripts(mix, random, self.size_bytes):
-            self.start(member, steps)
+            if member < mix.members:
+                self.start(member, steps)
+            else:
+                self.newcomers.setdefault(member, []).append(steps)
+        if mix.newcomers:
+            plan_views(self.world, random, mix.members, mix.newcomers, settings.detect_s)
+            self.patience_s += 3 * settings.detect_s  # one after the other may have to be given up
 
     def start(self, member: int, steps: list[Step]) -> None:
         process = self.world.processes[member]
@@ -191,6 +201,7 @@ class Run:
                     operation.read_version = outcome.version
             elif kind is Names:
                 operation.observed = outcome.keys
+                self.missing[operation.number] = outcome.lost
             elif kind is Lost:
                 operation.lost = True
                 operation.excluded = bool(process.excluded)
@@ -222,6 +233,7 @@ class Run:
             self.verdict.wrong("I8 versions", f"{key}: version {version} after {self.versions[key]}")
         self.versions[key] = version
         self.final[key] = effect.value
+        self.orderers[key] = process
         self.last_change[key] = self.world.agenda.tick()
         operation = self.writer.get((key, effect.value))
         if operation is not None:
@@ -239,6 +251,7 @@ class Run:
 
     def entered(self, process: Process, effect: Entered) -> None:
         """Note who was given up: what it was home to is lost from here on."""
+        self.founders = effect.view.founders
         members = {info.number for info in effect.view.members}
         known = {number for number, _ in self.deaths}
         self.deaths += [
@@ -249,6 +262,13 @@ class Run:
         mix = self.mix
         process.member.most_calls = self.most_calls
         self.n_lives += 1
+        if mix.watches:
+            self.watching.pop(process.place, None)
+            self.world.watch(process.place, "")
+        if process.place >= mix.members:
+            for steps in self.newcomers.pop(process.place, []):
+                self.start(process.place, steps)
+            return
         base = 1000 * self.n_lives
         scripts = draw_scripts(mix, Random(self.seed), self.size_bytes)
         member, steps = scripts[process.place * mix.threads]
@@ -279,8 +299,7 @@ class Run:
             verdict.wrong(f"{type(error).__name__}", "".join(format_exception(error)[-6:]))
         all_live = all(process.alive and not process.excluded for process in world.processes.values())
         judge_history(self.operations, self.mix, self.deaths, all_live, verdict)
-        if all_live and not self.deaths:
-            judge_scans(self.scans, self.operations, verdict)
+        judge_scans(self.scans, self.operations, self.missing, self.founders, verdict)
         verdict.n_operations = len(self.operations)
         verdict.simulated_s = world.agenda.now
         self.count()
@@ -303,8 +322,17 @@ class Run:
         if self.mix.watches:
             for process in live:
                 for key, step in self.last_change.items():
-                    if self.watching[process.place] < step and self.changed.get((process.place, key), -1) < step:
+                    if self.is_lost(key):
+                        continue
+                    since = self.watching.get(process.place, NEVER)
+                    if since < step and self.changed.get((process.place, key), -1) < step:
                         verdict.wrong("watch", f"member {process.place} did not hear of the last change of {key}")
+
+    def is_lost(self, key: str) -> bool:
+        """Tell whether the last change of a key died with its home."""
+        orderer = self.orderers[key]
+        is_kept = self.mix.durable and is_durable(key) and len(self.deaths) == 1
+        return bool(not orderer.alive or orderer.excluded) and not is_kept
 
     def state(self) -> list[str]:
         """Return what each member knows of each key, and which calls are open."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from hydroscope.kv.homes import best
 from tests.sim.checkers.graph import relate
 from tests.sim.checkers.history import NEVER, Operation
 from tests.sim.checkers.linearizable import by_key, is_linearizable
@@ -66,8 +69,17 @@ def _judge_durable(operations: list[Operation], deaths: list[tuple[int, int]], v
                 verdict.wrong("durable and lost", str(operation))
 
 
-def judge_scans(scans: list[Operation], operations: list[Operation], verdict: Verdict) -> None:
-    """Note scans that miss a key that was there all the time, or name one that nobody had put."""
+def judge_scans(
+    scans: list[Operation],
+    operations: list[Operation],
+    missing: dict[int, tuple[int, ...]],
+    founders: tuple[int, ...],
+    verdict: Verdict,
+) -> None:
+    """Note scans that miss a key that was there all the time, or name one that nobody had put.
+
+    `missing`: by number of a scan the lost members that it said may have held more.
+    """
     for scan in scans:
         if scan.end == NEVER or scan.lost:
             continue
@@ -76,7 +88,9 @@ def judge_scans(scans: list[Operation], operations: list[Operation], verdict: Ve
             if not any(each.key == name and each.kind != "get" and each.kind != "remove" for each in begun):
                 verdict.wrong("scan", f"{name} was named by {scan} and put by nobody")
         for put in begun:
-            if put.kind != "put" or not put.waits or put.end > scan.start or put.key in scan.observed:
+            if put.kind != "put" or not put.waits or put.lost or put.end > scan.start or put.key in scan.observed:
+                continue
+            if best(put.key, founders) in missing[scan.number]:
                 continue
             removes = [each for each in begun if each.kind == "remove" and each.key == put.key]
             if all((each.wrote_version or NEVER) < (put.wrote_version or 0) for each in removes):
@@ -111,6 +125,12 @@ def _judge_volatile(key: str, operations: list[Operation], deaths: list[tuple[in
     tried = operations
     if deaths and (not is_durable(key) or len(deaths) > 1):
         loses = [Operation(0, 0, 0, "lose", key, start=step, end=NEVER) for _, step in deaths]
-        tried = sorted([*operations, *loses], key=lambda each: each.start)
+        told = [
+            replace(each, kind="find lost", lost=False)
+            for each in operations
+            if each.kind == "get" and each.lost and not each.excluded
+        ]
+        others = [each for each in operations if each.kind != "get" or not each.lost]
+        tried = sorted([*others, *told, *loses], key=lambda each: each.start)
     if not is_linearizable(tried):
         verdict.wrong("not linearizable", "\n".join([key, *map(str, tried)]))

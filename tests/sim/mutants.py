@@ -9,6 +9,7 @@ from statistics import median
 from tests.sim.cluster import run_cluster
 from tests.sim.mutants_kv import KV_MUTANTS, mutated
 from tests.sim.mutants_rpc import RPC_MUTANTS
+from tests.sim.mutants_views import VIEW_MUTANTS
 from tests.sim.rpc_alone import run_rpc
 from tests.sim.scripts import MIXES
 from tests.sim.silence import silenced
@@ -18,6 +19,8 @@ __all__ = ["Caught", "hunt", "names"]
 STARTS = (0, 100_000, 200_000, 300_000, 400_000)
 """Where the hunt begins, each time anew."""
 LIMIT = 3_000
+
+STORE_MUTANTS = KV_MUTANTS | VIEW_MUTANTS
 
 
 @dataclass
@@ -44,13 +47,13 @@ class Caught:
 
 def names() -> tuple[str, ...]:
     """Return all mutants."""
-    return (*RPC_MUTANTS, *KV_MUTANTS)
+    return (*RPC_MUTANTS, *STORE_MUTANTS)
 
 
 def hunt(name: str, starts: tuple[int, ...] = STARTS, limit: int = LIMIT) -> Caught:
     """Run seeds from each start until one is wrong."""
     needed, kinds = [], set()
-    mix = "rpc" if name in RPC_MUTANTS else KV_MUTANTS[name][3]
+    mix = "rpc" if name in RPC_MUTANTS else STORE_MUTANTS[name][3]
     for start in starts:
         found = limit + 1
         for seed in range(start, start + limit):
@@ -67,7 +70,7 @@ def _verdict(name: str, seed: int) -> str:
     if name in RPC_MUTANTS:
         verdict = run_rpc(seed, RPC_MUTANTS[name])
     else:
-        module, attribute, mutant, mix = KV_MUTANTS[name]
+        module, attribute, mutant, mix = STORE_MUTANTS[name]
         with silenced(), mutated(module, attribute, mutant):
             verdict = run_cluster(MIXES[mix], seed)
     return verdict.conviction[0] if verdict.conviction else ""

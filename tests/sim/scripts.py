@@ -30,6 +30,8 @@ class Mix:
     durable: bool = False
     joins: bool = False
     watches: bool = False
+    newcomers: int = 0
+    """Processes that come later and store nothing; with them the view changes in other ways too (`views`)."""
     harsh: bool = False
     members: int = 3
     threads: int = 2
@@ -89,6 +91,20 @@ MIXES = {
             volatile=1,
             watches=True,
         ),
+        Mix(
+            "views",
+            "others come and go, founders die before work begins, ways break; watchers and scans",
+            {"get": 6, "put wait": 2, "put": 2, "remove": 1, "swap": 1, "scan": 1},
+            plain=2,
+            volatile=2,
+            durable=True,
+            joins=True,
+            watches=True,
+            newcomers=3,
+            steps=6,
+            sleep=0.25,
+            sleep_s=3.0,
+        ),
     )
 }
 
@@ -135,7 +151,7 @@ def draw_scripts(mix: Mix, random: Random, size_bytes: int = 0) -> list[tuple[in
     weights = list(mix.kinds.values())
     scripts = []
     number = 0
-    for member in range(mix.members):
+    for member in range(mix.members + mix.newcomers):
         for _ in range(mix.threads):
             steps = []
             for kind in random.choices(kinds, weights, k=mix.steps):

@@ -31,6 +31,7 @@ class Operation:
     swap_if     (expected, value)   the value before; happens if that is `expected`, is aborted otherwise
     add         the amount          the sum
     lose        -                   (the environment's: the home of the key died)
+    find lost   -                   a get that was told so
     """
 
     number: int
@@ -111,6 +112,10 @@ def _lose(_: Any, __: Operation) -> tuple[bool, Any]:
     return True, LOST
 
 
+def _find_lost(state: Any, _: Operation) -> tuple[bool, Any]:
+    return state is LOST, state
+
+
 Specification = dict[str, Any]
 """Kind -> function(state, operation) -> (may it happen here with what was observed, the state after it)."""
 
@@ -122,6 +127,7 @@ specification: Specification = {
     "swap_if": _swap_if,
     "add": _add,
     "lose": _lose,
+    "find lost": _find_lost,
 }
 
 
