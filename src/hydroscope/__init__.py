@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         UnknownNameError,
         UserError,
     )
+    from hydroscope.ground.record.recorder import Recorder
     from hydroscope.ingest.read import read, read_csv
     from hydroscope.mapreduce.task import Keep, MapReduce, full, zeros
     from hydroscope.models import metrics
@@ -59,6 +60,7 @@ __all__ = [
     "MapError",
     "MapReduce",
     "NodeLost",
+    "Recorder",
     "UnknownNameError",
     "UserError",
     "WorkerDied",
@@ -100,6 +102,7 @@ _HOME = {
     "MapError": "weave.failure",
     "MapReduce": "mapreduce.task",
     "NodeLost": "node.ports",
+    "Recorder": "ground.record.recorder",
     "UnknownNameError": "ground.errors",
     "UserError": "ground.errors",
     "WorkerDied": "node.deaths",

@@ -1,0 +1,143 @@
+"""Reading rings: of this process or another, while it writes, or after it was killed.
+
+A record may change while it is read. So the ring is read four times over: all stamps; all ends; everything; all stamps
+again. Where the stamp is the same three times, and the end was there both times, the record is whole: a writer makes
+the end zero before it writes a stamp and puts it back when all is written (`layout`), so where an end is seen after a
+stamp, the record of that stamp was complete; and as no stamp is ever used twice, one that is still there at last says
+that nobody has begun to write over it. What comes of it is the ring as it was at the first look, without those of its
+oldest records that were written over since: no gap in the middle.
+
+Reading goes through `read`, not through a map of the file: a file that was cut short would end the process, and where
+nothing was written yet a map would take up memory.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hydroscope.ground.errors import DataError
+from hydroscope.ground.record.about import About, read_header
+from hydroscope.ground.record.layout import (
+    END,
+    HEADER_BYTES,
+    N_NAMES,
+    NAME_BYTES,
+    NAMES_AT,
+    RECORD_BYTES,
+    RECORD_TYPE,
+    unpack_name,
+)
+
+__all__ = ["Ring", "read_ring"]
+
+_CHUNK_BYTES: Final = 2**20
+
+Stamps = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """What a ring held when it was read."""
+
+    records: npt.NDArray[np.void]
+    """Of `RECORD_TYPE`, in the order they were made: by stamp."""
+    names: tuple[str, ...]
+    """What `peer` and `lane` are numbers of; the first is nobody's. A damaged one is "?"."""
+    about: About | None
+    """Whose ring it is; None if the header is damaged."""
+    n_torn: int
+    """Records that were begun and are not whole: the writer was killed, or still at it, or the file is damaged."""
+    damage: tuple[str, ...]
+    """What is wrong with the file, in words."""
+
+
+def read_ring(path: str | os.PathLike[str]) -> Ring:
+    """Read a ring, whether or not it is still written.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    Ring
+        Cost: 40 ms and twice its memory for a ring of 500,000 records.
+
+    Raises
+    ------
+    DataError
+        It is no ring, or one of another version; or it cannot be opened. Damage raises nothing: what is whole is read.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            header = file.read(HEADER_BYTES)
+            about = read_header(header, str(path))
+            n_bytes = os.fstat(file.fileno()).st_size - HEADER_BYTES
+            records, n_torn = _read_records(file, max(n_bytes, 0) // RECORD_BYTES)
+            file.seek(0)
+            names, n_bad = _read_names(file.read(HEADER_BYTES))  # after the records, whose names are there before them
+    except OSError as error:
+        raise DataError(f"the ring {str(Path(path))!r} cannot be read: {error.strerror or error}") from error
+    damage = []
+    if about is None:
+        damage.append("the header is damaged: nobody knows whose ring it is")
+    elif n_bytes != about.n_slots * RECORD_BYTES:
+        damage.append(f"the file has {n_bytes:,} bytes of records instead of {about.n_slots * RECORD_BYTES:,}")
+    if n_bad:
+        damage.append(f"{n_bad} names are damaged")
+    return Ring(records, names, about, n_torn, tuple(damage))
+
+
+def _read_records(file: FileIO, n_slots: int) -> tuple[npt.NDArray[np.void], int]:
+    """Return the whole records in order, and how many are torn."""
+    stamps = _read_field(file, n_slots, "stamp")
+    ends = _read_field(file, n_slots, "end")
+    words = np.zeros((n_slots, RECORD_BYTES // 8), np.uint64)
+    _read_into(file, words, 0)
+    records = words.view(RECORD_TYPE)[:, 0]
+    after = _read_field(file, n_slots, "stamp")
+    stays = (stamps == records["stamp"]) & (stamps == after)
+    whole = stays & (stamps != 0) & (ends == END) & (records["end"] == END)
+    begun = stays & ~whole
+    n_torn = int(np.count_nonzero(words[begun].any(axis=1)))
+    order = np.flatnonzero(whole)
+    order = order[np.argsort(stamps[order], kind="stable")]
+    return words[order].view(RECORD_TYPE)[:, 0], n_torn
+
+
+def _read_field(file: FileIO, n_slots: int, name: str) -> npt.NDArray[Any]:
+    field = np.zeros(n_slots, RECORD_TYPE[name])
+    chunk = np.zeros(min(_CHUNK_BYTES // RECORD_BYTES, n_slots), RECORD_TYPE)
+    for start in range(0, n_slots, len(chunk) or 1):
+        part = chunk[: n_slots - start]
+        _read_into(file, part, start)
+        field[start : start + len(part)] = part[name]
+    return field
+
+
+def _read_into(file: FileIO, records: npt.NDArray[Any], slot: int) -> None:
+    """Read from this slot on; what the file has no longer is zero."""
+    view, n_read = memoryview(records.view(np.uint8).reshape(-1).data), 0
+    while n_read < len(view):
+        n = os.preadv(file.fileno(), [view[n_read:]], HEADER_BYTES + slot * RECORD_BYTES + n_read)
+        if n == 0:
+            view[n_read:] = bytes(len(view) - n_read)
+            return
+        n_read += n
+
+
+def _read_names(header: bytes) -> tuple[tuple[str, ...], int]:
+    """Return the names, and how many are damaged."""
+    header = header.ljust(HEADER_BYTES, b"\0")
+    names = [unpack_name(header[at : at + NAME_BYTES]) for at in range(NAMES_AT, HEADER_BYTES, NAME_BYTES)]
+    assert len(names) == N_NAMES
+    while len(names) > 1 and names[-1] == "":
+        names.pop()
+    return tuple("?" if name is None else name for name in names), names.count(None)
