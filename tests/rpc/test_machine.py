@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from hydroscope.rpc.link import LARGE_BYTES, Window
 from tests.rpc.pair import Pair
@@ -49,6 +49,12 @@ class TwoLinks(RuleBasedStateMachine):
     def time_out(self, at):
         if self.pair.links[at].deadline < float("inf"):
             self.pair.time_out(at)
+
+    @invariant()
+    def nothing_is_slept_over(self):
+        for link in self.pair.links:
+            due = [each.due for each in (*link._own.values(), *link._theirs.values())]
+            assert link.wake <= min(due, default=float("inf"))
 
     def teardown(self):
         self.pair.drain()
