@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -39,7 +40,8 @@ def until(look: Callable[[], Any]) -> Any:
     with hs.kv.watch() as watch:
         while not (found := look()):
             assert time.monotonic() < deadline, "nothing came of it"
-            watch.poll(0.1)
+            with contextlib.suppress(hs.NodeLost):  # the other process is killed in the end
+                watch.poll(0.1)
     return found
 
 

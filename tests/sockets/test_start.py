@@ -18,6 +18,9 @@ from hydroscope.engine.sockets import SocketKeys, connect, serve
 from hydroscope.engine.sockets.address import Address, parse_address, require_exposure
 from hydroscope.engine.sockets.member import Waiter
 from hydroscope.ground.errors import InternalError, UserError
+from hydroscope.kv.homes import home_of
+from hydroscope.node import ports
+from hydroscope.node.locks import lock
 from hydroscope.node.ports import EngineError, NodeLost
 from tests.sockets.conductor import until
 
@@ -178,6 +181,47 @@ def test_a_list_of_keys_that_cannot_be_complete_says_so(two):
         first.keys()
     assert first.keys(partial=True) == ["@0/a"]
     assert first.keys("@0/") == ["@0/a"], "what lives here is here"
+
+
+def test_watchers_are_told_of_a_member_that_held_keys_and_is_lost(two):
+    first, second = two
+    with first.watch("data/") as watch, first.watch("@0/") as of_mine:
+        second.shutdown()
+        with pytest.raises(NodeLost, match="member 1 was lost, and with it perhaps keys that begin with 'data/'"):
+            watch.poll(WITHIN_S)
+        assert watch.poll(0) == {}
+        first.put("data/after", 1)
+        assert watch.poll(WITHIN_S) == {"data/after": 1}
+        assert of_mine.poll(0) == {}, "none of these was lost"
+
+
+def test_a_watcher_that_was_given_up_does_not_wait_for_ever(two):
+    first, second = two
+    watch = second.watch("data/")
+    first.socket.tell(lambda now: first.socket.member.lose(1, now))
+    with pytest.raises(NodeLost, match="does not belong to the cluster any more"):
+        watch.poll(WITHIN_S)
+
+
+def test_who_waits_for_a_lock_goes_on_waiting_when_a_member_is_lost_that_does_not_hold_it(two):
+    first, second = two
+    view = first.socket.member.standing.view
+    assert view is not None
+    key = next(name for name in map(str, range(100)) if home_of(name, view) == 0)
+    before = ports.install_keys(first)
+    taken: list[int] = []
+    try:
+        held = lock(key)
+        waiting = threading.Thread(target=lambda: taken.append(lock(key, wait_s=WITHIN_S).number))
+        waiting.start()
+        until(lambda: first._watches)
+        second.shutdown()
+        until(lambda: len(first.members()) == 1)
+        assert held.release()
+        waiting.join(WITHIN_S)
+    finally:
+        ports.install_keys(before)
+    assert taken == [2]
 
 
 def test_ctrl_c_ends_a_wait_and_breaks_nothing(two):

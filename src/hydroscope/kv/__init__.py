@@ -156,7 +156,8 @@ def watch(prefix: str = "") -> Any:
     Watching
         `poll(timeout_s)` returns the keys that changed since the last look with their values (None:
         removed); a `for` loop over it gets them one by one; a `with` statement closes it.
-        Of several changes of one key only the last is told, and that one always is.
+        Of several changes of one key only the last is told, and that one always is. When a member
+        is lost that may have held such keys, `poll` and the loop raise NodeLost once; the watch goes on.
 
     Notes
     -----

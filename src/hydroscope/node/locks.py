@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Self
 
 from hydroscope.ground.errors import UserError
@@ -76,4 +77,5 @@ def lock(key: str, lease_s: float = 30.0, wait_s: float | None = None) -> Lease:
                 if left_s <= 0.0:
                     raise TimeoutError(f"lock {key!r} is held by {other}; it was not given back within {wait_s:g} s")
             jobs.check()
-            watch.poll(min(left_s, LOOK_EVERY_S))
+            with suppress(ports.NodeLost):  # of another key, or the next try is told
+                watch.poll(min(left_s, LOOK_EVERY_S))

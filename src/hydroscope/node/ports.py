@@ -159,10 +159,12 @@ class Watching(Protocol):
         """Return the keys that changed since the last look with their values now (None: removed).
 
         Waits up to `timeout_s` (None: until then) for the first one; empty when there was none, or when closed.
+        NodeLost, once for each loss, when a member was lost that may have held such keys; when this process was given
+        up, every time.
         """
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
-        """Yield (key, value) as changes come, until closed."""
+        """Yield (key, value) as changes come, until closed; NodeLost as in `poll`."""
 
     def close(self) -> None:
         """Look no longer; who waits comes back."""

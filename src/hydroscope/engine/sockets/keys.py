@@ -22,6 +22,7 @@ from hydroscope.engine.watching import Watch
 from hydroscope.ground.errors import InternalError, UserError
 from hydroscope.kv import effects as kv
 from hydroscope.kv.functions import Functions
+from hydroscope.kv.homes import Homes
 from hydroscope.kv.names import check_key
 from hydroscope.kv.scans import what_is_missing
 from hydroscope.node.member import Action
@@ -86,6 +87,7 @@ class SocketKeys:
         self._pending: dict[int, int] = {}  # by thread
         self._unconfirmed: dict[int, list[str]] = {}  # by thread: keys of plain puts that were lost
         self._watches: list[Watch] = []
+        self._lost: set[int] = set()  # members that stored and are gone
 
     def __repr__(self) -> str:
         return f"<hydroscope keys: member {self.me} of {self.address}>"
@@ -186,9 +188,15 @@ class SocketKeys:
     # --- what the member says by itself (never waits) ---------------------------------------------------------------
 
     def entered(self, view: View, is_open: bool) -> None:
-        """Note that work can begin."""
-        if is_open:
-            self.opened.open()
+        """Note that work can begin, or goes on; tell the watchers who was lost, since nobody knows all it held."""
+        if not is_open:
+            return
+        self.opened.open()
+        homes = Homes(view)
+        fresh, self._lost = set(homes.lost("")) - self._lost, set(homes.lost(""))
+        for watch in self._watches:
+            if lost := [number for number in homes.lost(watch.prefix) if number in fresh]:
+                watch.lose(NodeLost(_unheard(watch.prefix, lost)))
 
     def changed(self, keys: tuple[str, ...]) -> None:
         """Tell the watchers."""
@@ -211,7 +219,7 @@ class SocketKeys:
         self.out = reason
         self.opened.open()
         for watch in self._watches:
-            watch.close()
+            watch.end(NodeLost(self._loss(())))
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -289,6 +297,14 @@ def _quick(member: SocketMember, get_missing: Callable[[str, Any], Any]) -> Get:
 
 def _name(info: MemberInfo) -> str:
     return f"{info.number}-{info.life:x}"
+
+
+def _unheard(prefix: str, lost: list[int]) -> str:
+    which = ", ".join(f"member {number}" for number in lost)
+    return (
+        f"{which} was lost, and with it perhaps keys that begin with {prefix!r}: no change tells of them; "
+        "look at them again (what was lost raises NodeLost until it is put again), and go on with the watch"
+    )
 
 
 def _names(keys: tuple[str, ...]) -> str:
