@@ -62,8 +62,10 @@ class Hot:
 
     writes: Callable[[int, int], Write]
     """Return the function that writes records of a kind and lane."""
+    next_stamp: Callable[[], int]
+    """Return a new stamp."""
     stamp: Callable[[int], int]
-    """Return a new stamp, at least so high."""
+    """Return a new stamp, at least so high, and go on from there."""
     slot: Callable[[], int]
     """Return where the next record goes."""
     onto: Callable[[Any], None]
@@ -77,6 +79,9 @@ def hot_path(around: Around) -> Hot:
     edge, part = 0, -1
     slot = itertools.repeat(NOWHERE).__next__
     tick = itertools.count(1).__next__
+
+    def next_stamp() -> int:
+        return tick()
 
     def new_stamp(at_least: int) -> int:
         nonlocal tick
@@ -127,4 +132,4 @@ def hot_path(around: Around) -> Hot:
 
         return write
 
-    return Hot(writes, new_stamp, next_slot, onto)
+    return Hot(writes, next_stamp, new_stamp, next_slot, onto)

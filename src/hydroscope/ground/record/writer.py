@@ -95,9 +95,7 @@ def safe_text(thing: object) -> str:
         return type(thing).__name__
 
 
-def _bytes_of(data: object) -> bytes | bytearray:
-    if isinstance(data, bytes | bytearray):
-        return data
+def _bytes_of(data: object) -> bytes:
     if data is None:
         return b""
     return bytes(data) if isinstance(data, memoryview) else text_of(data).encode(errors="replace")
@@ -292,7 +290,7 @@ class Writer:
         if now_ns >= self._next_refusal:
             self._next_refusal = now_ns + _SECOND_NS
             self._note(peer, ident, f"stamp {ahead_ns / 1e9:.0f} s ahead: not taken"[:DATA_BYTES].encode())
-        return self.hot.stamp(0)
+        return self.hot.next_stamp()
 
     # ------------------------------------------------------------ what is not plain
 
@@ -314,7 +312,7 @@ class Writer:
 
     def odd(self, at: int, kind_lane: int, peer: object, ident: object, data: Any, stamp: Any) -> int:
         """Write what could not be written in the straight way, as well as can be; never raise."""
-        own = self.hot.stamp(0)
+        own = self.hot.next_stamp()
         try:
             if self._buffer is None:
                 if not self._forked:
@@ -326,11 +324,12 @@ class Writer:
                 at = self.hot.slot()
             if isinstance(stamp, int) and stamp >= own:
                 own = self.merged(stamp, peer, ident)
-            data = _bytes_of(data)
+            if not isinstance(data, bytes | bytearray):
+                data = _bytes_of(data)
             n_bytes = min(len(data), _32_BITS)
             number, ident = self.names.of(peer), id_of(ident)
             assert self._buffer is not None
-            RECORD.pack_into(self._buffer, at, own, self.mono(), ident, number, n_bytes, kind_lane, bytes(data), END)
+            RECORD.pack_into(self._buffer, at, own, self.mono(), ident, number, n_bytes, kind_lane, data, END)
         except Exception:  # of the texts of foreign objects, of a file that is gone: counted
             self.n_lost += 1
         return own
