@@ -1,0 +1,1 @@
+"""What happened: the records of all nodes in one order of cause and effect, and what is wrong in it."""

@@ -1,0 +1,153 @@
+"""What was recorded, by all nodes, as columns: what everything in this room reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hydroscope.ground.record.layout import DATA_BYTES
+from hydroscope.ground.record.reader import Ring
+
+__all__ = ["COLUMNS", "Events", "Node"]
+
+COLUMNS: dict[str, str] = {
+    "node": "u2",
+    "lane": "u4",
+    "kind": "u2",
+    "stamp": "u8",
+    "at_ns": "i8",
+    "id": "u8",
+    "peer": "i4",
+    "n_bytes": "u4",
+    "data": f"V{DATA_BYTES}",
+}
+"""Name and type of each column."""
+
+NOBODY = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A process that has recorded, or that others have named."""
+
+    name: str
+    pid: int = 0
+    opened_wall_ns: int = 0
+    opened_at_ns: int = 0
+    """The same moment, on the wall and by the clock of `at_ns`."""
+    boot: bytes = b""
+    """Which run of which machine: where it is the same, so is the clock of `at_ns`. Empty: unknown."""
+    read: str = "ring"
+    """How its records were read; "nothing" if there are none."""
+    n_torn: int = 0
+    """Records that were being written when they were read, or for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Records of all nodes, node after node, each node's by stamp: in the order in which it wrote them.
+
+    Use `Events.sorted` or `Events.of`, which see to that.
+    """
+
+    nodes: tuple[Node, ...]
+    names: tuple[str, ...]
+    node: npt.NDArray[np.uint16]
+    """Index into `nodes`."""
+    lane: npt.NDArray[np.uint32]
+    """Index into `names`."""
+    kind: npt.NDArray[np.uint16]
+    """`ground.record.layout.Kind`."""
+    stamp: npt.NDArray[np.uint64]
+    """Hybrid logical time."""
+    at_ns: npt.NDArray[np.int64]
+    """Of the node's own clock, which never goes back."""
+    id: npt.NDArray[np.uint64]
+    peer: npt.NDArray[np.int32]
+    """The other end, as an index into `nodes`; -1: none, or unknown."""
+    n_bytes: npt.NDArray[np.uint32]
+    data: npt.NDArray[np.void]
+    starts: npt.NDArray[np.int64] = field(repr=False)
+    """Node k has the records `starts[k]:starts[k + 1]`."""
+
+    def __len__(self) -> int:
+        return int(self.node.size)
+
+    @classmethod
+    def sorted(cls, nodes: Sequence[Node], names: Sequence[str], columns: Mapping[str, npt.ArrayLike]) -> Events:
+        """Return the events of columns that are in any order.
+
+        Parameters
+        ----------
+        nodes : sequence of Node
+        names : sequence of str
+        columns : mapping of str to array
+            All of `COLUMNS`, of one length.
+
+        Notes
+        -----
+        Cost: a sort by stamp and node, unless they are in order.
+        """
+        arrays: dict[str, Any] = {name: np.ascontiguousarray(columns[name], kind) for name, kind in COLUMNS.items()}
+        node, stamp = arrays["node"], arrays["stamp"]
+        same = node[1:] == node[:-1]
+        if not (np.all(node[1:] >= node[:-1]) and np.all(stamp[1:][same] >= stamp[:-1][same])):
+            by = np.lexsort((stamp, node))
+            arrays = {name: array[by] for name, array in arrays.items()}
+        starts = np.searchsorted(arrays["node"], np.arange(len(nodes) + 1)).astype(np.int64)
+        return cls(tuple(nodes), tuple(names), **arrays, starts=starts)
+
+    @classmethod
+    def of(cls, rings: Iterable[Ring]) -> Events:
+        """Return the events of rings that were read.
+
+        Parameters
+        ----------
+        rings : iterable of Ring
+            Of one process each. A peer without a ring becomes a node without records.
+
+        Notes
+        -----
+        Cost: a copy of the records, and a sort by stamp within each ring.
+        """
+        rings = list(rings)
+        nodes = [
+            Node(f"?{k}", read="damaged ring", n_torn=ring.n_torn)
+            if (about := ring.about) is None
+            else Node(about.name, about.pid, about.opened_wall_ns, about.opened_at_ns, about.boot, n_torn=ring.n_torn)
+            for k, ring in enumerate(rings)
+        ]
+        index = {node.name: k for k, node in enumerate(nodes)}
+        names: dict[str, int] = {}
+        parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in COLUMNS}
+        for k, ring in enumerate(rings):
+            records = ring.records
+            for name in ("kind", "stamp", "at_ns", "id", "n_bytes", "data"):
+                parts[name].append(records[name])
+            parts["node"].append(np.full(records.size, k))
+            peers = np.full(len(ring.names), NOBODY)
+            for place in np.unique(records["peer"]):
+                if name := ring.names[place]:
+                    if name not in index:
+                        index[name] = len(nodes)
+                        nodes.append(Node(name, read="nothing"))
+                    peers[place] = index[name]
+            parts["peer"].append(peers[records["peer"]])
+            lanes = np.array([names.setdefault(name, len(names)) for name in ring.names], np.uint32)
+            parts["lane"].append(lanes[records["lane"]])
+        columns = {name: np.concatenate(each) if each else np.empty(0, COLUMNS[name]) for name, each in parts.items()}
+        return cls.sorted(nodes, list(names), columns)
+
+    def wall_ns(self) -> npt.NDArray[np.int64]:
+        """Return each record's time as its node's wall clock said it when the ring was opened.
+
+        Notes
+        -----
+        Later settings of the wall clock are not in it. Cost: O(n).
+        """
+        ahead = np.array([node.opened_wall_ns - node.opened_at_ns for node in self.nodes], np.int64)
+        return self.at_ns + np.repeat(ahead, np.diff(self.starts))

@@ -1,0 +1,159 @@
+"""Which receipt is of which message: by id, sender, receiver and first bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hydroscope.ground.record.layout import DATA_BYTES, Kind
+from hydroscope.ground.rng import GOLDEN, MIX_1, MIX_2
+from hydroscope.scope.events import Events
+
+__all__ = ["Matching", "match", "partners"]
+
+Ints = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+Reals = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+
+SENDS = (Kind.SENT, Kind.RESENT)
+RECEIPTS = (Kind.RECEIVED, Kind.DROPPED)
+"""A message that was dropped on arrival has arrived."""
+
+NEVER = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Records of messages in groups: what was sent under one id, in all copies, and what arrived of it."""
+
+    rows: Ints
+    """Records of messages, group after group, in a group by record."""
+    group: Ints
+    """Of each of `rows`, ascending."""
+    is_send: Flags
+    """Of each of `rows`."""
+    earliest: Ints
+    """Of each record: of a receipt the first copy that was sent, which came before it for certain; or -1."""
+    headless: Flags
+    """Of each group: the first copy that is left was itself sent again, and receipts may be of one before."""
+
+    def causes(self, time_ns: Ints, error_ns: Reals) -> Ints:
+        """Return of each receipt the copy it is of, as the corrected times tell; -1 without one.
+
+        Where one thing was sent several times a receipt belongs to the last copy that can have been
+        sent before it. What the clocks leave open is given to the later copy, up to the middle
+        between the two; where they say nothing, to the first, which is right in any order.
+
+        Notes
+        -----
+        Cost: O(n), and a sort of what was sent several times.
+        """
+        found = self.earliest.copy()
+        if not self.rows.size:
+            return found
+        n_sends = np.bincount(self.group[self.is_send], minlength=int(self.group[-1]) + 1)
+        open_ = (n_sends > 1) | self.headless
+        here = open_[self.group]
+        rows, group, is_send = self.rows[here], self.group[here], self.is_send[here]
+        errors = np.where(np.isfinite(error_ns[rows]), error_ns[rows], 0.0)
+        slack = np.zeros(n_sends.size)
+        np.maximum.at(slack, group[~is_send], errors[~is_send])
+        since = np.full(rows.size, np.inf)  # the copy before
+        again = np.flatnonzero(is_send[1:] & is_send[:-1] & (group[1:] == group[:-1])) + 1
+        since[again] = time_ns[rows[again]] - time_ns[rows[again - 1]]
+        times = time_ns[rows] - np.where(is_send, np.minimum(errors + slack[group], since / 2), 0).astype(np.int64)
+        by = np.lexsort((~is_send, times, group))
+        rows, group, is_send = rows[by], group[by], is_send[by]
+        last = np.maximum.accumulate(np.where(is_send, np.arange(rows.size), -1))
+        has = (last >= 0) & ~is_send
+        has[has] = group[last[has]] == group[has]
+        receipts, copies = rows[has], rows[last[has]]
+        known = np.isfinite(error_ns[receipts]) & np.isfinite(error_ns[copies])
+        found[receipts[known]] = copies[known]
+        return found
+
+
+def match(events: Events) -> Matching:
+    """Group the records of messages by id, sender, receiver and first bytes.
+
+    Parameters
+    ----------
+    events : Events
+
+    Returns
+    -------
+    Matching
+
+    Notes
+    -----
+    First bytes that are there at one end only are no obstacle. A group whose first copy that
+    is left was sent again has lost its beginning: nothing in it is certain.
+
+    Cost: one sort of the messages' records.
+    """
+    is_send = np.isin(events.kind, SENDS)
+    rows = np.flatnonzero((is_send | np.isin(events.kind, RECEIPTS)) & (events.peer >= 0))
+    is_send = is_send[rows]
+    own, peer = events.node[rows].astype(np.uint64), events.peer[rows].astype(np.uint64)
+    ends = np.where(is_send, own << 32 | peer, peer << 32 | own)
+    keys = _mixed(_mixed(ends) ^ events.id[rows])
+    full = keys ^ _fingerprints(events.data, events.n_bytes)[rows]
+    blank = events.n_bytes[rows] == 0
+    if blank.any():
+        full = _bridged(keys, full, blank, is_send)
+    by = np.argsort(full, kind="stable")
+    rows, is_send, full = rows[by], is_send[by], full[by]
+    group = np.cumsum(np.diff(full, prepend=full[:1]) != 0)
+    earliest = np.full(len(events), -1)
+    headless = np.zeros(0, np.bool_)
+    if rows.size:
+        begins = np.flatnonzero(np.diff(group, prepend=-1))
+        first = np.minimum.reduceat(np.where(is_send, rows, NEVER), begins)
+        headless = first < NEVER
+        headless[headless] = events.kind[first[headless]] == Kind.RESENT
+        sure = ~is_send & ((first < NEVER) & ~headless)[group]
+        earliest[rows[sure]] = first[group[sure]]
+    return Matching(rows, group, is_send, earliest, headless)
+
+
+def partners(cause: Ints, rank: Ints) -> Ints:
+    """Return of each record its other end: of what was sent its first receipt. Cost: a sort of the receipts."""
+    found = cause.copy()
+    receipts = np.flatnonzero(cause >= 0)
+    receipts = receipts[np.argsort(rank[receipts])[::-1]]
+    found[cause[receipts]] = receipts  # the last that is written stays
+    return found
+
+
+def _bridged(keys: Words, full: Words, blank: Flags, is_send: Flags) -> Words:
+    """Give what has no other end, where one end recorded no bytes, the key without the bytes."""
+    _, group = np.unique(full, return_inverse=True)
+    complete = (np.bincount(group, is_send) > 0) & (np.bincount(group, ~is_send) > 0)
+    alone = ~complete[group]
+    wanted = np.isin(keys, keys[alone & blank])
+    return np.where(alone & wanted, keys, full)
+
+
+def _mixed(values: Words) -> Words:
+    values = values + np.uint64(GOLDEN)
+    values ^= values >> np.uint64(30)
+    values *= np.uint64(MIX_1)
+    values ^= values >> np.uint64(27)
+    values *= np.uint64(MIX_2)
+    values ^= values >> np.uint64(31)
+    return values
+
+
+def _fingerprints(data: npt.NDArray[np.void], n_bytes: npt.NDArray[np.uint32]) -> Words:
+    """Return hashes of first bytes and lengths."""
+    padded = np.zeros((data.size, -(-DATA_BYTES // 8) * 8), np.uint8)
+    padded[:, :DATA_BYTES] = np.ascontiguousarray(data).view(np.uint8).reshape(data.size, DATA_BYTES)
+    found = n_bytes.astype(np.uint64)
+    for word in np.ascontiguousarray(padded.view(np.uint64).T):
+        found *= np.uint64(MIX_1)
+        found ^= found >> np.uint64(29)
+        found += word
+    return _mixed(found)

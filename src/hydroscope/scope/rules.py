@@ -1,0 +1,249 @@
+"""What ought to come before what, as data: `exec(t) < run(t) < ack(t)`.
+
+A rule names steps; a step is a kind of record, maybe one whose first bytes begin in a certain way, and the t
+that its records have in common is their id, or some of their first bytes::
+
+    exec(t) = sent "EXEC"
+    run(t)  = started
+    ack(t)  = sent "ACK" at 4
+    put(k)  = put by data[0:8]
+    exec(t) < run(t) < ack(t)       in this order, where both are there
+    exec(t) ~> ack(t)               sooner or later each is followed by one
+
+A rule orders (of records that could be either way round, which `<` decides) and checks.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hydroscope.ground.errors import UserError, unknown_name
+from hydroscope.ground.record.layout import DATA_BYTES, Kind
+from hydroscope.scope.events import Events
+
+__all__ = ["Pairs", "Rule", "Step", "Violation", "broken", "pairs", "parse", "rows_of"]
+
+Ints = npt.NDArray[np.int64]
+
+MOST_BROKEN = 1000
+"""Violations of one rule that are listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Records of one kind that begin in one way."""
+
+    name: str
+    kind: Kind
+    begins: bytes = b""
+    at: int = 0
+    """Where in the first bytes `begins` begins."""
+    by: tuple[int, int] | None = None
+    """Which of the first bytes the records of one case have in common; None: their id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One step before another, in every case in which both are there; or followed by it."""
+
+    before: Step
+    after: Step
+    follows: bool = False
+    """`~>`: what counts is that the second comes at all."""
+
+    def __str__(self) -> str:
+        return f"{self.before.name} {'~>' if self.follows else '<'} {self.after.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Of each case the first records of two steps, -1 where there is none."""
+
+    before: Ints
+    after: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A rule that did not hold, and the two records; `before` is -1 if there is none."""
+
+    rule: Rule
+    before: int
+    after: int
+
+
+_NAME = r"[A-Za-z_]\w*"
+_TERM = re.compile(rf"\s*({_NAME})\s*\(\s*({_NAME})\s*\)\s*")
+_MEANING = re.compile(
+    rf"\s*({_NAME})(?:\s+(\"(?:[^\"\\]|\\.)*\")(?:\s+at\s+(\d+))?)?(?:\s+by\s+data\[(\d+):(\d+)\])?\s*"
+)
+
+
+def parse(text: str) -> tuple[Rule, ...]:
+    """Return the rules of a text: one definition or rule a line, `#` before a remark.
+
+    Parameters
+    ----------
+    text : str
+        A step that is not defined is the kind of record of its name.
+
+    Raises
+    ------
+    UserError
+        A line is neither; the text says which, and why.
+
+    Examples
+    --------
+    >>> [str(rule) for rule in parse("queued(t) < started(t) < ended(t)")]
+    ['queued < started', 'started < ended']
+
+    Notes
+    -----
+    Cost: microseconds a line.
+    """
+    steps = {kind.name.lower(): Step(kind.name.lower(), kind) for kind in Kind if kind is not Kind.NONE}
+    rules: list[Rule] = []
+    for number, raw in enumerate(text.splitlines(), 1):
+        line = _without_remark(raw).strip()
+        if not line:
+            continue
+        try:
+            if re.match(rf"{_TERM.pattern}=", line):
+                step = _step(line)
+                steps[step.name] = step
+            else:
+                rules += _rules(line, steps)
+        except UserError as error:
+            raise UserError(f"line {number} of the rules, {line!r}: {error}") from None
+    return tuple(rules)
+
+
+def _without_remark(line: str) -> str:
+    return re.sub(r'("(?:[^"\\]|\\.)*")|#.*', lambda found: found.group(1) or "", line)
+
+
+def _step(line: str) -> Step:
+    term, _, meaning = line.partition("=")
+    found = _MEANING.fullmatch(meaning)
+    if found is None:
+        raise UserError(
+            'a step is defined as: name(t) = kind "first bytes" at 0 by data[0:8]; all but the kind is optional'
+        )
+    kind, begins, at, low, high = found.groups()
+    kinds = {each.name.lower(): each for each in Kind if each is not Kind.NONE}
+    if kind not in kinds:
+        raise unknown_name("kind of record", kind, kinds, "the recorder")
+    by = None if low is None else (int(low), int(high))
+    if by is not None and not 0 <= by[0] < by[1] <= min(by[0] + 8, DATA_BYTES):
+        raise UserError(f"data[{low}:{high}] is not one to eight of the {DATA_BYTES} bytes that are recorded")
+    prefix = ast.literal_eval("b" + begins) if begins and begins.isascii() else (begins or '""')[1:-1].encode()
+    place = int(at or 0)
+    if place + len(prefix) > DATA_BYTES:
+        raise UserError(f"only the first {DATA_BYTES} bytes are recorded; {begins} at {place} goes beyond")
+    match = _TERM.match(term)
+    assert match is not None
+    return Step(match.group(1), kinds[kind], prefix, place, by)
+
+
+def _rules(line: str, steps: dict[str, Step]) -> list[Rule]:
+    parts = re.split(r"(<|~>)", line)
+    if len(parts) < 3:
+        raise UserError("a rule is steps with < or ~> between them: exec(t) < run(t)")
+    chain, variables = [], []
+    for part in parts[::2]:
+        found = _TERM.fullmatch(part)
+        if found is None:
+            raise UserError(f"{part.strip()!r} is not a step: write name(t)")
+        name, variable = found.groups()
+        if name not in steps:
+            raise unknown_name("step", name, steps, "these rules")
+        chain.append(steps[name])
+        variables.append(variable)
+    if len(set(variables)) > 1:
+        raise UserError(f"a rule is about one thing, not about {' and '.join(sorted(set(variables)))}")
+    return [
+        Rule(before, after, sign == "~>") for before, after, sign in zip(chain, chain[1:], parts[1::2], strict=False)
+    ]
+
+
+def rows_of(events: Events, step: Step) -> Ints:
+    """Return the records of a step. Cost: O(n)."""
+    rows = np.flatnonzero(events.kind == step.kind)
+    if step.begins:
+        wanted = np.frombuffer(step.begins, np.uint8)
+        rows = rows[(_bytes(events, rows)[:, step.at : step.at + wanted.size] == wanted).all(axis=1)]
+    return rows
+
+
+def _bytes(events: Events, rows: Ints) -> npt.NDArray[np.uint8]:
+    return np.ascontiguousarray(events.data[rows]).view(np.uint8).reshape(rows.size, DATA_BYTES)
+
+
+def _cases(events: Events, step: Step, rows: Ints) -> npt.NDArray[np.uint64]:
+    if step.by is None:
+        return events.id[rows]
+    padded = np.zeros((rows.size, 8), np.uint8)
+    padded[:, : step.by[1] - step.by[0]] = _bytes(events, rows)[:, step.by[0] : step.by[1]]
+    return padded.view(np.uint64)[:, 0]
+
+
+def _firsts(events: Events, step: Step, when: Ints) -> tuple[npt.NDArray[np.uint64], Ints]:
+    rows = rows_of(events, step)
+    rows = rows[np.argsort(when[rows], kind="stable")]
+    cases, first = np.unique(_cases(events, step, rows), return_index=True)
+    return cases, rows[first]
+
+
+def pairs(events: Events, rule: Rule, when: Ints) -> Pairs:
+    """Return the first records of a rule's two steps, by `when`, of each case that has one of them.
+
+    Parameters
+    ----------
+    events : Events
+    rule : Rule
+    when : (n,)
+        Times or ranks.
+
+    Notes
+    -----
+    Cost: a sort of the records of the two steps.
+    """
+    (cases, before), (others, after) = _firsts(events, rule.before, when), _firsts(events, rule.after, when)
+    every = np.union1d(cases, others)
+    found = np.full((2, every.size), -1)
+    found[0, np.searchsorted(every, cases)] = before
+    found[1, np.searchsorted(every, others)] = after
+    return Pairs(found[0], found[1])
+
+
+def broken(events: Events, rule: Rule, rank: Ints, time_ns: Ints) -> list[Violation]:
+    """Return where `rule`, one with <, does not hold in the order, the earliest first.
+
+    Parameters
+    ----------
+    events : Events
+    rule : Rule
+    rank, time_ns : (n,)
+
+    Notes
+    -----
+    Where the first record of the two is missing, that counts only if no ring can have
+    forgotten it: after all had begun, by twice the longest time between two that are there. Cost: as `pairs`.
+    """
+    found = pairs(events, rule, rank)
+    begins = events.starts[:-1][np.diff(events.starts) > 0]
+    known_from = int(time_ns[begins].max()) if begins.size else 0
+    complete = all(node.read != "nothing" for node in events.nodes)
+    both = (found.before >= 0) & (found.after >= 0)
+    wrong = both & (rank[found.before] > rank[found.after])
+    took = time_ns[found.after[both]] - time_ns[found.before[both]]
+    known_from += 2 * int(took.max(initial=0))
+    never = (found.before < 0) & complete & (time_ns[found.after] > known_from)
+    places = np.flatnonzero(wrong | never)
+    places = places[np.argsort(rank[found.after[places]])][:MOST_BROKEN]
+    return [Violation(rule, int(found.before[k]), int(found.after[k])) for k in places]

@@ -1,0 +1,208 @@
+"""What can go wrong is put into a clean history and found, with its nodes; a clean history has no findings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hydroscope.ground.record.layout import Kind
+from hydroscope.scope.events import COLUMNS, Events, Node
+from hydroscope.scope.findings import KINDS, explain, findings
+from hydroscope.scope.order import order
+from hydroscope.scope.rules import parse
+from tests.scope.histories import Plan, S, simulate, take
+
+CLEAN = Plan(n_nodes=4, n_records=8000)
+
+
+def look(events, rules=""):
+    found = order(events, parse(rules))
+    return found, findings(events, found)
+
+
+def kinds(every):
+    return sorted({each.kind for each in every})
+
+
+def changed(events, rows, **values):
+    """Return the events with other values in some rows."""
+    columns = {name: getattr(events, name).copy() for name in COLUMNS}
+    for name, value in values.items():
+        columns[name][rows] = value
+    return Events.sorted(events.nodes, events.names, columns)
+
+
+def added(events, row, **values):
+    """Return the events with a copy of a row behind it, with other values."""
+    columns = {name: np.insert(getattr(events, name), row + 1, getattr(events, name)[row]) for name in COLUMNS}
+    columns["stamp"] = np.arange(len(events) + 1)
+    for name, value in values.items():
+        columns[name][row + 1] = value
+    return Events.sorted(events.nodes, events.names, columns)
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("truncated", [0.0, 0.5])
+def test_a_clean_history_has_no_findings(seed, truncated):
+    events = simulate(replace(CLEAN, truncated=truncated), seed).events
+    found, every = look(events, "started(t) < ended(t)\nstarted(t) ~> ended(t)")
+    assert every == ()
+    assert explain(events, found, every) == "Nothing went wrong in what was recorded."
+
+
+def test_losses_are_counted_by_pair():
+    history = simulate(replace(CLEAN, n_nodes=2, loss=0.1, resent=False), 1)
+    _, every = look(history.events)
+    assert kinds(every) == ["loss"]
+    got = np.zeros(len(history.events), np.bool_)
+    got[history.copy[history.copy >= 0]] = True
+    sends = np.flatnonzero(history.events.kind == Kind.SENT)
+    for each in every:
+        node = history.events.node[each.records[0]]
+        lost = sends[~got[sends] & (history.events.node[sends] == node)]
+        assert f"from n{node} to n{1 - node} never arrived" in each.text
+        assert 0.98 * lost.size <= each.count <= lost.size  # the last ones may be on their way
+        assert set(each.records) <= set(lost.tolist())
+
+
+def test_what_a_dead_node_did_not_record_is_not_called_lost():
+    history = simulate(CLEAN, 2)
+    dead = take(history, ~((history.events.node == 2) & (history.true_ns > 5 * S)))
+    _, every = look(dead.events)
+    assert every == ()
+    gone = take(history, history.events.node != 2)
+    _, every = look(gone.events)
+    assert kinds(every) == ["no records"]
+    assert "n2" in every[0].text
+
+
+def test_duplicates():
+    history = simulate(replace(CLEAN, duplicated=0.01), 3)
+    _, every = look(history.events)
+    assert kinds(every) == ["duplicate"]
+    receipts = history.copy[history.copy >= 0]
+    assert sum(each.count for each in every) == receipts.size - np.unique(receipts).size
+
+
+def test_a_message_that_nobody_sent():
+    history = simulate(CLEAN, 4)
+    row = int(np.flatnonzero((history.copy >= 0) & (history.true_ns > 5 * S))[0])
+    events = changed(history.events, row, id=10**9)
+    _, every = look(events)
+    assert "never sent" in kinds(every)
+    assert every[0].records == (row,)
+    sender, receiver = events.nodes[events.peer[row]].name, events.nodes[events.node[row]].name
+    assert f"1 messages that {receiver} received from {sender}" in every[0].text
+
+
+def test_a_storm_of_resends():
+    events = simulate(CLEAN, 5).events
+    row = int(np.flatnonzero((events.kind == Kind.SENT) & (events.node == 1))[500])
+    for k in range(30):
+        events = added(events, row + k, kind=Kind.RESENT)
+    _, every = look(events)
+    storms = [each for each in every if each.kind == "storm"]
+    assert len(storms) == 1
+    assert "n1 sent 30 times again" in storms[0].text
+
+
+def test_a_rule_that_is_violated():
+    events = simulate(CLEAN, 6).events
+    row = int(np.flatnonzero(events.kind == Kind.STARTED)[100])
+    end = int(np.flatnonzero((events.kind == Kind.ENDED) & (events.id == events.id[row]))[0])
+    events = changed(events, [row, end], kind=[Kind.ENDED, Kind.STARTED])
+    found, every = look(events, "started(t) < ended(t)")
+    assert every[0].kind == "rule"
+    assert every[0].records == (row, end)
+    assert "started < ended was violated" in every[0].text
+    assert explain(events, found, every).startswith("First: started < ended was violated")
+
+
+def test_calls_that_are_never_answered_and_tasks_that_never_end():
+    history = simulate(CLEAN, 7)
+    events = history.events
+    ends = np.flatnonzero((events.kind == Kind.ENDED) & (history.true_ns < 5 * S))[[3, 30]]
+    keep = np.ones(len(events), np.bool_)
+    keep[ends] = False
+    left = take(history, keep).events
+    _, every = look(left, "started(t) ~> ended(t)")
+    assert kinds(every) == ["unanswered", "unfinished"]
+    assert every[0].count == 2
+    assert set(left.id[list(every[0].records)]) == set(events.id[ends])
+    assert sum(each.count for each in every[1:]) == 2
+
+
+def test_a_node_that_stood_still():
+    """All that came within two seconds was seen only at their end (a stopped process whose buffers filled)."""
+    history = simulate(CLEAN, 8)
+    events, late = history.events, (history.events.node == 1) & (abs(history.true_ns - 5 * S) < S)
+    waited = late & (events.kind == Kind.RECEIVED)
+    history = take(history, ~late | waited)
+    waited = waited[~late | waited]
+    at = history.events.at_ns.copy()
+    at[waited] = at[waited].max() + np.arange(waited.sum()) * 1000
+    _, every = look(changed(history.events, slice(None), at_ns=at))
+    stopped = [each for each in every if each.kind == "stopped"]
+    assert len(stopped) == 1
+    assert stopped[0].text.startswith("n1 stood still for ")
+
+
+def test_a_machine_that_was_suspended():
+    _, every = look(simulate(replace(CLEAN, jump=(2, 4.0, 3.0)), 9).events)
+    jumps = [each for each in every if each.kind == "clock jump"]
+    assert len(jumps) == 1
+    assert "n2" in jumps[0].text
+    assert "behind" in jumps[0].text
+
+
+def test_a_wall_clock_that_was_set():
+    events = simulate(CLEAN, 10).events
+    for row, wall in ((100, 0), (300, 0), (600, -2 * S), (900, -2 * S)):
+        at = int(events.at_ns[row])
+        events = added(events, row, kind=Kind.CLOCK, id=at + 100 * S + wall, peer=-1, n_bytes=0)
+    _, every = look(events)
+    assert [each.kind for each in every] == ["clock jump"]
+    assert every[0].text == "the wall clock of n0 was set back by 2 s"
+
+
+def test_errors_that_were_recorded():
+    events = simulate(CLEAN, 11).events
+    said = np.array([b"ValueError: no"], "S27").view("V27")[0]
+    _, every = look(added(events, 100, kind=Kind.FAILED, peer=-1, data=said))
+    assert [each.kind for each in every] == ["failure"]
+    assert "ValueError: no" in every[0].text
+
+
+def test_torn_records_and_unconnected_clocks():
+    history = simulate(replace(CLEAN, pairs=((0, 1), (1, 0), (2, 1))), 12)
+    nodes = (replace(history.events.nodes[0], n_torn=5), *history.events.nodes[1:])
+    _, every = look(replace(history.events, nodes=nodes))
+    assert [each.kind for each in every] == ["torn", "clocks unknown", "clocks unknown"]
+    texts = " ".join(each.text for each in every)
+    assert "5 records of n0" in texts
+    assert "the clock of n2 is taken as its wall says it; messages say only: at " in texts
+    assert "the clock of n3 is taken as its wall says it; no messages connect it" in texts
+
+
+def test_the_worst_comes_first_and_what_was_first_is_explained_with_its_past():
+    history = simulate(replace(CLEAN, loss=0.05, duplicated=0.02), 13)
+    events = history.events
+    said = np.array([b"out of memory"], "S27").view("V27")[0]
+    row = int(np.flatnonzero((events.node == 3) & (history.true_ns > 3 * S))[0])
+    events = added(events, row, kind=Kind.FAILED, peer=-1, data=said)
+    found, every = look(events)
+    places = [KINDS.index(each.kind) for each in every]
+    assert places == sorted(places)
+    assert every[0].kind == "failure"
+    text = explain(events, found, [every[0]])
+    assert "out of memory" in text
+    assert "records can have caused it, of n3 and n0, n1 and n2" in text
+    assert text.count("Last heard before it: n3 received") == 3
+
+
+def test_no_records_at_all():
+    empty = Events.sorted([Node("a")], [], {name: [] for name in COLUMNS})
+    _, every = look(empty)
+    assert [each.kind for each in every] == ["no records"]

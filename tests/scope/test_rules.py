@@ -1,0 +1,114 @@
+"""Rules as text: what is understood, what is refused with which words; and that they order and check."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hydroscope.ground.errors import UserError
+from hydroscope.ground.record.layout import Kind
+from hydroscope.scope.events import COLUMNS, Events
+from hydroscope.scope.order import order
+from hydroscope.scope.rules import Step, parse
+from tests.scope.test_order import table
+
+CALLS = """
+# a call of ours, from the first to the last word of it
+exec(t)   = sent "EXEC"
+run(t)    = started
+ack(t)    = sent "ACK"          # the answer
+ackack(t) = sent "OK \\x01" at 2
+exec(t) < run(t) < ack(t) < ackack(t)
+exec(t) ~> ack(t)
+"""
+
+
+def test_a_text_becomes_steps_and_rules():
+    rules = parse(CALLS)
+    assert [str(rule) for rule in rules] == ["exec < run", "run < ack", "ack < ackack", "exec ~> ack"]
+    assert rules[0].before == Step("exec", Kind.SENT, b"EXEC")
+    assert rules[0].after == Step("run", Kind.STARTED)
+    assert rules[2].after == Step("ackack", Kind.SENT, b"OK \x01", 2)
+    assert [rule.follows for rule in rules] == [False, False, False, True]
+
+
+def test_what_records_have_in_common_may_be_some_of_their_bytes():
+    (rule,) = parse("store(k) = put by data[0:4]\nstore(k) < removed(k)")
+    assert rule.before.by == (0, 4)
+    assert rule.after.by is None
+
+
+def test_a_mark_in_quotes_begins_no_remark():
+    (rule,) = parse('a(t) = sent "#1" # one\na(t) < ended(t)')
+    assert rule.before.begins == b"#1"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("exec(t) < run(t)", ["line 1", "no step 'exec'"]),
+        ("\nsent(t)", ["line 2", "< or ~>"]),
+        ("sent(t) < recieved(t)", ["did you mean 'received'"]),
+        ("sent(t) < received(u)", ["one thing", "t and u"]),
+        ("sent(t) < received", ["'received' is not a step", "name(t)"]),
+        ("a(t) = snt", ["no kind of record 'snt'", "did you mean 'sent'"]),
+        ("a(t) = sent EXEC", ["a step is defined as"]),
+        ("a(t) = put by data[0:9]", ["one to eight"]),
+        ("a(t) = put by data[4:4]", ["one to eight"]),
+        ('a(t) = sent "EXECUTE" at 24', ["first 27 bytes"]),
+        ("nonsense", ["line 1", "'nonsense'"]),
+    ],
+)
+def test_what_is_wrong_is_said(text, words):
+    with pytest.raises(UserError) as caught:
+        parse(text)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_rule_orders_what_messages_and_clocks_leave_open():
+    """Nothing connects a and b, and b's clock says it was first: by the rule it was not."""
+    events = table(("b", Kind.STARTED, 1, None), ("a", Kind.SENT, 1, "c"))
+    assert order(events).rank.tolist() == [1, 0]
+    ruled = order(events, parse("sent(t) < started(t)"))
+    assert ruled.rank.tolist() == [0, 1]
+    assert ruled.violations == ()
+
+
+def test_a_rule_does_not_bend_what_messages_prove():
+    """b started 5 and then told a, which asked for 5 only thereafter."""
+    events = table(
+        ("b", Kind.STARTED, 5, None),
+        ("b", Kind.SENT, 6, "a"),
+        ("a", Kind.RECEIVED, 6, "b"),
+        ("a", Kind.QUEUED, 5, None),
+    )
+    found = order(events, parse("queued(t) < started(t)"))
+    assert found.impossible.size == 0
+    assert found.partner.tolist() == [3, -1, -1, 0]
+    (violation,) = found.violations
+    assert events.kind[[violation.before, violation.after]].tolist() == [Kind.QUEUED, Kind.STARTED]
+
+
+def test_within_a_node_the_order_is_not_bent_either():
+    found = order(table(("a", Kind.ENDED, 1, None), ("a", Kind.STARTED, 1, None)), parse("started(t) < ended(t)"))
+    assert found.rank.tolist() == [0, 1]
+    assert len(found.violations) == 1
+
+
+def test_a_step_without_the_one_before_it_is_a_violation_once_all_were_recording():
+    rows = [("a", Kind.NOTE, 0, None), ("b", Kind.NOTE, 0, None), ("a", Kind.ENDED, 9, None)]
+    found = order(table(*rows, nodes=("a", "b")), parse("started(t) < ended(t)"))
+    assert [(violation.before, violation.after) for violation in found.violations] == [(-1, 1)]
+    forgotten = order(table(*rows[::-1], nodes=("a", "b")), parse("started(t) < ended(t)"))
+    assert forgotten.violations == ()
+
+
+def test_rules_by_bytes_put_together_what_ids_do_not():
+    events = table(("a", Kind.REMOVED, 1, None), ("a", Kind.PUT, 2, None), nodes=("a",))
+    columns = {name: getattr(events, name) for name in COLUMNS}
+    columns["data"] = np.array([b"key7 gone", b"key7 made"], "S27").view("V27")
+    events = Events.sorted(events.nodes, events.names, columns)
+    rule = "made(k) = put by data[0:4]\ngone(k) = removed by data[0:4]\nmade(k) < gone(k)"
+    assert len(order(events, parse(rule)).violations) == 1
+    assert order(events, parse("put(k) < removed(k)")).violations == ()
