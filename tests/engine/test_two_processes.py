@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import hydroscope as hs
 from hydroscope.engine.cluster import Cluster
 from hydroscope.ground.errors import CancelledError, UserError
 from hydroscope.node import jobs
+from hydroscope.node.ports import EngineError
 
 WAIT_S = 120.0
 DETECT_S = 3.0
@@ -89,8 +91,62 @@ def test_joining_needs_the_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="give secret=, or set HYDROSCOPE_SECRET"):
         hs.join_cluster("127.0.0.1:1/2")
     monkeypatch.setenv("HYDROSCOPE_SECRET", "not hexadecimal")
-    with pytest.raises(UserError, match="must hold hexadecimal digits"):
+    with pytest.raises(UserError, match="HYDROSCOPE_SECRET is text, and must hold hexadecimal digits"):
         hs.join_cluster("127.0.0.1:1/2")
+
+
+def test_the_secret_may_be_given_as_it_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HYDROSCOPE_SECRET", raising=False)
+    secret = "0123456789abcdef" * 4
+    with hs.start_cluster(secret=secret) as cluster:
+        assert cluster.secret.hex() == secret
+        with hs.join_cluster(cluster.address, secret, stores=False) as other:
+            assert len(other.members) == 2
+        for text in (str(cluster.secret), "secret", secret[:-1]):
+            with pytest.raises(
+                UserError, match=r"secret= is text, and must hold hexadecimal digits: .*\.secret\.hex\(\)"
+            ):
+                hs.join_cluster(cluster.address, text)
+    with pytest.raises(UserError, match="at least 16 bytes"):
+        hs.start_cluster(secret="abcdef")
+    with pytest.raises(UserError, match="secret= is of type int"):
+        hs.start_cluster(secret=7)  # type: ignore[arg-type]
+
+
+JOIN = "import hydroscope as hs, sys; cluster = hs.join_cluster(sys.argv[1]); sys.stdin.read(); cluster.leave()"
+
+
+def test_a_founder_that_dies_before_work_begins_is_replaced() -> None:
+    with hs.start_cluster(members=3, detect_s=1.0) as mine, contextlib.ExitStack() as stack:
+
+        def begin() -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-c", JOIN, mine.address]
+            environment = os.environ | {"HYDROSCOPE_SECRET": mine.secret.hex()}
+            process = stack.enter_context(subprocess.Popen(command, env=environment, stdin=subprocess.PIPE))
+            stack.callback(process.kill)
+            return process
+
+        def expect(missing: int) -> None:
+            deadline = time.monotonic() + WAIT_S
+            while True:
+                with pytest.raises(EngineError, match="has not begun within") as told:
+                    mine.wait(0.05)
+                if f"{3 - missing} of 3 members that store are there; {missing} have not come" in str(told.value):
+                    return
+                assert time.monotonic() < deadline, told.value
+
+        expect(missing=2)
+        dead = begin()
+        expect(missing=1)
+        dead.kill()
+        expect(missing=2)
+        for _ in range(2):
+            begin()
+        mine.wait(WAIT_S)
+        assert len(mine.members) == 3
+        for k in range(30):
+            hs.kv.put(f"key {k}", k, wait=True)
+        assert len(hs.kv.keys("key ")) == 30
 
 
 def test_leaving_gives_back_the_keys_of_this_process() -> None:

@@ -170,6 +170,25 @@ def test_after_the_end_every_call_says_so(two):
     assert first.get("@0/k") == 1
 
 
+def test_who_joins_is_told_that_others_are_missing():
+    first = serve(members=3)
+    try:
+        with pytest.raises(EngineError, match="has not begun within 1 s; this process came as member 1, and others"):
+            connect(first.address, first.secret, timeout_s=1.0)
+    finally:
+        first.shutdown()
+
+
+def test_who_asks_before_the_cluster_has_begun_is_told_how_many_are_missing():
+    first = serve(members=3)
+    first._timeout_s = 0.2
+    try:
+        with pytest.raises(EngineError, match="has not begun within 0 s: 1 of 3 members that store are there; 2 have"):
+            first.get("k")
+    finally:
+        first.shutdown()
+
+
 def test_a_list_of_keys_that_cannot_be_complete_says_so(two):
     first, second = two
     for name in ("@0/a", "@1/a", "@1/b"):

@@ -46,10 +46,12 @@ class Cluster:
         return self._keys.members()
 
     def wait(self, timeout_s: float = 60.0) -> Self:
-        """Wait until all members that the cluster began with have come."""
-        if not self._keys.opened.wait(timeout_s) or self._keys.out is not None:
-            why = self._keys.out or f"not all members have come within {timeout_s:g} s"
-            raise EngineError(f"the cluster at {self.address} has not begun: {why}; let them join_cluster()")
+        """Wait until all members that the cluster began with have come; EngineError when that takes too long."""
+        if not self._keys.opened.wait(timeout_s):
+            why = self._keys.waits_for()
+            raise EngineError(f"the cluster at {self.address} has not begun within {timeout_s:g} s: {why}")
+        if self._keys.out is not None:
+            raise EngineError(f"the cluster at {self.address} is over for this process: {self._keys.out}")
         return self
 
     def leave(self) -> None:
@@ -73,7 +75,7 @@ def start_cluster(
     *,
     host: str = "127.0.0.1",
     port: int = 0,
-    secret: bytes | None = None,
+    secret: bytes | str | None = None,
     detect_s: float = 10.0,
 ) -> Cluster:
     """Start a cluster of processes that share `hs.kv`, with this process as its first member.
@@ -81,14 +83,15 @@ def start_cluster(
     Parameters
     ----------
     members : int
-        How many processes store keys, this one included. Keys can be used when all have come.
+        How many processes store keys, this one included. Keys can be used when all have come; one
+        that dies before is replaced by the next that joins.
     host : str
         Where the others reach this process. Anything but this machine itself needs a secret.
     port : int
         For datagrams and streams; 0: any that is free.
-    secret : bytes or None
-        What all members share, 16 bytes or more. None: what HYDROSCOPE_SECRET says (in hexadecimal
-        digits), else drawn; `.secret` of the result has it.
+    secret : bytes, str or None
+        What all members share, 16 bytes or more, or the hexadecimal digits of them. None: what
+        HYDROSCOPE_SECRET says (in such digits), else drawn; `.secret` of the result has it.
     detect_s : float
         Seconds of silence after which a process is given up, and what it held is lost.
 
@@ -112,14 +115,13 @@ def start_cluster(
     """
     from hydroscope.engine.sockets.start import serve
 
-    given = _secret() if secret is None else secret
-    keys = serve(host, port, secret=given, members=members, detect_s=detect_s, functions=_functions())
+    keys = serve(host, port, secret=_given(secret), members=members, detect_s=detect_s, functions=_functions())
     return Cluster(keys, ports.install_keys(keys))
 
 
 def join_cluster(
     address: str,
-    secret: bytes | None = None,
+    secret: bytes | str | None = None,
     *,
     host: str | None = None,
     stores: bool = True,
@@ -132,8 +134,8 @@ def join_cluster(
     ----------
     address : str
         `.address` of what `start_cluster` returned there.
-    secret : bytes or None
-        Its `.secret`; None: what HYDROSCOPE_SECRET says, in hexadecimal digits.
+    secret : bytes, str or None
+        Its `.secret`, or the hexadecimal digits of it; None: what HYDROSCOPE_SECRET says, in such digits.
     host : str or None
         Where the others reach this process; None: on the same machine.
     stores : bool
@@ -153,7 +155,7 @@ def join_cluster(
     """
     from hydroscope.engine.sockets.start import connect
 
-    given = _secret() if secret is None else secret
+    given = _given(secret)
     if given is None:
         raise UserError(f"a cluster is joined with its secret: give secret=, or set {SECRET}")
     functions = _functions()
@@ -163,12 +165,23 @@ def join_cluster(
     return Cluster(keys, ports.install_keys(keys))
 
 
-def _secret() -> bytes | None:
-    text = os.environ.get(SECRET)
+def _given(secret: bytes | str | None) -> bytes | None:
+    """Return the secret as bytes; of what is none, say so without showing it."""
+    name, given = ("secret=", secret) if secret is not None else (SECRET, os.environ.get(SECRET))
+    if given is None or isinstance(given, bytes):
+        return given
+    if not isinstance(given, str):
+        raise UserError(
+            f"secret= is of type {type(given).__name__}; it is bytes, such as .secret of the cluster that was started, "
+            "or their hexadecimal digits, .secret.hex()"
+        )
     try:
-        return None if text is None else bytes.fromhex(text)
+        return bytes.fromhex(given)
     except ValueError:
-        raise UserError(f"{SECRET} must hold hexadecimal digits, as secrets.token_hex(32) returns them") from None
+        raise UserError(
+            f"{name} is text, and must hold hexadecimal digits: those that .secret.hex() of the cluster returns, or "
+            "new ones from secrets.token_hex(32)"
+        ) from None
 
 
 def _functions() -> Functions:

@@ -17,7 +17,7 @@ import msgspec
 
 from hydroscope.engine.latch import Latch
 from hydroscope.engine.sockets.address import Address
-from hydroscope.engine.sockets.member import Outcome, SocketMember, Waiter
+from hydroscope.engine.sockets.member import AUTHORITY, Outcome, SocketMember, Waiter
 from hydroscope.engine.watching import Watch
 from hydroscope.ground.errors import InternalError, UserError
 from hydroscope.kv import effects as kv
@@ -27,7 +27,7 @@ from hydroscope.kv.names import check_key
 from hydroscope.kv.scans import what_is_missing
 from hydroscope.node.member import Action
 from hydroscope.node.ports import EngineError, NodeLost
-from hydroscope.wire.messages import MemberInfo, View
+from hydroscope.wire.messages import NOBODY, MemberInfo, View
 from hydroscope.wire.values import verify
 
 __all__ = ["SocketKeys"]
@@ -111,6 +111,25 @@ class SocketKeys:
         """Work through this member from now on."""
         self._socket = member
         self.get = _quick(member, self._get_missing)
+
+    def waits_for(self) -> str:
+        """Say what is missing until work can begin, and what to do about it. Cost: free."""
+        member = self._socket.member
+        n_missing, number = member.standing.n_missing, member.standing.me.number
+        if n_missing:
+            n_founders = member.settings.n_founders
+            return (
+                f"{n_founders - n_missing} of {n_founders} members that store are there; {n_missing} have not come, or "
+                f"have died: start as many processes that call join_cluster({str(self.address)!r})"
+            )
+        if number == NOBODY:
+            return f"no word from {self.address}; is it up, and are address and secret its own?"
+        if number == AUTHORITY:
+            return "all members have come, and not all of them answer"
+        return (
+            f"this process came as member {number}, and others that store have not, or died before work began; "
+            "where the cluster was started, .wait() says how many"
+        )
 
     # --- Keys -------------------------------------------------------------------------------------------------------
 
@@ -233,6 +252,11 @@ class SocketKeys:
         """Begin an operation and wait for its end; returns the outcome, or raises what it means."""
         waiter, thread = Waiter(), get_ident()
         if not self._socket.call(waiter, lambda now: begin(waiter, thread, now), self._timeout_s):
+            if not self.opened.wait(0):
+                raise EngineError(
+                    f"the cluster has not begun within {self._timeout_s:.0f} s: {self.waits_for()}. "
+                    f"What was asked about {_names(keys)} is done once it has"
+                )
             raise NodeLost(
                 f"no answer about {_names(keys)} within {self._timeout_s:.0f} s, and no member was given up; "
                 "whether a write happened is not known",

@@ -135,11 +135,10 @@ def connect(
     nonce = secrets.randbits(63)
     member.run(lambda now: member.member.join(nonce, now))
     if not keys.opened.wait(timeout_s) or keys.out is not None:
-        reason = keys.out or f"no word from it within {timeout_s:.0f} s, or not all of its members have come"
+        reason = keys.out or f"it has not begun within {timeout_s:.0f} s"
+        missing = keys.waits_for()
         keys.shutdown()
-        raise EngineError(
-            f"cannot join the cluster at {where}: {reason}; is it up, and are address and secret its own?"
-        )
+        raise EngineError(f"cannot join the cluster at {where}: {reason}; {missing}")
     return keys
 
 
