@@ -85,7 +85,7 @@ def first_time(predicate: Predicate, logs: Logs = None) -> Snapshot | None:
 
 
 def bisect(invariant: Predicate, logs: Logs = None) -> Snapshot:
-    """Return the state right after the event that broke an invariant, if nothing mended it later: by halving the window.
+    """Return the state right after the event that broke an invariant for good, found by halving the window.
 
     Parameters
     ----------
@@ -190,13 +190,11 @@ class Watch:
         """
         probe = self._probe
         found: list[Snapshot] = []
-        is_gap = False
-        while (until := probe.snap.catch_up()) is None:
-            is_gap = True
-            probe.snap.skip()
-        if is_gap:
+        until = probe.snap.catch_up()
+        if until is None:
             self.n_missed += 1
-            held, self.holds = self.holds, probe.holds()
+            probe.snap.skip()
+            until, held, self.holds = probe.snap.at, self.holds, probe.holds()
             if held and not self.holds:
                 found.append(probe.snap.copy())
         while probe.seek(not self.holds, until):

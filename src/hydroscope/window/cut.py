@@ -80,12 +80,16 @@ class Cut:
             self.place = place
         self.stamp = stamp
 
-    def refresh(self, source: Source) -> None:
-        """Learn what has happened since; stay at the same moment if the source still knows it."""
+    def refresh(self, source: Source) -> bool:
+        """Learn what has happened since, and stay at this moment; False if the source has forgotten it."""
         history = source.history()
-        if not self._extended(history, self.stamp) and history.covers(self.stamp):
-            fresh = source.cut(self.stamp)
-            self.history, self.state, self.place = fresh.history, fresh.state, fresh.place
+        if self._extended(history, self.stamp):
+            return True
+        if not history.covers(self.stamp):
+            return False
+        fresh = source.cut(self.stamp)
+        self.history, self.state, self.place = fresh.history, fresh.state, fresh.place
+        return True
 
     def _extended(self, history: History, stamp: int) -> bool:
         """Go over to a later history of the same line, if that covers where this cut is and where it is to go."""

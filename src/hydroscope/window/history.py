@@ -44,7 +44,7 @@ ROW_BYTES: Final = 28
 """Bytes of an entry without its value: stamp, number of the key, two references."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
     """Entries that do not change any more: four columns of the same length."""
 
@@ -111,7 +111,7 @@ class Columns:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class History:
     """What a log knew at one moment: all entries with stamps above `start` and up to `until`.
 

@@ -66,7 +66,8 @@ def stamp_of(at: object, now: int) -> int:
         at = _read(at, now)
     if isinstance(at, datetime.datetime):
         whole = round(at.replace(microsecond=0).timestamp())
-        return time_ns(whole * _SECOND_NS + at.microsecond * 1000) | _COUNTER
+        stamp = time_ns(whole * _SECOND_NS + at.microsecond * 1000) | _COUNTER
+        return now if now < stamp <= now | _COUNTER else stamp
     raise UserError(f"{at!r} is not a moment; give {_FORMS}")
 
 
