@@ -335,7 +335,8 @@ class SocketMember:
     def _take(self, packet: Packet) -> None:
         """Take a packet that came over a stream."""
         with self._lock:
-            self._note(packet)
+            if type(packet.message) in NOTED:
+                self._note(packet)
             self._act(lambda now: self._member.receive(packet, now))
 
     def _arrivals(self, data: bytes | None, now: float) -> Iterator[Action]:
