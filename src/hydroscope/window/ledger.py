@@ -80,22 +80,25 @@ class Ledger:
         """Append entries that are in order; all or nothing."""
         columns, values = self.columns, self.values
         before, n_bytes, n_live = len(columns), columns.n_bytes, self.n_live
-        found = map(self.ids.get, keys)
-        ids = [self._number(key) if number is None else number for key, number in zip(keys, found, strict=True)]
+        absent = ABSENT
+        try:
+            ids = array("I", map(self.ids.__getitem__, keys))
+        except KeyError:  # some are new
+            ids = array("I", map(self._number, keys))
         old: list[Any] = []
         is_done = False
         try:
             living = n_live
             for number, value in zip(ids, new, strict=True):
                 was = values[number]
-                if was is ABSENT:
+                if was is absent:
                     living += 1
-                if value is ABSENT:
+                if value is absent:
                     living -= 1
                 old.append(was)
                 values[number] = value
             self._come_to(stamps[0], stamps[-1])
-            columns.ids.extend(array("I", ids))
+            columns.ids.extend(ids)
             columns.old.extend(old)
             columns.stamps.extend(stamps)
             size = ROW_BYTES * len(new) + sum(map(sys.getsizeof, new))
