@@ -39,7 +39,7 @@ from hydroscope.ground.errors import InternalError
 from hydroscope.kv import effects as kv
 from hydroscope.node.member import Action, Connect, Entered, Excluded, Member, Transmit
 from hydroscope.node.ports import NodeLost
-from hydroscope.wire.frame import Framing, Refusal
+from hydroscope.wire.frame import Framing
 from hydroscope.wire.messages import Hello, MemberInfo, Packet, Piece, PieceAck, View
 
 __all__ = ["Observer", "SocketMember", "Waiter"]
@@ -344,7 +344,7 @@ class SocketMember:
         left = DATAGRAMS_A_TURN
         while data is not None:
             packets = self._framing.unpack(data)
-            if isinstance(packets, Refusal):  # it is counted by the framing
+            if not isinstance(packets, list):  # a refusal, counted by the framing
                 return
             self.counters["datagrams received"] += 1
             self.counters["messages received"] += len(packets)
@@ -401,12 +401,12 @@ class SocketMember:
                 self._send_streamed(action.packet, action.stream)
             else:
                 self._outbox.add(action.peer, action.packet)
-        elif isinstance(action, kv.Finish):
+        elif type(action) is kv.Finish:
             if type(action.op) is Waiter:
                 self._end(action.op, action.outcome)
             elif action.op is not None:
                 self._observer.finished(action.op, action.outcome)
-        elif isinstance(action, kv.Ordered):
+        elif type(action) is kv.Ordered:
             self.counters["writes ordered"] += 1
         elif isinstance(action, kv.Changed):
             self._observer.changed(action.keys)
