@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hydroscope.ground.record.layout import Kind
 from hydroscope.scope import reference
+from hydroscope.scope.events import Node
 from hydroscope.scope.kernels import relax
 from hydroscope.scope.order import order
 from tests.scope.histories import Plan, S, simulate
+from tests.scope.test_order import table
 
 FAR = 2**60
+SENT, RECEIVED = Kind.SENT, Kind.RECEIVED
 
 
 def within(history, found, slack_ns=2):
@@ -109,6 +115,32 @@ def test_clocks_that_run_true_do_not_jump():
     for seed in range(10):
         found = order(simulate(Plan(n_nodes=7, loss=0.4, duplicated=0.1), seed).events)
         assert not any(clock.jumps for clock in found.clocks)
+
+
+def processes_of_one_machine(ahead_ms):
+    """Return events of a and b, whose clocks are one but for `ahead_ms` of b's; their walls differed."""
+    rows = [(node, kind, k, peer) for k in range(50) for node, kind, peer in (("a", SENT, "b"), ("b", RECEIVED, "a"))]
+    rows += [
+        (node, kind, k, peer) for k in range(50, 99) for node, kind, peer in (("b", SENT, "a"), ("a", RECEIVED, "b"))
+    ]
+    at = [1000 + k + (ahead_ms if row[0] == "b" else 0) for k, row in enumerate(rows)]
+    events = table(*rows, nodes=("a", "b"), at=at)
+    nodes = Node("a", 1, 10 * S, 1 * S, b"boot 7"), Node("b", 2, 17 * S, 2 * S, b"boot 7")
+    return replace(events, nodes=nodes)
+
+
+def test_processes_of_one_machine_share_its_clock():
+    events = processes_of_one_machine(0)
+    found = order(events)
+    assert (found.error_ns == 0).all()
+    assert np.array_equal(found.time_ns - events.at_ns, np.full(len(events), 9 * S))
+
+
+def test_a_machine_whose_processes_have_clocks_of_their_own_after_all():
+    found = order(processes_of_one_machine(-500))
+    assert found.impossible.size == 0
+    assert found.clocks[0].error_ns != found.clocks[1].error_ns
+    assert sorted(found.error_ns)[-1] >= 0.5e6
 
 
 @settings(max_examples=100, deadline=None)

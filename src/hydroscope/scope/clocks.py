@@ -82,45 +82,61 @@ class Messages:
 
 @dataclass(slots=True)
 class Grid:
-    """The unknowns: cells of each node's time. What lies in a dark cell is not used, nor is the rate across it."""
+    """The unknowns: cells of each clock's time. What lies in a dark cell is not used, nor is the rate across it."""
 
-    node: npt.NDArray[np.uint16]
     time: Ints
-    """Of each record, by its own node."""
+    """Of each record, by its own clock."""
     starts: Ints
+    """Node k has the records starts[k]:starts[k + 1]."""
+    clocks: Ints
+    """The clock of each node: a number from 0 without gaps."""
     dark: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-    """Node -> stretches of its time in which its clock jumped."""
+    """Clock -> stretches of its time in which its clock jumped."""
     low: Reals = field(init=False)
     high: Reals = field(init=False)
-    """Bounds of each node's rate, of 1, relative to the reference."""
+    """Bounds of each clock's rate, of 1, relative to the reference."""
     first: Ints = field(init=False)
     middles: Ints = field(init=False)
     lit: npt.NDArray[np.bool_] = field(init=False)
     cell: Ints = field(init=False)
+    clock: Ints = field(init=False)
+    """Of each record."""
 
     def __post_init__(self) -> None:
-        n_nodes = self.starts.size - 1
         rate = 2 * DRIFT_PPM * 1e-6
-        self.low, self.high = np.full(n_nodes, -rate), np.full(n_nodes, rate)
+        self.low, self.high = np.full(self.n_clocks, -rate), np.full(self.n_clocks, rate)
+        self.clock = np.repeat(self.clocks, np.diff(self.starts))
         self.cut()
 
+    @property
+    def n_clocks(self) -> int:
+        """How many clocks there are."""
+        return int(self.clocks.max(initial=-1)) + 1
+
+    def span(self, clock: int) -> tuple[int, int]:
+        """Return the first time of a clock's records, and the one after the last."""
+        nodes = [k for k in np.flatnonzero(self.clocks == clock) if self.starts[k] < self.starts[k + 1]]
+        parts = [self.time[self.starts[k] : self.starts[k + 1]] for k in nodes]
+        return min((int(each.min()) for each in parts), default=0), max(
+            (int(each.max()) for each in parts), default=0
+        ) + 1
+
     def cut(self) -> None:
-        """Cut each node's time into cells: after `dark` has changed."""
+        """Cut each clock's time into cells: after `dark` has changed."""
         edges_of, first = [], [0]
-        self.cell = np.zeros(self.time.size, np.int64)
-        for k in range(self.starts.size - 1):
-            mine = self.time[self.starts[k] : self.starts[k + 1]]
-            low, high = (int(mine.min()), int(mine.max())) if mine.size else (0, 0)
-            edges = low + np.linspace(0, high + 1 - low, N_CELLS + 1).round().astype(np.int64)
-            stretches = self.dark.get(k, [])
-            for begin, end in stretches:
+        for clock in range(self.n_clocks):
+            low, high = self.span(clock)
+            edges = low + np.linspace(0, high - low, N_CELLS + 1).round().astype(np.int64)
+            for begin, end in self.dark.get(clock, []):
                 edges = np.concatenate([edges[(edges < begin) | (edges > end)], [begin, end]])
-            edges = np.unique(np.concatenate([edges, [low, high + 1]]))
-            self.cell[self.starts[k] : self.starts[k + 1]] = (
-                np.clip(np.searchsorted(edges, mine, "right") - 1, 0, edges.size - 2) + first[-1]
-            )
+            edges = np.unique(np.concatenate([edges, [low, high]]))
             edges_of.append(edges)
             first.append(first[-1] + edges.size - 1)
+        self.cell = np.zeros(self.time.size, np.int64)
+        for k, clock in enumerate(self.clocks):
+            mine, edges = slice(self.starts[k], self.starts[k + 1]), edges_of[clock]
+            cells = np.searchsorted(edges, self.time[mine], "right") - 1
+            self.cell[mine] = np.clip(cells, 0, edges.size - 2) + first[clock]
         self.first = np.array(first)
         self.middles = np.concatenate([np.empty(0, np.int64), *((edges[1:] + edges[:-1]) // 2 for edges in edges_of)])
         self.lit = np.ones(self.middles.size, np.bool_)
@@ -130,12 +146,12 @@ class Grid:
                 self.lit[inside] &= (self.middles[inside] < begin) | (self.middles[inside] >= end)
 
     def owners(self) -> Ints:
-        """Return the node of each cell."""
+        """Return the clock of each cell."""
         return np.repeat(np.arange(self.first.size - 1), np.diff(self.first))
 
-    def gain(self, nodes: Ints, way: Ints) -> Ints:
-        """Return what the nodes' clocks can gain at most over `way` nanoseconds (backwards if negative)."""
-        return np.ceil(np.where(way > 0, self.high[nodes], self.low[nodes]) * way).astype(np.int64)
+    def gain(self, clocks: Ints, way: Ints) -> Ints:
+        """Return what the clocks can gain at most over `way` nanoseconds (backwards if negative)."""
+        return np.ceil(np.where(way > 0, self.high[clocks], self.low[clocks]) * way).astype(np.int64)
 
     def constraints(self, messages: Messages) -> tuple[Ints, Ints, Ints]:
         """Return (source cell, target cell, weight): ahead[target] <= ahead[source] + weight."""
@@ -146,8 +162,8 @@ class Grid:
             sent, received, source, target = sent[usable], received[usable], source[usable], target[usable]
         sent_ns, received_ns = self.time[sent], self.time[received]
         weight = received_ns - sent_ns
-        weight += self.gain(self.node[received].astype(np.int64), self.middles[target] - received_ns)
-        weight += self.gain(self.node[sent].astype(np.int64), sent_ns - self.middles[source])
+        weight += self.gain(self.clock[received], self.middles[target] - received_ns)
+        weight += self.gain(self.clock[sent], sent_ns - self.middles[source])
         owners = self.owners()
         here = np.flatnonzero((owners[1:] == owners[:-1]) & self.lit[1:] & self.lit[:-1])
         way = self.middles[here + 1] - self.middles[here]
@@ -170,7 +186,7 @@ class Clocks:
 
 
 def bound(grid: Grid, messages: Messages, reference: int) -> tuple[Ints, Ints] | Ints:
-    """Return the least and greatest values of each cell's unknown; or the nodes of a contradiction.
+    """Return the least and greatest values of each cell's unknown; or the clocks of a contradiction.
 
     Notes
     -----
@@ -213,7 +229,7 @@ def fit(
     ----------
     grid : Grid
     messages : Messages
-        Between two nodes each. A receipt whose copy is not certain is with an earlier copy.
+        Between two clocks each. A receipt whose copy is not certain is with an earlier copy.
     find_jumps : callable
         Darkens, in a grid that contradicts itself, the stretches in which clocks jumped.
     drift_ppm : float
@@ -229,44 +245,44 @@ def fit(
     -----
     Cost: some sweeps over the messages; more if clocks jumped.
     """
-    n_nodes = grid.starts.size - 1
+    n_clocks = grid.n_clocks
     grid.low[:], grid.high[:] = -2e-6 * drift_ppm, 2e-6 * drift_ppm
-    busy = np.bincount(grid.node[messages.sent], minlength=n_nodes)
-    busy += np.bincount(grid.node[messages.received], minlength=n_nodes)
-    main = int(np.argmax(busy)) if n_nodes else 0
-    if n_nodes and isinstance(bound(grid, messages, main), np.ndarray):
+    busy = np.bincount(grid.clock[messages.sent], minlength=n_clocks)
+    busy += np.bincount(grid.clock[messages.received], minlength=n_clocks)
+    main = int(np.argmax(busy)) if n_clocks else 0
+    if n_clocks and isinstance(bound(grid, messages, main), np.ndarray):
         find_jumps(grid, messages, main)
     owners = grid.owners()
     ahead = np.zeros(grid.middles.size)
     error = np.full(grid.middles.size, np.inf)
     least, most = np.full(grid.middles.size, -np.inf), np.full(grid.middles.size, np.inf)
-    reference = np.full(n_nodes, -1)
-    order = [main, *(int(k) for k in np.argsort(-busy, kind="stable") if k != main)]
-    for k in order if grid.time.size else ():
-        if reference[k] >= 0:
+    reference = np.full(n_clocks, -1)
+    for clock in np.argsort(-busy, kind="stable").tolist() if grid.time.size else ():
+        if reference[clock] >= 0:
             continue
-        found = _bounds_with_rates(grid, messages, k, owners)
+        found = _bounds_with_rates(grid, messages, clock)
         if found is None:
-            reference[k] = k
+            reference[clock] = clock
             continue
         low, high = found
         closed = np.isfinite(low) & np.isfinite(high)
-        here = np.bincount(owners, closed & grid.lit, n_nodes) > 0
-        new = here & (reference < 0)
-        reference[new] = k
+        new = (np.bincount(owners, closed & grid.lit, n_clocks) > 0) & (reference < 0)
+        reference[new] = clock
         mine = new[owners] & closed
-        base = float(ahead[grid.first[k]])
-        ahead[mine] = base + (low[mine] + high[mine]) / 2
-        if k == main:
+        ahead[mine] = float(ahead[grid.first[clock]]) + (low[mine] + high[mine]) / 2
+        if clock == main:
             least, most = low, high
             error[mine] = (high[mine] - low[mine]) / 2
             free = ~closed  # one side at most is bounded: what the wall says, within that bound
             ahead[free] = np.clip(0.0, low[free], high[free])
-    clocks = tuple(_clock(grid, k, int(reference[k]), ahead, error, least, most) for k in range(n_nodes))
-    return Clocks(clocks, *_corrected(grid, ahead, error), main)
+    nodes = [int(np.argmax(grid.clocks == clock)) for clock in range(n_clocks)]  # one for each clock
+    clocks = tuple(
+        _clock(grid, k, nodes[reference[clock]], ahead, error, least, most) for k, clock in enumerate(grid.clocks)
+    )
+    return Clocks(clocks, *_corrected(grid, ahead, error, main), nodes[main] if nodes else 0)
 
 
-def _bounds_with_rates(grid: Grid, messages: Messages, reference: int, owners: Ints) -> tuple[Reals, Reals] | None:
+def _bounds_with_rates(grid: Grid, messages: Messages, reference: int) -> tuple[Reals, Reals] | None:
     """Return the bounds, found a second time with the rates that the first ones leave."""
     widest = grid.low.copy(), grid.high.copy()
     best = None
@@ -276,7 +292,7 @@ def _bounds_with_rates(grid: Grid, messages: Messages, reference: int, owners: I
             break
         low, high = np.where(found[0] <= -FAR, -np.inf, found[0]), np.where(found[1] >= FAR, np.inf, found[1])
         best = (low, high) if best is None else (np.maximum(low, best[0]), np.minimum(high, best[1]))
-        for k in range(grid.starts.size - 1):
+        for k in range(grid.n_clocks):
             inside = np.arange(grid.first[k], grid.first[k + 1])
             rate = _rate(grid, inside, *best)
             wander = WANDER_PPM * 1e-6
@@ -287,7 +303,7 @@ def _bounds_with_rates(grid: Grid, messages: Messages, reference: int, owners: I
 
 
 def _rate(grid: Grid, inside: Ints, low: Reals, high: Reals) -> tuple[float, float]:
-    """Return the bounds of the mean rate over a node's cells; none if its clock jumped."""
+    """Return the bounds of the mean rate over a clock's cells; none if its clock jumped."""
     if inside.size < 2 or not grid.lit[inside].all():
         return -np.inf, np.inf
     a, b = inside[0], inside[-1]
@@ -298,13 +314,14 @@ def _rate(grid: Grid, inside: Ints, low: Reals, high: Reals) -> tuple[float, flo
 
 
 def _clock(grid: Grid, k: int, reference: int, ahead: Reals, error: Reals, least: Reals, most: Reals) -> Clock:
-    inside = np.arange(grid.first[k], grid.first[k + 1])
+    clock = int(grid.clocks[k])
+    inside = np.arange(grid.first[clock], grid.first[clock + 1])
     lit = inside[grid.lit[inside]]
     middle = int(lit[lit.size // 2] if lit.size else inside[0])
     rate = _rate(grid, inside, least, most)
     known = np.isfinite(rate).all()
     jumps = []
-    for begin, end in grid.dark.get(k, []):
+    for begin, end in grid.dark.get(clock, []):
         before = lit[grid.middles[lit] < begin]
         after = lit[grid.middles[lit] >= end]
         told = before.size and after.size and np.isfinite(error[[before[-1], after[0]]]).all()
@@ -322,20 +339,22 @@ def _clock(grid: Grid, k: int, reference: int, ahead: Reals, error: Reals, least
     )
 
 
-def _corrected(grid: Grid, ahead: Reals, error: Reals) -> tuple[Ints, Reals]:
+def _corrected(grid: Grid, ahead: Reals, error: Reals, main: int) -> tuple[Ints, Reals]:
     """Return each record's time by the reference, between the middles of cells on a straight line."""
     time, errors = grid.time.copy(), np.full(grid.time.size, np.inf)
-    for k in range(grid.starts.size - 1):
+    for k, clock in enumerate(grid.clocks.tolist()):
         mine = slice(int(grid.starts[k]), int(grid.starts[k + 1]))
-        inside = np.arange(grid.first[k], grid.first[k + 1])
+        inside = np.arange(grid.first[clock], grid.first[clock + 1])
         inside = inside[grid.lit[inside]]
         if not inside.size or mine.start == mine.stop:
             continue
         own, at = grid.time[mine], grid.middles[inside]
         time[mine] = own - np.rint(np.interp(own - at[0], at - at[0], ahead[inside])).astype(np.int64)
         beyond = np.maximum(at[0] - own, 0) + np.maximum(own - at[-1], 0)
-        errors[mine] = np.interp(own - at[0], at - at[0], error[inside]) + beyond * 2e-6 * DRIFT_PPM
-        for begin, end in grid.dark.get(k, []):  # as early as can be: messages from here must not push others on
+        errors[mine] = np.interp(own - at[0], at - at[0], error[inside]) + beyond * (
+            grid.high[clock] if clock != main else 0.0
+        )
+        for begin, end in grid.dark.get(clock, []):  # as early as can be: messages from here must not push others on
             near = inside[np.clip(np.searchsorted(at, [begin, end]) - [1, 0], 0, inside.size - 1)]
             there = np.flatnonzero((own >= begin) & (own < end)) + mine.start
             time[there] = grid.time[there] - round(float(ahead[near].max()))

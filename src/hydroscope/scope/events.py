@@ -142,12 +142,23 @@ class Events:
         columns = {name: np.concatenate(each) if each else np.empty(0, COLUMNS[name]) for name, each in parts.items()}
         return cls.sorted(nodes, list(names), columns)
 
-    def wall_ns(self) -> npt.NDArray[np.int64]:
-        """Return each record's time as its node's wall clock said it when the ring was opened.
+    def clocks(self) -> npt.NDArray[np.int64]:
+        """Return a number for each node's clock: nodes of one machine have one. Cost: O(nodes)."""
+        seen: dict[object, int] = {}
+        return np.array([seen.setdefault(node.boot or k, len(seen)) for k, node in enumerate(self.nodes)], np.int64)
+
+    def wall_ns(self, clocks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return each record's time as the wall clock said it when the ring (the first of its clock) was opened.
+
+        Parameters
+        ----------
+        clocks : (n_nodes,)
+            As `clocks` returns them.
 
         Notes
         -----
         Later settings of the wall clock are not in it. Cost: O(n).
         """
         ahead = np.array([node.opened_wall_ns - node.opened_at_ns for node in self.nodes], np.int64)
-        return self.at_ns + np.repeat(ahead, np.diff(self.starts))
+        _, first, which = np.unique(clocks, return_index=True, return_inverse=True)
+        return self.at_ns + np.repeat(ahead[first[which]], np.diff(self.starts))

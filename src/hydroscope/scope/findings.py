@@ -270,9 +270,10 @@ def _stopped(view: _View) -> Iterator[Finding]:
 def _jumps(view: _View) -> Iterator[Finding]:
     events = view.events
     told = set()
+    wall = events.wall_ns(events.clocks())
     for clock in view.found.clocks:
         k = clock.node
-        own = events.wall_ns()[events.starts[k] : events.starts[k + 1]]
+        own = wall[events.starts[k] : events.starts[k + 1]]
         for jump in clock.jumps:
             told.add(k)
             record = int(events.starts[k] + np.clip(np.searchsorted(own, jump.to_ns), 0, max(own.size - 1, 0)))

@@ -25,6 +25,9 @@ __all__ = ["Order", "order", "past"]
 
 Ints = npt.NDArray[np.int64]
 
+LATE_NS = 5_000_000
+"""So long after it was sent a message may be recorded as sent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -75,9 +78,10 @@ def order(events: Events, rules: Sequence[Rule] = (), drift_ppm: float = DRIFT_P
     Cost: a sort of the messages, some sweeps over them for the clocks, and O(n log n_nodes).
     """
     matching = match(events)
-    grid = Grid(events.node, events.wall_ns(), events.starts)
     received = np.flatnonzero(matching.earliest >= 0)
-    received = received[events.node[received] != events.node[matching.earliest[received]]]
+    numbers = _clock_numbers(events, matching.earliest, received)
+    received = received[numbers[events.node[received]] != numbers[events.node[matching.earliest[received]]]]
+    grid = Grid(events.wall_ns(numbers), events.starts, numbers)
     clocks = fit(grid, Messages(matching.earliest[received], received), find_jumps, drift_ppm)
     cause = matching.causes(clocks.time_ns, clocks.error_ns)
     times, ranks = clocks.time_ns.copy(), np.empty(len(events), np.int64)
@@ -99,6 +103,18 @@ def order(events: Events, rules: Sequence[Rule] = (), drift_ppm: float = DRIFT_P
         refused[~guessed],
         tuple(rules),
     )
+
+
+def _clock_numbers(events: Events, earliest: Ints, received: Ints) -> Ints:
+    """Return the clock of each node; its own where, as messages say, a machine has several (containers may)."""
+    numbers = events.clocks()
+    sent = earliest[received]
+    nodes, senders = events.node[received], events.node[sent]
+    backwards = (numbers[nodes] == numbers[senders]) & (nodes != senders)
+    backwards &= events.at_ns[received] < events.at_ns[sent] - LATE_NS
+    own = np.isin(numbers, numbers[nodes[backwards]])
+    numbers[own] = numbers.size + np.flatnonzero(own)
+    return np.unique(numbers, return_inverse=True)[1].astype(np.int64)
 
 
 def _edges(events: Events, rules: Sequence[Rule], times: Ints, errors: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
