@@ -40,7 +40,7 @@ from hydroscope.ground.record.recorder import Recorder
 
 __all__ = ["main"]
 
-EVENTS: Final = 200_000
+EVENTS: Final = 100_000
 QUICK: Final = 20_000
 DATA: Final = b"PREPARE 9 of node-04"
 PEER: Final = "node-4"

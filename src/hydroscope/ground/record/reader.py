@@ -68,7 +68,7 @@ def read_ring(path: str | os.PathLike[str]) -> Ring:
     Returns
     -------
     Ring
-        Cost: 40 ms and twice its memory for a ring of 500,000 records.
+        Cost: 0.2 s and twice its memory for a ring of 500,000 records.
 
     Raises
     ------

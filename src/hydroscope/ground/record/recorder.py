@@ -75,8 +75,8 @@ class Recorder:
     Once a second of activity, the recorder notes on its own how the clocks run (`Kind.CLOCK`) and what the process
     takes up (`Kind.SAMPLE`).
 
-    Cost: about 0.3 us an event on a quiet machine, 0.5 us on a busy one; an id that is a text 2 us. No lock, and no
-    system call but once in 4,096 events and once a second.
+    Cost: about 0.5 us an event, some 4 us where an id is a text (benchmarks/RESULTS.md). No lock, and no system call
+    but once in 4,096 events and once a second.
     """
 
     __slots__ = (

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import itertools
 import mmap
 import os
@@ -65,11 +64,6 @@ _writers: weakref.WeakSet[Writer] = weakref.WeakSet()
 """Those of this process, for a forked child to let go of: a child must not write into its parent's rings."""
 
 
-@functools.lru_cache(maxsize=_KNOWN)
-def _id_of_text(thing: str | bytes) -> int:
-    return hash64(thing.encode(errors="surrogatepass") if isinstance(thing, str) else thing)
-
-
 def id_of(thing: object) -> int:
     """Return 64 bits for a message id, task or key; a text and its UTF-8 have the same.
 
@@ -80,11 +74,13 @@ def id_of(thing: object) -> int:
     """
     if thing is None:
         return 0
+    if isinstance(thing, str):
+        return hash64(thing.encode(errors="surrogatepass"))
     if isinstance(thing, int):
         return thing & _64_BITS
-    if isinstance(thing, bytearray | memoryview):
-        thing = bytes(thing)
-    return _id_of_text(thing if isinstance(thing, str | bytes) else text_of(thing))
+    if isinstance(thing, bytes | bytearray | memoryview):
+        return hash64(bytes(thing))
+    return hash64(text_of(thing).encode(errors="surrogatepass"))
 
 
 def safe_text(thing: object) -> str:
