@@ -38,8 +38,13 @@ if TYPE_CHECKING:
     from hydroscope.node.jobs import Job
     from hydroscope.node.ports import EngineError, NodeLost
     from hydroscope.node.records import jobs
+    from hydroscope.scope.queries import bisect, first_time, last_time, watch
+    from hydroscope.scope.snapshots import snapshot
     from hydroscope.weave.failure import MapError
     from hydroscope.weave.notice import HydroscopeWarning, InterpretedWarning
+    from hydroscope.window.errors import WindowError
+    from hydroscope.window.log import WindowLog
+    from hydroscope.window.past import read_window
 
 __version__ = "0.1.0"
 
@@ -63,9 +68,13 @@ __all__ = [
     "Recorder",
     "UnknownNameError",
     "UserError",
+    "WindowError",
+    "WindowLog",
     "WorkerDied",
     "__version__",
     "assign",
+    "bisect",
+    "first_time",
     "full",
     "get_frame",
     "get_model",
@@ -73,15 +82,19 @@ __all__ = [
     "jobs",
     "join_cluster",
     "kv",
+    "last_time",
     "leaderboard",
     "load_model",
     "ls",
     "metrics",
     "read",
     "read_csv",
+    "read_window",
     "remove",
     "shutdown",
+    "snapshot",
     "start_cluster",
+    "watch",
     "zeros",
 ]
 
@@ -105,8 +118,12 @@ _HOME = {
     "Recorder": "ground.record.recorder",
     "UnknownNameError": "ground.errors",
     "UserError": "ground.errors",
+    "WindowError": "window.errors",
+    "WindowLog": "window.log",
     "WorkerDied": "node.deaths",
     "assign": "models.shelf",
+    "bisect": "scope.queries",
+    "first_time": "scope.queries",
     "full": "mapreduce.task",
     "get_frame": "models.shelf",
     "get_model": "models.shelf",
@@ -114,15 +131,19 @@ _HOME = {
     "jobs": "node.records",
     "join_cluster": "engine.cluster",
     "kv": "kv",
+    "last_time": "scope.queries",
     "leaderboard": "models.leaderboard",
     "load_model": "models.store",
     "ls": "models.shelf",
     "metrics": "models.metrics",
     "read": "ingest.read",
     "read_csv": "ingest.read",
+    "read_window": "window.past",
     "remove": "models.shelf",
     "shutdown": "engine.boot",
+    "snapshot": "scope.snapshots",
     "start_cluster": "engine.cluster",
+    "watch": "scope.queries",
     "zeros": "mapreduce.task",
 }
 """The module in which each name lives."""
