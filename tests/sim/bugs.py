@@ -56,7 +56,7 @@ BUGS = (
     Bug("node", "The opening of a view was not told when the news of it came late", "real network"),
     Bug("node", "Work recorded and sent again could hide that a way between two members was broken", "reading"),
     Bug("node", "A member given up while it was heard could read by its lease what the others overwrote", "reading"),
-    Bug("node", "A founder that died before the first view was counted: its keys were lost before any was put", "reading"),
+    Bug("node", "A founder dead before the first view was counted: its keys were lost before they were put", "reading"),
     Bug("engine", "A member that had been given up was not told so", "real network"),
     Bug("engine", "Closing took the sockets away from a caller that read them", "unit test"),
 )
