@@ -56,8 +56,9 @@ class Window(msgspec.Struct, frozen=True):
 
     calls: int = 256
     """Unanswered calls of ours."""
-    bytes: int = 64 * 2**20
-    """Of their bodies (one larger body may pass alone), and of results that wait for their ACKACK."""
+    bytes: int = 256 * 2**20
+    """Of their bodies (one larger body may pass alone), and of results that wait for their ACKACK: beyond these no call
+    of the peer is begun, small ones neither, so there has to be room for several large values that are on their way."""
     table: int = 65_536
     """Calls of the peer from the first that is open to the last."""
 
