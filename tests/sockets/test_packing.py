@@ -332,13 +332,3 @@ def test_a_new_frame_has_its_own_time():
     box.rest(10.0 + HOLD_S / 2)
     assert box.numbers == [(1, [1])]
     assert box.outbox.deadline == 10.0 + 1.5 * HOLD_S
-
-
-def test_what_is_cleared_is_gone():
-    box = Box()
-    box.n_owed = {1: 9}
-    box.add(1, 1)
-    box.rest(10.0)
-    box.outbox.clear()
-    box.outbox.flush()
-    assert (box.sent, box.outbox.deadline) == ([], float("inf"))

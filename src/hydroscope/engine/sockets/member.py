@@ -480,7 +480,6 @@ class SocketMember:
             broken.__cause__ = error
             self._broken = broken
         self.trusted_until = -math.inf
-        self._outbox.clear()
         self._end_all(self._broken)
         self._observer.excluded(str(self._broken))
         self._bell.ring()

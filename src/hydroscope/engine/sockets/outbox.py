@@ -93,11 +93,6 @@ class Outbox:
                 del self._bundles[life]
                 self._dispatch(bundle)
 
-    def clear(self) -> None:
-        """Forget all."""
-        self._bundles.clear()
-        self.deadline = math.inf
-
     def _dispatch(self, bundle: Bundle) -> None:
         frame = self._seal(bundle.packet, bundle.stamp, bundle.messages)
         if len(frame) > DATAGRAM_MAX_BYTES:
