@@ -40,8 +40,8 @@ FEW: Final = 8
 """Up to so many stamps are made faster in plain Python."""
 
 COPIED: Final = 2**13
-"""Values copied at a time: few enough to be touched twice in the cache (1.6 times as fast as 2**16, measured), and between
-them other threads run."""
+"""Values copied at a time: few enough to be touched twice in the cache (1.6 times as fast as 2**16, measured);
+in between other threads run."""
 
 _TIME: Final = (2**64 - 1) ^ ((1 << COUNTER_BITS) - 1)
 _STAMPS: Final = 2**64
