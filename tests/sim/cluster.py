@@ -183,7 +183,7 @@ class Run:
             began_s = agenda.now
             ended = yield step.do
             operation.end = ended.step
-            if agenda.now - began_s > self.patience_s:
+            if agenda.now - began_s > self.patience_s and not self.lacks_founders():
                 self.verdict.wrong(
                     "late", f"after {agenda.now - began_s:.1f} s of {self.patience_s:.1f} s: {operation}"
                 )
@@ -291,7 +291,7 @@ class Run:
             self.at_rest()
         except InternalError as error:
             hung = "still waiting" in str(error)
-            if hung and world.processes[0].member.standing.n_missing and len(world.live()) < self.mix.members:
+            if hung and self.lacks_founders():
                 verdict.counters["founders that gave up before work began"] += 1
                 return verdict
             verdict.wrong("hung" if hung else "invariant", str(error))
@@ -306,6 +306,11 @@ class Run:
         if world.lines is not None:
             verdict.lines = [*world.lines, "", "At the end:", *self.state()]
         return verdict
+
+    def lacks_founders(self) -> bool:
+        """Tell whether work never began, since a founder is gone and nobody comes for it: programs here wait on."""
+        missing = self.world.processes[0].member.standing.n_missing
+        return bool(missing) and len(self.world.live()) < self.mix.members
 
     def at_rest(self) -> None:
         world, verdict = self.world, self.verdict
