@@ -112,6 +112,8 @@ class Run:
         self.scans: list[Operation] = []
         self.watching: dict[int, int] = {}
         self.n_lives = 0
+        self.begun = set(range(mix.members))
+        self.all_live = True
         self.deaths: list[tuple[int, int]] = []
         self.newcomers: dict[int, list[list[Step]]] = {}
         self.orderers: dict[str, Process] = {}
@@ -262,6 +264,8 @@ class Run:
         mix = self.mix
         process.member.most_calls = self.most_calls
         self.n_lives += 1
+        self.all_live &= process.place not in self.begun  # else a life has ended there, whose last writes may be seen
+        self.begun.add(process.place)
         if mix.watches:
             self.watching.pop(process.place, None)
             self.world.watch(process.place, "")
@@ -297,8 +301,8 @@ class Run:
             verdict.wrong("hung" if hung else "invariant", str(error))
         except Exception as error:
             verdict.wrong(f"{type(error).__name__}", "".join(format_exception(error)[-6:]))
-        all_live = all(process.alive and not process.excluded for process in world.processes.values())
-        judge_history(self.operations, self.mix, self.deaths, all_live, verdict)
+        self.all_live &= all(process.alive and not process.excluded for process in world.processes.values())
+        judge_history(self.operations, self.mix, self.deaths, self.all_live, verdict)
         judge_scans(self.scans, self.operations, self.missing, self.founders, verdict)
         verdict.n_operations = len(self.operations)
         verdict.simulated_s = world.agenda.now
