@@ -333,8 +333,8 @@ def test_ctrl_c_at_any_moment_leaves_a_log_that_agrees_with_itself():
     try:
         deadline = time.monotonic() + 30
         while n_interrupts < 100 and time.monotonic() < deadline:
-            signal.setitimer(signal.ITIMER_REAL, 0.0005 + 0.00001 * (n_interrupts % 50))
             try:
+                signal.setitimer(signal.ITIMER_REAL, 0.0005 + 0.00001 * (n_interrupts % 50))
                 while True:
                     for n in range(50):
                         log[n % 7] = n
