@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hydroscope.engine.ray.box import N_LINES, NOTE, SIZE_BYTES, Box, is_watched, memory_held, read_box, start_ticks
+from hydroscope.engine.ray.box import N_LINES, NOTE, SIZE_BYTES, Box, is_watched, read_box
+from hydroscope.ground.processes import memory_held, start_ticks
 
 
 def test_what_is_noted_is_read(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 
 from hydroscope.ground.errors import CorruptError, HydroscopeError, UserError, unknown_name
+from hydroscope.ground.processes import start_ticks
 from hydroscope.window.cut import Cut
 from hydroscope.window.errors import outside
 from hydroscope.window.history import ABSENT, ROW_BYTES, Chunk, History
@@ -24,7 +25,6 @@ from hydroscope.window.tape import (
     SUFFIX,
     VERSION,
     Kind,
-    started_ticks,
 )
 from hydroscope.wire import values
 
@@ -217,7 +217,7 @@ def _assembled(segments: list[_Segment], until: int) -> PastLog:
         for begin in range(0, len(order), CHUNK_ENTRIES)
         if (rows := order[begin : begin + CHUNK_ENTRIES])
     ]
-    is_alive = first.ticks != 0 and started_ticks(first.pid) == first.ticks
+    is_alive = first.ticks != 0 and start_ticks(first.pid) == first.ticks
     newest = int(chunks[-1].stamps[-1]) if chunks else first.start
     until = max(until, newest) if is_alive else _STAMP_MAX
     history = History(first.name, (0, 0), first.start, until, chunks, keys, numbers, len(keys))

@@ -26,10 +26,11 @@ from urllib.parse import quote
 
 import msgspec
 
+from hydroscope.ground.processes import start_ticks
 from hydroscope.window.history import ABSENT
 from hydroscope.wire import values
 
-__all__ = ["HEADER", "HEADER_BYTES", "MAGIC", "RECORD", "STILL", "SUFFIX", "VERSION", "Kind", "Tape", "started_ticks"]
+__all__ = ["HEADER", "HEADER_BYTES", "MAGIC", "RECORD", "STILL", "SUFFIX", "VERSION", "Kind", "Tape"]
 
 MAGIC: Final = b"hydrowin"
 VERSION: Final = 1
@@ -74,7 +75,7 @@ class Segment:
             os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error here, and not a signal later
             self.map = mmap.mmap(file.fileno(), size)
         title = name.encode()[: HEADER_BYTES - HEADER.size]
-        head = HEADER.pack(MAGIC, VERSION, os.getpid(), started_ticks(os.getpid()), start, seconds, len(title))
+        head = HEADER.pack(MAGIC, VERSION, os.getpid(), start_ticks(os.getpid()), start, seconds, len(title))
         self.map[: len(head) + len(title)] = head + title
         self.end = HEADER_BYTES
         self.keys: list[Hashable] = []
@@ -183,12 +184,3 @@ def packed(key: Hashable, value: Any) -> tuple[int, bytes]:
         except OverflowError:  # a whole number of more than 64 bits
             pass
     return Kind.PACKED, _encode((values.pack(key), values.pack(value)))
-
-
-def started_ticks(pid: int) -> int:
-    """Return when a process was started, in ticks since the machine was; 0 if there is none, or no telling."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
-            return int(file.read().rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return 0

@@ -22,7 +22,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["SUFFIX", "Box", "Remains", "is_watched", "memory_held", "read_box", "start_ticks"]
+from hydroscope.ground.processes import memory_held, start_ticks
+
+__all__ = ["SUFFIX", "Box", "Remains", "is_watched", "read_box"]
 
 SUFFIX = ".box"
 MAGIC = 0x68797362_6F783031
@@ -34,7 +36,6 @@ NOTE, NOTE_BYTES = 608, 1024
 PAST, LINE_BYTES, N_LINES = 1632, 128, 16
 
 _INT, _REAL = struct.Struct("<q"), struct.Struct("<d")
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,24 +166,6 @@ def is_watched(path: str) -> None:
     with open(path, "r+b") as file:
         file.seek(WATCHED)
         file.write(b"\1")
-
-
-def memory_held(pid: int) -> int | None:
-    """Return the bytes of memory a process holds; None when that is not to be had."""
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            return int(file.read().split()[1]) * _PAGE_BYTES
-    except (OSError, IndexError):
-        return None
-
-
-def start_ticks(pid: int) -> int:
-    """Return when a process started, in ticks since the machine did; 0 when it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rpartition(b")")[2].split()[19])
-    except (OSError, IndexError):
-        return 0
 
 
 def _write(page: Any, at: int, size_bytes: int, value: dict[str, Any]) -> None:

@@ -26,8 +26,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from hydroscope.engine.ray.box import SUFFIX, Remains, is_watched, memory_held, read_box, start_ticks
+from hydroscope.engine.ray.box import SUFFIX, Remains, is_watched, read_box
 from hydroscope.engine.ray.exits import Traces, killed_by_kernel, oom_counter, oom_kills, state_of, status_of
+from hydroscope.ground.processes import memory_held, start_ticks
 from hydroscope.node.deaths import Death
 
 if TYPE_CHECKING:

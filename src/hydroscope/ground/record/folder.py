@@ -13,9 +13,10 @@ import tempfile
 from pathlib import Path
 
 from hydroscope.ground.errors import UserError
+from hydroscope.ground.processes import state_and_start
 from hydroscope.ground.record.layout import SUFFIX
 
-__all__ = ["KEPT", "KEPT_BYTES", "boot_id", "default_folders", "is_alive", "prepare", "start_ticks", "tidy"]
+__all__ = ["KEPT", "KEPT_BYTES", "boot_id", "default_folders", "is_alive", "prepare", "tidy"]
 
 KEPT = 8
 """Rings of processes that have ended."""
@@ -69,18 +70,18 @@ def boot_id() -> bytes:
         return bytes(16)
 
 
-def start_ticks(pid: int) -> int | None:
+def _running_since(pid: int) -> int | None:
     """Return when a process was started, in ticks since boot; None if it is not there or has ended.
 
-    With the process id, which is used again, this names a process. Where the system does not tell, it is 0.
+    Where the system does not tell, it is 0.
     """
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
+    found = state_and_start(pid)
+    if found is None:
         if os.path.exists("/proc/self/stat"):
             return None
         return 0 if _answers(pid) else None
-    return None if fields[0] in b"ZXx" else int(fields[19])
+    state, ticks = found
+    return None if state in "ZXx" else ticks
 
 
 def _answers(pid: int) -> bool:
@@ -93,7 +94,7 @@ def _answers(pid: int) -> bool:
 
 def is_alive(pid: int, ticks: int, boot: bytes) -> bool:
     """Tell whether the process that was started then still runs."""
-    return pid > 0 and boot == boot_id() and start_ticks(pid) == ticks
+    return pid > 0 and boot == boot_id() and _running_since(pid) == ticks
 
 
 def tidy(dead: list[Path]) -> None:

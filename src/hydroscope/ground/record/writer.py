@@ -25,8 +25,9 @@ from hydroscope.ground.clocks.hlc import COUNTER_BITS, MAX_AHEAD_S
 from hydroscope.ground.clocks.port import Clock
 from hydroscope.ground.clocks.system import SystemClock
 from hydroscope.ground.errors import UserError
+from hydroscope.ground.processes import memory_held, start_ticks
 from hydroscope.ground.record.about import About, header_of, rings
-from hydroscope.ground.record.folder import boot_id, default_folders, prepare, start_ticks, tidy
+from hydroscope.ground.record.folder import boot_id, default_folders, prepare, tidy
 from hydroscope.ground.record.hot import hot_path
 from hydroscope.ground.record.layout import (
     CLOCK,
@@ -145,7 +146,7 @@ class Writer:
         self._n_parts = self._wanted
         pid = os.getpid()
         n_slots = self._wanted * PART_BYTES // RECORD_BYTES
-        self._about = about = About(name, pid, start_ticks(pid) or 0, wall_ns, at_ns, 0, boot_id(), n_slots)
+        self._about = about = About(name, pid, start_ticks(pid), wall_ns, at_ns, 0, boot_id(), n_slots)
         for folder in default_folders(size) if self._folder is None else [self._folder]:
             try:
                 prepare(folder)
@@ -332,13 +333,12 @@ class Writer:
 
 
 def _resident_bytes() -> int:
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[1]) * mmap.PAGESIZE
-    except OSError:
+    held = memory_held(os.getpid())
+    if held is None:
         import resource
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return held
 
 
 def _let_go() -> None:
