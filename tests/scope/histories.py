@@ -95,7 +95,8 @@ def simulate(plan: Plan, seed: int) -> History:
     data[:] = text.astype("S27").view("V27")
     columns = {
         "node": node,
-        "lane": rows["lane"],
+        "lane": rows["lane"] + 1,
+        "subject": np.zeros(n),
         "kind": rows["kind"],
         "stamp": stamp,
         "at_ns": at,
@@ -105,7 +106,7 @@ def simulate(plan: Plan, seed: int) -> History:
         "data": data,
     }
     nodes = [Node(f"n{k}", 100 + k, int(opened[k]), int(booted[k])) for k in range(plan.n_nodes)]
-    events = Events.sorted(nodes, [f"lane-{k}" for k in range(plan.n_lanes)], columns)
+    events = Events.sorted(nodes, ["", *(f"lane-{k}" for k in range(plan.n_lanes))], columns)
     history = History(events, true, source, offset, drift, plan.jump)
     keep = np.arange(n) - events.starts[node] >= np.floor(
         rng.uniform(0, plan.truncated, plan.n_nodes)[node] * np.diff(events.starts)[node]
@@ -119,7 +120,7 @@ def take(history: History, keep: npt.NDArray[np.bool_]) -> History:
     places = np.where(keep, np.cumsum(keep) - 1, -1)
     columns = {
         name: getattr(events, name)[keep]
-        for name in ("node", "lane", "kind", "stamp", "at_ns", "id", "peer", "n_bytes", "data")
+        for name in ("node", "lane", "kind", "stamp", "at_ns", "id", "peer", "subject", "n_bytes", "data")
     }
     copy = history.copy[keep]
     return replace(

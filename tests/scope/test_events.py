@@ -14,6 +14,8 @@ def test_rings_of_two_nodes_become_one_table_with_each_peer_a_node(tmp_path):
     stamp = a.sent("b", 17, b"PREPARE 9")
     b.received("a", 17, b"PREPARE 9", stamp)
     b.lane("votes").sent("c", 18, b"PROMISE 9")
+    b.put("ballot", b"9")
+    b.failed(KeyError("x"))
     a.close()
     b.close()
     rings = sorted((read_ring(path) for path in tmp_path.iterdir()), key=lambda ring: ring.about.name)
@@ -30,8 +32,13 @@ def test_rings_of_two_nodes_become_one_table_with_each_peer_a_node(tmp_path):
     sent, received, told = messages.values()
     assert events.nodes[events.peer[told]].name == "c"
     assert events.names[events.lane[told]] == "votes"
+    about = {Kind(events.kind[k]): events.names[events.subject[k]] for k in range(len(events))}
+    assert about[Kind.PUT] == "ballot"
+    assert about[Kind.FAILED] == "KeyError"
+    assert {about[kind] for kind in (Kind.SENT, Kind.RECEIVED, Kind.CLOCK)} == {""}
     assert bytes(events.data[sent]).rstrip(b"\0") == b"PREPARE 9"
     assert events.n_bytes[sent] == 9
+    assert not any(events.subject[events.peer >= 0])
     found = order(events)
     assert found.partner[received] == sent
     assert found.rank[sent] < found.rank[received] < found.rank[told]

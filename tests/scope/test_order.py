@@ -130,7 +130,7 @@ def table(*rows, nodes=("a", "b", "c"), at=None):
         columns["kind"][k], columns["id"][k] = kind, identity
         columns["at_ns"][k] = (k if at is None else at[k]) * 10**6
     columns["stamp"][:] = np.arange(len(rows))
-    return Events.sorted([Node(name) for name in nodes], ["main"], columns)
+    return Events.sorted([Node(name) for name in nodes], ["", "main"], columns)
 
 
 def test_a_circle_is_cut_once_and_reported_and_the_rest_stays_in_order():

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hydroscope.ground.record.layout import DATA_BYTES
+from hydroscope.ground.record.layout import DATA_BYTES, Kind
 from hydroscope.ground.record.reader import Ring
 
-__all__ = ["COLUMNS", "Events", "Node"]
+__all__ = ["COLUMNS", "MESSAGES", "Events", "Missing", "Node"]
 
 COLUMNS: dict[str, str] = {
     "node": "u2",
@@ -22,12 +22,16 @@ COLUMNS: dict[str, str] = {
     "at_ns": "i8",
     "id": "u8",
     "peer": "i4",
+    "subject": "u4",
     "n_bytes": "u4",
     "data": f"V{DATA_BYTES}",
 }
 """Name and type of each column."""
 
 NOBODY = -1
+
+MESSAGES = (Kind.SENT, Kind.RECEIVED, Kind.DROPPED, Kind.RESENT)
+"""Records that have another end, which is a node. What others name is their subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,15 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Missing:
+    """A node whose records could not be had."""
+
+    name: str
+    why: str
+    """In words that go on after "nothing of NAME was read: "."""
+
+
+@dataclass(frozen=True, slots=True)
 class Events:
     """Records of all nodes, node after node, each node's by stamp: in the order in which it wrote them.
 
@@ -56,6 +69,7 @@ class Events:
 
     nodes: tuple[Node, ...]
     names: tuple[str, ...]
+    """Of lanes and subjects; the first is the empty text, which is nobody's."""
     node: npt.NDArray[np.uint16]
     """Index into `nodes`."""
     lane: npt.NDArray[np.uint32]
@@ -68,7 +82,9 @@ class Events:
     """Of the node's own clock, which never goes back."""
     id: npt.NDArray[np.uint64]
     peer: npt.NDArray[np.int32]
-    """The other end, as an index into `nodes`; -1: none, or unknown."""
+    """The other end of a message, as an index into `nodes`; -1: none, or unknown."""
+    subject: npt.NDArray[np.uint32]
+    """What it is about, as an index into `names`: a task, a key, an error's type, a note's text; 0: nothing."""
     n_bytes: npt.NDArray[np.uint32]
     data: npt.NDArray[np.void]
     starts: npt.NDArray[np.int64] = field(repr=False)
@@ -85,6 +101,7 @@ class Events:
         ----------
         nodes : sequence of Node
         names : sequence of str
+            The first is empty.
         columns : mapping of str to array
             All of `COLUMNS`, of one length.
 
@@ -99,7 +116,9 @@ class Events:
             by = np.lexsort((stamp, node))
             arrays = {name: array[by] for name, array in arrays.items()}
         starts = np.searchsorted(arrays["node"], np.arange(len(nodes) + 1)).astype(np.int64)
-        return cls(tuple(nodes), tuple(names), **arrays, starts=starts)
+        names = tuple(names) or ("",)
+        assert not names[0], "name 0 is nobody's"
+        return cls(tuple(nodes), names, **arrays, starts=starts)
 
     @classmethod
     def of(cls, rings: Iterable[Ring]) -> Events:
@@ -122,23 +141,27 @@ class Events:
             for k, ring in enumerate(rings)
         ]
         index = {node.name: k for k, node in enumerate(nodes)}
-        names: dict[str, int] = {}
+        names = {"": 0}
         parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in COLUMNS}
         for k, ring in enumerate(rings):
             records = ring.records
             for name in ("kind", "stamp", "at_ns", "id", "n_bytes", "data"):
                 parts[name].append(records[name])
             parts["node"].append(np.full(records.size, k))
+            is_message = np.isin(records["kind"], MESSAGES)
+            peer, lane = (np.where(records[name] < len(ring.names), records[name], 0) for name in ("peer", "lane"))
             peers = np.full(len(ring.names), NOBODY)
-            for place in np.unique(records["peer"]):
+            for place in np.unique(peer[is_message]):
                 if name := ring.names[place]:
                     if name not in index:
                         index[name] = len(nodes)
                         nodes.append(Node(name, read="nothing"))
                     peers[place] = index[name]
-            parts["peer"].append(peers[records["peer"]])
-            lanes = np.array([names.setdefault(name, len(names)) for name in ring.names], np.uint32)
-            parts["lane"].append(lanes[records["lane"]])
+            parts["peer"].append(np.where(is_message, peers[peer], NOBODY))
+            places = np.array([names.setdefault(name, len(names)) for name in ring.names], np.uint32)
+            places[:1] = 0
+            parts["subject"].append(np.where(is_message, 0, places[peer]))
+            parts["lane"].append(places[lane])
         columns = {name: np.concatenate(each) if each else np.empty(0, COLUMNS[name]) for name, each in parts.items()}
         return cls.sorted(nodes, list(names), columns)
 

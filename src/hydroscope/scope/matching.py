@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from hydroscope.ground.record.layout import DATA_BYTES, Kind
 from hydroscope.ground.rng import GOLDEN, MIX_1, MIX_2
 from hydroscope.scope.events import Events
 
-__all__ = ["Matching", "match", "partners"]
+__all__ = ["Matching", "fingerprints", "match", "mixed", "partners"]
 
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -99,8 +100,8 @@ def match(events: Events) -> Matching:
     is_send = is_send[rows]
     own, peer = events.node[rows].astype(np.uint64), events.peer[rows].astype(np.uint64)
     ends = np.where(is_send, own << 32 | peer, peer << 32 | own)
-    keys = _mixed(_mixed(ends) ^ events.id[rows])
-    full = keys ^ _fingerprints(events.data, events.n_bytes)[rows]
+    keys = mixed(mixed(ends) ^ events.id[rows])
+    full = keys ^ fingerprints(events.data, events.n_bytes)[rows]
     blank = events.n_bytes[rows] == 0
     if blank.any():
         full = _bridged(keys, full, blank, is_send)
@@ -137,7 +138,8 @@ def _bridged(keys: Words, full: Words, blank: Flags, is_send: Flags) -> Words:
     return np.where(alone & wanted, keys, full)
 
 
-def _mixed(values: Words) -> Words:
+def mixed(values: Words) -> Words:
+    """Return numbers whose bits are as good as drawn by lot; of different ones, different ones."""
     values = values + np.uint64(GOLDEN)
     values ^= values >> np.uint64(30)
     values *= np.uint64(MIX_1)
@@ -147,13 +149,14 @@ def _mixed(values: Words) -> Words:
     return values
 
 
-def _fingerprints(data: npt.NDArray[np.void], n_bytes: npt.NDArray[np.uint32]) -> Words:
-    """Return hashes of first bytes and lengths."""
-    padded = np.zeros((data.size, -(-DATA_BYTES // 8) * 8), np.uint8)
-    padded[:, :DATA_BYTES] = np.ascontiguousarray(data).view(np.uint8).reshape(data.size, DATA_BYTES)
+def fingerprints(data: npt.NDArray[Any], n_bytes: npt.NDArray[Any]) -> Words:
+    """Return hashes of first bytes, `DATA_BYTES` each, and lengths."""
+    n = n_bytes.size
+    padded = np.zeros((n, -(-DATA_BYTES // 8) * 8), np.uint8)
+    padded[:, :DATA_BYTES] = np.ascontiguousarray(data).view(np.uint8).reshape(n, DATA_BYTES)
     found = n_bytes.astype(np.uint64)
     for word in np.ascontiguousarray(padded.view(np.uint64).T):
         found *= np.uint64(MIX_1)
         found ^= found >> np.uint64(29)
         found += word
-    return _mixed(found)
+    return mixed(found)

@@ -1,0 +1,1 @@
+"""Decoders of messages, one module each; `scope.decoding` has their names."""

@@ -1,0 +1,363 @@
+"""What records are called: messages by decoders of their first bytes, the rest by what it is about.
+
+A **decoder** is a function that gets the first bytes of a message and returns a `Decoded`, or None if it does not
+know such bytes. Rings have the first 27 bytes, captures of packets all. Each record gets a **label**, a short name
+that many records share ("PREPARE", "GET /items", the name of a task, a key), and has a **text**, all that is known
+of what it says. Labels are found at once, each distinct beginning once; texts when they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from hydroscope.ground.errors import UserError, unknown_name
+from hydroscope.ground.record.layout import CLOCK, DATA_BYTES, SAMPLE, Kind
+from hydroscope.scope.events import MESSAGES, Events
+from hydroscope.scope.matching import fingerprints, mixed
+
+__all__ = ["BUILT_IN", "Decoded", "Decoder", "Dialect", "Labels", "dialects", "label", "shown"]
+
+Ints = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What the first bytes of a message say."""
+
+    kind: str
+    """What sort of message it is, in a few words without numbers: many messages are to share it."""
+    fields: dict[str, object]
+    text: str
+    """All that is known of it, in one line."""
+
+
+Decoder = Callable[[bytes], Decoded | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """A decoder, and what spares it from being asked about each message."""
+
+    name: str
+    decode: Decoder
+    begins: bytes = b""
+    """The bytes that one of its messages can begin with; empty: any."""
+    n_decisive: int = DATA_BYTES
+    """So many of the first bytes decide the kind."""
+
+
+BUILT_IN = {
+    "http": "plain:HTTP",
+    "resp": "plain:RESP",
+    "json": "plain:JSON",
+}
+"""Decoders by name: the module of `scope.decoders` and the name of its `Dialect` there."""
+
+BY_DEFAULT = ("http", "resp", "json")
+"""Those that are asked last, whatever others there are."""
+
+SOMETHING = "message"
+"""The label of a message that nobody knows."""
+OWN = {
+    Kind.QUEUED: "task",
+    Kind.STARTED: "task",
+    Kind.ENDED: "task",
+    Kind.PUT: "key",
+    Kind.REMOVED: "key",
+    Kind.SPILLED: "key",
+    Kind.FAILED: "error",
+    Kind.NOTE: "note",
+    Kind.SAMPLE: "sample",
+    Kind.CLOCK: "clock",
+}
+"""Labels of records that are about nothing that has a name."""
+
+
+def dialects(decoders: Iterable[Decoder | Dialect | str]) -> tuple[Dialect, ...]:
+    """Return these decoders, given as functions or by name, and behind them those that are on by default.
+
+    Raises
+    ------
+    UserError
+        One is neither a function nor a name of `BUILT_IN`.
+    """
+    found: dict[str, Dialect] = {}
+    for each in (*decoders, *BY_DEFAULT):
+        if isinstance(each, str):
+            if each not in BUILT_IN:
+                raise unknown_name("decoder", each, BUILT_IN, "hydroscope")
+            module, _, name = BUILT_IN[each].partition(":")
+            each = cast(Dialect, getattr(import_module(f"hydroscope.scope.decoders.{module}"), name))
+        elif not isinstance(each, Dialect):
+            if not callable(each):
+                raise UserError(
+                    f"a decoder is a function of the first bytes of a message, or one of {', '.join(BUILT_IN)}; "
+                    f"it is {each!r}"
+                )
+            each = Dialect(getattr(each, "__qualname__", repr(each)), each)
+        found.setdefault(each.name, each)
+    return tuple(found.values())
+
+
+class Labels:
+    """A label and a text for each record.
+
+    Parameters
+    ----------
+    names : tuple of str
+        The labels there are.
+    codes : (n,) uint32
+        Of each record, as an index into `names`.
+    say : callable
+        Returns the text of a record.
+    rows, which : arrays
+        One record of each distinct text; and of each record, which of these says the same.
+    complaints : tuple of str
+        What decoders raised, in words.
+    """
+
+    def __init__(
+        self,
+        names: tuple[str, ...],
+        codes: npt.NDArray[np.uint32],
+        say: Callable[[int], str],
+        rows: Ints,
+        which: npt.NDArray[Any],
+        complaints: tuple[str, ...] = (),
+    ) -> None:
+        self.names, self.codes, self.complaints = names, codes, complaints
+        self._say, self._rows, self._which = say, rows, which
+
+    @classmethod
+    def given(
+        cls, names: Sequence[str], codes: npt.ArrayLike, texts: Sequence[str], text_codes: npt.ArrayLike
+    ) -> Labels:
+        """Return labels and texts that are known already, each as distinct ones and an index for each record."""
+        texts, which = tuple(texts), np.asarray(text_codes, np.uint32)
+        rows = np.zeros(len(texts), np.int64)
+        rows[which] = np.arange(which.size)
+        found = cls(tuple(names), np.asarray(codes, np.uint32), lambda record: str(texts[which[record]]), rows, which)
+        found.texts = (texts, which)
+        return found
+
+    def __getitem__(self, record: int) -> str:
+        return self.names[int(self.codes[record])]
+
+    def __len__(self) -> int:
+        return int(self.codes.size)
+
+    def text(self, record: int) -> str:
+        """Return what a record says. Cost: one call of a decoder."""
+        return self._say(record)
+
+    @cached_property
+    def texts(self) -> tuple[tuple[str, ...], npt.NDArray[np.uint32]]:
+        """The distinct texts, and of each record an index into them. Cost: a call of a decoder for each of them."""
+        said: dict[str, int] = {}
+        codes = np.array([said.setdefault(self._say(int(row)), len(said)) for row in self._rows], np.uint32)
+        return tuple(said), codes[self._which] if codes.size else np.zeros(len(self), np.uint32)
+
+
+def label(events: Events, decoders: Iterable[Decoder | Dialect | str] = ()) -> Labels:
+    """Return the labels of all records.
+
+    Parameters
+    ----------
+    events : Events
+    decoders : iterable of function, Dialect or str
+        Asked in this order, before those that are on by default.
+
+    Returns
+    -------
+    Labels
+
+    Notes
+    -----
+    A decoder that raises does not know the message; `complaints` tells. A message that no decoder knows is called by
+    the word that it begins with, if it is text.
+
+    Cost: a sort of the records by their first bytes, and a call of a decoder for each distinct beginning.
+    """
+    return _Labelling(events, dialects(decoders)).labels()
+
+
+def shown(data: bytes, n_bytes: int) -> str:
+    """Return bytes as text where they are that, else as hex digits; with "…" where there were more.
+
+    Examples
+    --------
+    >>> shown(b"PREPARE 9", 9), shown(bytes([0, 1, 255]), 3), shown(b"abc", 400)
+    ('PREPARE 9', '00 01 ff', 'abc…')
+    """
+    more = "…" if n_bytes > len(data) else ""
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        cut = more and error.end == len(data) and error.reason == "unexpected end of data"
+        text = data[: error.start].decode() if cut else "\0"
+    text = text.replace("\r\n", " ").replace("\n", " ").replace("\t", " ").rstrip()
+    return (text if text.isprintable() else data.hex(" ")) + more
+
+
+class _Labelling:
+    """Owner of the labels while they are made."""
+
+    def __init__(self, events: Events, spoken: tuple[Dialect, ...]) -> None:
+        self.events, self.spoken = events, spoken
+        self.numbers: dict[str, int] = {}
+        self.codes = np.zeros(len(events), np.uint32)
+        self.matrix = np.ascontiguousarray(events.data).view(np.uint8).reshape(len(events), DATA_BYTES)
+        self.lengths = np.minimum(events.n_bytes, DATA_BYTES)
+        self.raised: dict[str, list[str]] = {}
+
+    def number(self, name: str) -> int:
+        return self.numbers.setdefault(name, len(self.numbers))
+
+    def labels(self) -> Labels:
+        events = self.events
+        is_message = np.isin(events.kind, MESSAGES)
+        rows, which = self._distinct(np.arange(len(events)), DATA_BYTES + 1, np.where(is_message, 0, events.kind))
+        messages = is_message[rows]
+        found = np.zeros(rows.size, np.uint32)
+        found[messages] = self._messages(rows[messages])
+        found[~messages] = self._others(rows[~messages])
+        codes = found[which] if rows.size else self.codes
+        self._tasks(codes)
+        complaints = tuple(
+            f"the decoder {name} raised {len(each):,} times, first {each[0]}" for name, each in self.raised.items()
+        )
+        return Labels(tuple(self.numbers), codes, self.say, rows, which, complaints)
+
+    def _distinct(self, rows: Ints, n_bytes: int, also: npt.NDArray[Any]) -> tuple[Ints, Ints]:
+        """Return one of these rows for each distinct beginning (with its length, and `also`), and which each has."""
+        data, lengths = self.matrix[rows], np.minimum(self.events.n_bytes[rows], n_bytes)
+        if n_bytes < DATA_BYTES:
+            data = data.copy()
+            data[:, n_bytes:] = 0
+        keys = fingerprints(data, lengths) ^ mixed(
+            self.events.subject[rows].astype(np.uint64) << np.uint64(16) | also.astype(np.uint64)
+        )
+        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+        return rows[first], which
+
+    def data(self, row: int) -> bytes:
+        return self.matrix[row, : self.lengths[row]].tobytes()
+
+    def decoded(self, row: int) -> Decoded | None:
+        """Return what the first decoder that knows a message says of it."""
+        data = self.data(row)
+        return next(self._asked(data, self.spoken), None) if data else None
+
+    def _asked(self, data: bytes, spoken: Iterable[Dialect]) -> Iterator[Decoded]:
+        for dialect in spoken:
+            if dialect.begins and data[0] not in dialect.begins:
+                continue
+            try:
+                found = dialect.decode(data)
+            except Exception as error:  # foreign functions may do anything; a timeline is shown all the same
+                said = f"{type(error).__name__}: {error} (of {data!r})"
+                self.raised.setdefault(dialect.name, []).append(said)
+                continue
+            if found is not None:
+                yield found
+
+    def _messages(self, rows: Ints) -> npt.NDArray[np.uint32]:
+        """Return the labels of messages."""
+        found = np.full(rows.size, -1, np.int64)
+        for dialect in self.spoken:
+            open_ = np.flatnonzero((found < 0) & (self.lengths[rows] > 0))
+            if dialect.begins:
+                open_ = open_[np.isin(self.matrix[rows[open_], 0], np.frombuffer(dialect.begins, np.uint8))]
+            if not open_.size:
+                continue
+            some, which = np.arange(open_.size), np.arange(open_.size)
+            if dialect.n_decisive < DATA_BYTES:
+                firsts, which = self._distinct(rows[open_], dialect.n_decisive, np.zeros(open_.size))
+                some = np.searchsorted(rows[open_], firsts) if np.all(np.diff(rows[open_]) > 0) else some
+            known = np.array([self._kind(dialect, int(rows[open_[k]])) for k in some], np.int64)
+            found[open_] = known[which]
+        left = np.flatnonzero(found < 0)
+        found[left] = self._words(rows[left], SOMETHING)
+        return found.astype(np.uint32)
+
+    def _kind(self, dialect: Dialect, row: int) -> int:
+        decoded = next(self._asked(self.data(row), (dialect,)), None)
+        return -1 if decoded is None else self.number(decoded.kind)
+
+    def _others(self, rows: Ints) -> npt.NDArray[np.uint32]:
+        """Return the labels of records that are no messages: what they are about, else their first word."""
+        events = self.events
+        found = np.zeros(rows.size, np.uint32)
+        named = events.subject[rows] > 0
+        places, which = np.unique(events.subject[rows[named]], return_inverse=True)
+        numbers = np.array([self.number(events.names[place]) for place in places], np.uint32)
+        found[named] = numbers[which] if places.size else 0
+        for kind in np.unique(events.kind[rows[~named]]):
+            here = np.flatnonzero(~named & (events.kind[rows] == kind))
+            own = OWN.get(Kind(kind), "record")
+            if kind in (Kind.SAMPLE, Kind.CLOCK, Kind.PUT, Kind.REMOVED, Kind.SPILLED):
+                found[here] = self.number(own)
+            elif kind == Kind.NOTE:
+                found[here] = [
+                    self.number(shown(self.data(int(row)), int(self.events.n_bytes[row])) or own) for row in rows[here]
+                ]
+            else:
+                found[here] = self._words(rows[here], own)
+        return found
+
+    def _words(self, rows: Ints, otherwise: str) -> npt.NDArray[np.uint32]:
+        """Return the words that texts begin with, without digits; `otherwise` where there is none."""
+        data, lengths = self.matrix[rows], self.lengths[rows]
+        inside = np.arange(DATA_BYTES) < lengths[:, None]
+        printable = (data >= 32) & (data != 127) | (data == 9) | (data == 10) | (data == 13)
+        is_text = (printable | ~inside).all(axis=1)
+        lower = data | 32
+        letters = inside & ((lower >= 97) & (lower <= 122) | (data == 95) | (data == 45) | (data == 46))
+        word = np.logical_and.accumulate(letters, axis=1) & is_text[:, None]
+        word &= (word.sum(axis=1) >= 2)[:, None]
+        texts = np.ascontiguousarray(np.where(word, data, 0).astype(np.uint8))
+        _, first, which = np.unique(fingerprints(texts, np.zeros(rows.size)), return_index=True, return_inverse=True)
+        numbers = np.array(
+            [self.number(texts[k].tobytes().rstrip(b"\0").decode().rstrip("-._") or otherwise) for k in first],
+            np.uint32,
+        )
+        return numbers[which] if first.size else np.zeros(0, np.uint32)
+
+    def _tasks(self, codes: npt.NDArray[np.uint32]) -> None:
+        """Call all records of a task what the first of them is called."""
+        events = self.events
+        rows = np.flatnonzero((events.kind >= Kind.QUEUED) & (events.kind <= Kind.ENDED))
+        if not rows.size:
+            return
+        tasks = mixed(events.id[rows] ^ mixed(events.node[rows].astype(np.uint64)))
+        _, first, which = np.unique(tasks, return_index=True, return_inverse=True)
+        codes[rows] = codes[rows[first]][which]
+
+    def say(self, row: int) -> str:
+        """Return what a record says."""
+        events = self.events
+        kind, n_bytes = int(events.kind[row]), int(events.n_bytes[row])
+        if kind in MESSAGES:
+            decoded = self.decoded(row)
+            return shown(self.data(row), n_bytes) if decoded is None else decoded.text
+        subject = events.names[events.subject[row]]
+        if kind == Kind.SAMPLE:
+            used_us, held, in_flight = SAMPLE.unpack_from(events.data[row])
+            return f"processor {used_us / 1e6:.3f} s, memory {held / 1e6:,.1f} MB, in flight {in_flight:,} bytes"
+        if kind == Kind.CLOCK:
+            moved, _ = CLOCK.unpack_from(events.data[row])
+            return f"the wall's clock went {moved / 1e6:+.3f} ms otherwise since the last look"
+        data = shown(self.data(row), n_bytes)
+        if kind in (Kind.FAILED, Kind.NOTE):
+            return subject if kind == Kind.NOTE and subject else data or subject
+        if kind in (Kind.PUT, Kind.SPILLED):
+            return f"{subject} = {data}" if data else subject
+        return ": ".join(filter(None, (subject, data)))
