@@ -43,7 +43,7 @@ def test_a_call_that_is_not_answered_is_sent_again_after_longer_and_longer():
     for _ in range(12):
         waits.append(client.deadline - now)
         now = client.deadline
-        assert client.expire(now) == [Send(Call(1, "do"))]
+        assert client.expire(now) == [Send(Call(1, "do"), again=True)]
     assert waits == pytest.approx([0.25] + [0.5] * 3 + [0.25 * 1.5**n for n in range(2, 8)] + [5.0] * 2)
 
 
@@ -78,7 +78,7 @@ def test_a_call_that_comes_again_after_it_was_settled_is_dropped_for_ever():
 
 def test_an_answer_is_sent_again_until_its_ackack():
     _, server = answered_call()
-    assert server.expire(server.deadline) == [Send(Ack(1, "done"))]
+    assert server.expire(server.deadline) == [Send(Ack(1, "done"), again=True)]
     assert server.receive(AckAck(1), 9.0) == [Settle(1)]
     assert server.receive(AckAck(1), 9.0) == []
     assert server.counters["duplicate_ackacks"] == 1

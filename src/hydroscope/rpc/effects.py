@@ -15,6 +15,8 @@ class Send(msgspec.Struct, frozen=True):
     """Put a message on the way to the peer; nothing is promised about its arrival."""
 
     message: Message
+    again: bool = False
+    """Whether this very call or answer was sent before."""
 
 
 class Execute(msgspec.Struct, frozen=True):

@@ -364,7 +364,7 @@ class Link:
     def _resend_call(self, number: int, task: Own, body: Any, now: float, effects: list[Effect]) -> None:
         task.n_sent += 1
         is_asked_after = task.size_bytes > LARGE_BYTES and task.n_sent % BODY_EVERY
-        effects.append(Send(Probe(number) if is_asked_after else Call(number, task.body)))
+        effects.append(Send(Probe(number)) if is_asked_after else Send(Call(number, task.body), True))
 
     def _arm_call(self, number: int, task: Own, body: Any, now: float, effects: list[Effect]) -> None:
         task.due = due = now + self.round_trip.wait(task.n_sent)
@@ -427,7 +427,7 @@ class Link:
     def _resend_ack(self, number: int, record: Theirs, body: Any, now: float, effects: list[Effect]) -> None:
         record.n_sent += 1
         is_asked_after = record.size_bytes > LARGE_BYTES and record.n_sent % BODY_EVERY
-        effects.append(Send(Nack(number) if is_asked_after else Ack(number, record.body)))
+        effects.append(Send(Nack(number)) if is_asked_after else Send(Ack(number, record.body), True))
 
     def _arm_ack(self, number: int, record: Theirs, body: Any, now: float, effects: list[Effect]) -> None:
         record.due = due = now + self.round_trip.wait(record.n_sent)
