@@ -73,6 +73,8 @@ class Transmit(msgspec.Struct, frozen=True):
     peer: int
     packet: Packet
     stream: int = 0
+    again: bool = False
+    """Whether this very call or answer was sent before."""
 
 
 class Connect(msgspec.Struct, frozen=True):
@@ -136,6 +138,8 @@ class Member:
         self.lines: dict[int, Line] = {}
         self.counters: Counter[str] = Counter()
         self.deadline = math.inf
+        self.refused: str | None = None
+        """Why the packet that was received last did not count; None: it did."""
         self._hlc = HybridClock(clock)
         self._encode = encode
         self._functions = functions
@@ -228,18 +232,21 @@ class Member:
         self._now = now
         standing = self.standing
         refusal = standing.refusal(packet)
+        self.refused = refusal
         if refusal is not None:
             self.counters[refusal] += 1
             return self._membership(now, standing.answer_stranger(packet))
         if not self._hlc.merge(packet.hlc):
-            self.counters["stamp from the future"] += 1
+            self.refused = "stamp from the future"
+            self.counters[self.refused] += 1
             return []
         message = packet.message
         kind = type(message)
         if kind not in WORK:
             return self._membership(now, standing.receive(packet, now))
         if now >= standing.lease_until:  # what is under way must not go on here, and comes again
-            self.counters["without a lease"] += 1
+            self.refused = "without a lease"
+            self.counters[self.refused] += 1
         elif packet.epoch == standing.epoch or standing.is_of_this_epoch(packet, now):
             peer = packet.sender
             line = self.lines.get(peer) or self._line(peer)
@@ -247,6 +254,8 @@ class Member:
                 self._perform_bulk(peer, line, line.piece(message, now))  # type: ignore[arg-type]
             else:
                 self._perform(peer, line, line.link.receive(message, now))
+        else:
+            self.refused = "of another epoch"
         actions, self._actions = self._actions, []
         return actions
 
@@ -388,7 +397,7 @@ class Member:
                 if type(message) is not AckAck and is_large(message):
                     self._perform_bulk(peer, line, line.cut(message, self._now))
                 elif life is not None:
-                    self._transmit(peer, life, message)
+                    self._transmit(peer, life, message, 0, effect.again)
             elif kind is Execute:
                 self._serve(peer, effect.number, effect.body)
             elif kind is Deliver:
@@ -441,11 +450,9 @@ class Member:
     def _ask(self, ask: Ask) -> None:
         peer, request = ask.peer, ask.request
         line = self.lines.get(peer) or self._line(peer)
-        if self._encode:
-            body = bodies.encode(request)
-            number, told = line.link.call(body, self._now, len(body), type(request) in URGENT)
-        else:
-            number, told = line.link.call(request, self._now, 0, type(request) in URGENT)
+        body: Any = bodies.encode(request) if self._encode else request
+        n_bytes = len(body) if self._encode else 0
+        number, told = line.link.call(body, self._now, n_bytes, type(request) in URGENT)
         self._tags[peer, number] = ask.tag
         self._perform(peer, line, told)
 
@@ -454,11 +461,9 @@ class Member:
         line = self.lines.get(peer)
         if line is None:  # it is gone meanwhile
             return
-        if self._encode:
-            body = bodies.encode(answer.reply)
-            self._perform(peer, line, line.link.finish(answer.number, body, self._now, len(body)))
-        else:
-            self._perform(peer, line, line.link.finish(answer.number, answer.reply, self._now, 0))
+        body: Any = bodies.encode(answer.reply) if self._encode else answer.reply
+        n_bytes = len(body) if self._encode else 0
+        self._perform(peer, line, line.link.finish(answer.number, body, self._now, n_bytes))
 
     def _reply(self, body: Any) -> Reply:
         if not self._encode:
@@ -476,11 +481,11 @@ class Member:
             line = self.lines[peer] = Line()
         return line
 
-    def _transmit(self, peer: int, life: int, message: Message, stream: int = 0) -> None:
+    def _transmit(self, peer: int, life: int, message: Message, stream: int = 0, again: bool = False) -> None:
         here = self.standing
         me = here.me
         packet = Packet(here.cluster, me.number, me.life, peer, life, here.epoch, self._hlc.tick(), message)
-        self._actions.append(Transmit(peer, packet, stream))
+        self._actions.append(Transmit(peer, packet, stream, again))
 
     def _set_deadline(self) -> None:
         self.deadline = min((line.deadline for line in self.lines.values()), default=math.inf)
