@@ -158,9 +158,9 @@ class Recorder:
         """Record that a key of some state was written; `data` is the value's bytes. Return the stamp."""
         return self._of(self._put, key, data)
 
-    def removed(self, key: Id) -> int:
+    def removed(self, key: Id, data: Data = b"") -> int:
         """Record that a key of some state was removed. Return the stamp."""
-        return self._of(self._removed, key, b"")
+        return self._of(self._removed, key, data)
 
     def spilled(self, key: Id, data: Data = b"") -> int:
         """Record that a value went from memory to disk. Return the stamp."""
