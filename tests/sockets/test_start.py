@@ -16,7 +16,7 @@ import pytest
 
 from hydroscope.engine.sockets import SocketKeys, connect, serve
 from hydroscope.engine.sockets.address import Address, parse_address, require_exposure
-from hydroscope.engine.sockets.member import Waiter
+from hydroscope.engine.sockets.waiting import Waiter
 from hydroscope.ground.errors import InternalError, UserError
 from hydroscope.kv.homes import home_of
 from hydroscope.node import ports

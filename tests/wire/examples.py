@@ -35,7 +35,7 @@ SECRET = bytes(range(32))
 U16, U32, U64 = st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 TEXT = st.text(max_size=20)
 BODIES = st.binary(max_size=200)
-MEMBERS = st.builds(MemberInfo, U16, U64, TEXT, U16, U16, st.booleans())
+MEMBERS = st.builds(MemberInfo, U16, U64, TEXT, U16, U16, st.booleans(), U16, U32, U64)
 VIEWS = st.builds(View, U32, st.lists(MEMBERS, max_size=3).map(tuple), st.lists(U16, max_size=3).map(tuple))
 MESSAGES = st.one_of(
     st.builds(Hello, U64, MEMBERS),

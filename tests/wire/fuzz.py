@@ -270,7 +270,7 @@ def _random_bytes(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
 
 
 def _random_after_magic(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
-    return draw.randrange(2), b"hyds\x02" + draw.randbytes(draw.randrange(1400))
+    return draw.randrange(2), b"hyds\x03" + draw.randbytes(draw.randrange(1400))
 
 
 def _http(scene: Scene, draw: random.Random) -> tuple[int, bytes]:

@@ -36,7 +36,7 @@ NACK = bytes([0x92, 12, 7])
 ACKACK = bytes([0x92, 14, 8])
 
 
-def sealed(body: bytes, cluster: int = CLUSTER, version: int = 2, length: int | None = None) -> bytes:
+def sealed(body: bytes, cluster: int = CLUSTER, version: int = 3, length: int | None = None) -> bytes:
     """Return a frame made by hand, from the description of the format, with a right checksum and MAC."""
     n = len(body) if length is None else length
     header = b"hyds" + struct.pack("!BQHQHQIQI", version, cluster, 1, 2, 3, 4, 5, 6, n)
@@ -137,10 +137,10 @@ def test_bytes_from_anywhere_are_refused(data):
     ("data", "reason"),
     [
         (b"", "short"),
-        (b"hyds\x02", "short"),
+        (b"hyds\x03", "short"),
         (b"GET / HTTP/1.1\r\n\r\n", "magic"),
-        (sealed(b"\x91" + NACK, version=1), "version"),
-        (sealed(b"\x91" + NACK, version=3), "version"),
+        (sealed(b"\x91" + NACK, version=2), "version"),
+        (sealed(b"\x91" + NACK, version=4), "version"),
         (sealed(b"\x91" + NACK, cluster=1), "cluster"),
         (sealed(b"\x91" + NACK, length=2**31), "too long"),
         (sealed(b"\x91" + NACK, length=2), "length"),

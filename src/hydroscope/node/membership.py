@@ -195,15 +195,19 @@ class Lease:
 
     def __init__(self, settings: Settings, now: float) -> None:
         self._settings = settings
-        self._began = now
+        self._void_us = 0
         self.until = -math.inf
         self.heard = now
 
     def echoed(self, stamp_us: int, now: float) -> None:
         """The authority has heard what was sent at `stamp_us` (0: nothing yet)."""
         self.heard = now
-        if stamp_us:
+        if stamp_us > self._void_us:
             self.until = max(self.until, stamp_us / 1e6 + self._settings.lease_s)
+
+    def void(self, stamp_us: int) -> None:
+        """Let nothing count any more that was sent up to then: this member's clock has stood still since."""
+        self._void_us, self.until = stamp_us, -math.inf
 
     def is_over(self, now: float) -> bool:
         """Tell whether the authority has been silent for so long that it must be gone."""

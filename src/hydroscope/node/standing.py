@@ -165,6 +165,15 @@ class Standing:
         told: list[Effect] = [Tell(to, self.lives[to], Refuse("left", self.epoch))] if known and to is not None else []
         return told + self.leave(reason)
 
+    def wake(self, now: float) -> list[Effect]:
+        """Go on after a standstill, in which this member's clock stood still and those of others may not have.
+
+        The lease is for the others' time: it has to be had anew, for something that is sent from now on.
+        """
+        if self._lease is not None:
+            self._lease.void(self._stamp)
+        return self._beat(now)
+
     def reached(self, peer: int) -> float:
         """Return the latest time of ours of which is known that what we sent then reached the peer."""
         return self._echoes.get(peer, 0) / 1e6

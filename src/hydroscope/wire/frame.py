@@ -66,7 +66,7 @@ __all__ = [
 ]
 
 MAGIC = b"hyds"
-VERSION = 2
+VERSION = 3
 MAC_BYTES = 16
 
 FIELDS = (

@@ -76,6 +76,11 @@ class MemberInfo(Shape, frozen=True):
     tcp_port: int = 0
     stores: bool = True
     """False for a leaf: it caches, and is home to nothing."""
+    post_port: int = 0
+    """Where its post answers (`wire.dumps`); 0: it has none."""
+    pid: int = 0
+    place: int = 0
+    """Which folder of which machine its recordings lie in; 0: not told."""
 
 
 class View(Shape, frozen=True):

@@ -17,7 +17,8 @@ import msgspec
 
 from hydroscope.engine.latch import Latch
 from hydroscope.engine.sockets.address import Address
-from hydroscope.engine.sockets.member import AUTHORITY, Outcome, SocketMember, Waiter
+from hydroscope.engine.sockets.member import AUTHORITY, SocketMember
+from hydroscope.engine.sockets.waiting import Outcome, Waiter
 from hydroscope.engine.watching import Watch
 from hydroscope.ground.errors import InternalError, UserError
 from hydroscope.kv import effects as kv

@@ -14,25 +14,25 @@ member holds a replica of; it is to be trusted while the lease lasts (`trusted_u
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
 import select
 import selectors
 import threading
 import time
-import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
+from hydroscope.engine.forks import abandon_after_fork
 from hydroscope.engine.sockets.address import Routes
 from hydroscope.engine.sockets.bell import Bell
 from hydroscope.engine.sockets.datagrams import Datagrams, Tap
 from hydroscope.engine.sockets.outbox import Outbox
 from hydroscope.engine.sockets.shield import Shield
 from hydroscope.engine.sockets.streams import Listener, Outbound
+from hydroscope.engine.sockets.waiting import Observer, Outcome, Waiter
 from hydroscope.ground.clocks.port import Clock
 from hydroscope.ground.clocks.system import SystemClock
 from hydroscope.ground.errors import InternalError
@@ -40,9 +40,9 @@ from hydroscope.kv import effects as kv
 from hydroscope.node.member import Action, Connect, Entered, Excluded, Member, Transmit
 from hydroscope.node.ports import NodeLost
 from hydroscope.wire.frame import Framing
-from hydroscope.wire.messages import Hello, MemberInfo, Packet, Piece, PieceAck, View
+from hydroscope.wire.messages import Hello, MemberInfo, Packet, Piece, PieceAck
 
-__all__ = ["Observer", "SocketMember", "Waiter"]
+__all__ = ["AUTHORITY", "SocketMember"]
 
 SPIN_S = 250e-6
 """Seconds that a reader looks again before it sleeps: twice what an answer takes, a few times what a wake-up costs."""
@@ -68,41 +68,6 @@ NOTED = frozenset((Hello, Piece, PieceAck))
 SLEEP_MAX_S = 3600.0
 CLOSE_WAIT_S = 5.0
 
-Outcome = kv.Outcome
-
-
-class Waiter:
-    """One operation that a thread waits for; it is the operation's token too."""
-
-    __slots__ = ("gate", "outcome")
-
-    def __init__(self) -> None:
-        self.outcome: Outcome | BaseException | None = None
-        self.gate = threading.Lock()
-        self.gate.acquire()
-
-    def end(self, outcome: Outcome | BaseException) -> None:
-        """Let the waiting thread go on; the first outcome counts."""
-        if self.outcome is None:
-            self.outcome = outcome
-            self.gate.release()
-
-
-class Observer(Protocol):
-    """Who is told of what no caller waits for; by whichever thread reads, so it must return at once."""
-
-    def entered(self, view: View, is_open: bool) -> None:
-        """A view holds from here on, or has opened."""
-
-    def changed(self, keys: tuple[str, ...]) -> None:
-        """Watched keys have changed."""
-
-    def finished(self, op: Hashable, outcome: Outcome) -> None:
-        """An operation that nobody waits for has ended."""
-
-    def excluded(self, reason: str) -> None:
-        """This member belongs no longer."""
-
 
 class SocketMember:
     """A member with sockets and a thread: `run` it, `call` it from any thread, `close` it at the end."""
@@ -119,7 +84,9 @@ class SocketMember:
         tcp_port: int = 0,
     ) -> None:
         self.counters: Counter[str] = Counter()
-        self.now = time.monotonic if type(clock) is SystemClock else clock.seconds  # each call saves one
+        self._seconds = time.monotonic if type(clock) is SystemClock else clock.seconds  # each call saves one
+        self.now: Callable[[], float] = self._seconds
+        self._lag = self._halted_at = 0.0
         self.trusted_until = -math.inf
         self._framing = framing
         self._datagrams = datagrams
@@ -176,7 +143,7 @@ class SocketMember:
 
     def run(self, begin: Callable[[float], list[Action]]) -> None:
         """Start the thread, with the actions of `begin(now)`."""
-        _abandon_after_fork(self)
+        abandon_after_fork(self)
         self._thread.start()
         self.tell(begin)
 
@@ -215,6 +182,24 @@ class SocketMember:
         self._broken = InternalError("this process was forked from a member of a cluster; connect() anew in it")
         self.trusted_until = -math.inf
 
+    def halt(self, wait_s: float) -> bool:
+        """Let nothing happen from here on, not even time, until `go_on`; False when the tables are not to be had."""
+        if not self._lock.acquire(timeout=wait_s):
+            return False
+        self._halted_at, self.trusted_until = self.now(), -math.inf
+        return True
+
+    def go_on(self) -> None:
+        """Go on after `halt`, as if no time had passed; only the lease has to be had anew."""
+        seconds, lag = self._seconds, self._seconds() - self._halted_at
+        self._lag, self.now = lag, lambda: seconds() - lag
+        try:
+            with contextlib.suppress(Exception):  # it is told to everybody who comes
+                self._act(self._member.wake)
+        finally:
+            self._lock.release()
+        self._bell.ring()
+
     def close(self) -> None:
         """End the thread and let go of the sockets; callers that wait come back."""
         self._closing = True
@@ -247,7 +232,7 @@ class SocketMember:
         try:
             began = arrived = now()
             spin_until = began if self._sleepy else began + SPIN_S
-            while waiter.outcome is None:
+            while waiter.outcome is None and self.now is now:  # else all stood still meanwhile: begin anew
                 data = datagrams.receive()
                 if data is not None:
                     arrived = now()
@@ -289,12 +274,12 @@ class SocketMember:
         """Read what there is, and look once more before sleeping: an answer mostly follows a question."""
         now, left = self.now, TURNS
         is_worth_it = now() < self._idle_since + SPIN_S
-        while left:
+        while left and self.now is now:
             data = self._datagrams.receive()
             if data is not None:
                 left -= 1
                 self._take_datagram(data)
-                self._idle_since = now()
+                self._idle_since = self.now()
             elif not is_worth_it or self._reader.locked() or now() >= self._idle_since + SPIN_S:
                 return
 
@@ -386,7 +371,8 @@ class SocketMember:
                 tell = self._member.connected if is_open else self._member.broken
                 for action in tell(peer, stream, self.now()):
                     self._perform(action)
-            self.trusted_until = self._member.lease_until
+            until = self._member.lease_until
+            self.trusted_until = until + self._lag if self._lag else until  # by the clock that never stood still
             if may_rest:
                 self._outbox.rest(now, self._is_awaited)
             else:
@@ -483,16 +469,3 @@ class SocketMember:
         self._end_all(self._broken)
         self._observer.excluded(str(self._broken))
         self._bell.ring()
-
-
-def _abandon_after_fork(owner: SocketMember) -> None:
-    """Let a forked child, which has no such thread, refuse instead of wait."""
-    alive = weakref.ref(owner)
-
-    def abandon() -> None:
-        member = alive()
-        if member is not None:
-            member.abandon()
-
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=abandon)

@@ -1,0 +1,161 @@
+"""Rings that lie on this machine: which there are, whose they are, and how their processes are."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from hydroscope.ground.errors import UserError
+from hydroscope.ground.processes import state_and_start
+from hydroscope.ground.record.about import About, rings
+from hydroscope.ground.record.folder import boot_id, default_folders, prepare
+from hydroscope.ground.record.layout import HEADER_BYTES, PART_BYTES, hash64
+from hydroscope.ground.record.reader import RECORD_TYPE, Ring, read_ring
+from hydroscope.wire.dumps import Lying
+
+__all__ = ["STOPPED", "about_of", "lying", "place", "read", "running", "since", "state_of", "wanted"]
+
+STOPPED = frozenset("Tt")
+"""States of processes that were stopped, by a signal or a debugger."""
+
+GONE = frozenset("ZXx")
+
+_SLACK_NS = 5 * 10**9
+"""Rings that are so much apart may be of one run."""
+
+_SLOT = RECORD_TYPE.itemsize
+
+
+def place() -> int:
+    """Return a number for the folder that rings of this user are in by default: the same for all who see that folder.
+
+    Containers of one machine may have folders of their own, so that it takes more than the machine to name it.
+    """
+    folder = default_folders()[0]
+    try:
+        prepare(folder)
+        status = os.stat(folder)
+    except (OSError, UserError):
+        return 0
+    return hash64(boot_id() + struct.pack("!QQ", status.st_dev, status.st_ino)) or 1
+
+
+def lying(folder: str | os.PathLike[str] | None = None) -> dict[str, Lying]:
+    """Return the rings of a folder, or of those that recorders use by default, by path.
+
+    Cost: some hundred reads of a few bytes for each ring.
+    """
+    found = {}
+    for ring in rings(folder):
+        about = ring.about
+        found[str(ring.path)] = Lying(
+            file=str(ring.path),
+            name=about.name,
+            pid=about.pid,
+            start_ticks=about.start_ticks,
+            opened_wall_ns=about.opened_wall_ns,
+            opened_at_ns=about.opened_at_ns,
+            closed_at_ns=about.closed_at_ns,
+            boot=about.boot,
+            n_slots=about.n_slots,
+            newest_ns=_newest(ring.path, about.n_slots),
+            state=state_of(about.pid, about.start_ticks, about.boot),
+        )
+    return found
+
+
+def state_of(pid: int, start_ticks: int, boot: bytes) -> str:
+    """Return the state of a process as the system has it; "": it is gone, "?": the system does not tell."""
+    if boot != boot_id():
+        return ""
+    found = state_and_start(pid)
+    if found is None:
+        return "" if os.path.exists("/proc/self/stat") else "?"
+    state, ticks = found
+    return state if ticks == start_ticks and state not in GONE else ""
+
+
+def running(ring: Lying) -> bool:
+    """Tell whether a ring may still be written, were its process not stopped."""
+    return bool(ring.state) and not ring.closed_at_ns
+
+
+def wanted(found: Iterable[Lying], since_ns: int | None) -> list[Lying]:
+    """Choose the rings that belong to what is going on: of what runs, and of what ended while that ran.
+
+    Parameters
+    ----------
+    found : rings of one folder
+    since_ns : int or None
+        Take all that have something to say of the time from then on instead.
+
+    Notes
+    -----
+    Where nothing runs, it is the run that ended last. Cost: a sort.
+    """
+    by_end = sorted(found, key=_end_ns, reverse=True)
+    if since_ns is not None:
+        return [ring for ring in by_end if _end_ns(ring) >= since_ns]
+    chosen: list[Lying] = []
+    begin = 0
+    for ring in by_end:
+        if chosen and not running(ring) and _end_ns(ring) + _SLACK_NS < begin:
+            break
+        chosen.append(ring)
+        begin = min(begin, ring.opened_wall_ns) if len(chosen) > 1 else ring.opened_wall_ns
+    return chosen
+
+
+def about_of(ring: Lying) -> About:
+    """Return the header of a ring."""
+    return About(
+        ring.name,
+        ring.pid,
+        ring.start_ticks,
+        ring.opened_wall_ns,
+        ring.opened_at_ns,
+        ring.closed_at_ns,
+        ring.boot,
+        ring.n_slots,
+    )
+
+
+def read(file: str, since_ns: int = 0) -> Ring:
+    """Read a ring, without what was stamped before `since_ns`. DataError as `read_ring`. Cost: as that."""
+    return since(read_ring(file), since_ns)
+
+
+def since(ring: Ring, since_ns: int) -> Ring:
+    """Return the ring from a stamp on. Cost: a copy of what is left."""
+    if since_ns <= 0:
+        return ring
+    first = int(np.searchsorted(ring.records["stamp"], np.uint64(since_ns)))
+    return Ring(ring.records[first:].copy(), ring.names, ring.about, ring.n_torn, ring.damage)
+
+
+def _end_ns(ring: Lying) -> int:
+    return time.time_ns() if running(ring) else max(ring.newest_ns, ring.opened_wall_ns)
+
+
+def _newest(path: Path, n_slots: int) -> int:
+    """Return about the newest stamp: of the part that was begun last. It is only for choosing among rings."""
+    n_parts = n_slots * _SLOT // PART_BYTES
+    try:
+        with open(path, "rb", buffering=0) as file:
+            descriptor = file.fileno()
+            firsts = [os.pread(descriptor, 8, HEADER_BYTES + part * PART_BYTES) for part in range(n_parts)]
+            stamps = [int.from_bytes(first, sys.byteorder) for first in firsts]
+            if not any(stamps):
+                return 0
+            latest = max(range(n_parts), key=stamps.__getitem__)
+            raw = os.pread(descriptor, PART_BYTES, HEADER_BYTES + latest * PART_BYTES)
+    except OSError:  # it was removed meanwhile
+        return 0
+    records = np.frombuffer(raw[: len(raw) // _SLOT * _SLOT], RECORD_TYPE)
+    return int(records["stamp"].max(initial=0))
