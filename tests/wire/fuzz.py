@@ -50,7 +50,7 @@ __all__ = ["ATTACKS", "Scene", "state_of"]
 VOLATILE = {
     # what may change without meaning anything: counters, the story, the clock, when to look again
     "_actions", "_checked_removed", "_hlc", "_now", "_owing_since", "_story", "_timers", "_visits",
-    "counters", "deadline", "next_beat",
+    "counters", "deadline", "next_beat", "refused",
 }  # fmt: skip
 PLAIN = {int, float, str, bytes, bool, type(None)}
 STEP_S = 0.25

@@ -170,6 +170,10 @@ class Member:
         """Tell the authority that a member is gone for certain."""
         return self._membership(now, self.standing.lose(number, now))
 
+    def wake(self, now: float) -> list[Action]:
+        """Go on after a standstill of this member and its clock."""
+        return self._membership(now, self.standing.wake(now))
+
     def leave(self, now: float) -> list[Action]:
         """Stop for good, and tell the authority so."""
         return self._membership(now, self.standing.farewell())
