@@ -328,7 +328,7 @@ def _other_cluster(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
 
 
 def _other_version(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
-    return _crafted(scene, draw, version=draw.choice((0, 1, 3, 255)))
+    return _crafted(scene, draw, version=draw.choice((0, 1, VERSION - 1, VERSION + 1, 255)))
 
 
 def _to_an_old_life(scene: Scene, draw: random.Random) -> tuple[int, bytes]:
