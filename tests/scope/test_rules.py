@@ -8,8 +8,9 @@ import pytest
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.events import COLUMNS, Events
+from hydroscope.scope.findings import findings
 from hydroscope.scope.order import order
-from hydroscope.scope.rules import Step, parse
+from hydroscope.scope.rules import Step, parse, written
 from tests.scope.test_order import table
 
 CALLS = """
@@ -32,6 +33,14 @@ def test_a_text_becomes_steps_and_rules():
     assert [rule.follows for rule in rules] == [False, False, False, True]
 
 
+def test_a_rule_may_hold_where_both_are_there_or_be_about_one_step():
+    loose, once = rules = parse("sent(t) <? ended(t)\nonce ended(t)")
+    assert [str(rule) for rule in rules] == ["sent <? ended", "once ended"]
+    assert loose.if_both
+    assert once.once
+    assert parse(written(rules)) == rules
+
+
 def test_what_records_have_in_common_may_be_some_of_their_bytes():
     (rule,) = parse("store(k) = put by data[0:4]\nstore(k) < removed(k)")
     assert rule.before.by == (0, 4)
@@ -47,7 +56,8 @@ def test_a_mark_in_quotes_begins_no_remark():
     ("text", "words"),
     [
         ("exec(t) < run(t)", ["line 1", "no step 'exec'"]),
-        ("\nsent(t)", ["line 2", "< or ~>"]),
+        ("\nsent(t)", ["line 2", "<, <? or ~>"]),
+        ("once sent(t) < received(t)", ["one step"]),
         ("sent(t) < recieved(t)", ["did you mean 'received'"]),
         ("sent(t) < received(u)", ["one thing", "t and u"]),
         ("sent(t) < received", ["'received' is not a step", "name(t)"]),
@@ -102,6 +112,25 @@ def test_a_step_without_the_one_before_it_is_a_violation_once_all_were_recording
     assert [(violation.before, violation.after) for violation in found.violations] == [(-1, 1)]
     forgotten = order(table(*rows[::-1], nodes=("a", "b")), parse("started(t) < ended(t)"))
     assert forgotten.violations == ()
+
+
+def test_a_step_may_be_missing_where_the_rule_is_about_both():
+    rows = [("a", Kind.NOTE, 0, None), ("b", Kind.NOTE, 0, None), ("a", Kind.ENDED, 9, None)]
+    rule = "started(t) <? ended(t)"
+    assert order(table(*rows, nodes=("a", "b")), parse(rule)).violations == ()
+    wrong = table(*rows, ("a", Kind.STARTED, 9, None), nodes=("a", "b"))
+    assert [(each.before, each.after) for each in order(wrong, parse(rule)).violations] == [(2, 1)]
+
+
+def test_what_may_happen_once_is_found_each_further_time():
+    rows = [("a", Kind.PUT, 7, None), ("b", Kind.PUT, 8, None), ("b", Kind.PUT, 7, None), ("a", Kind.PUT, 7, None)]
+    events = table(*rows, nodes=("a", "b"))
+    found = order(events, parse("once put(t)"))
+    assert [int(events.id[each.after]) for each in found.violations] == [7, 7]
+    assert all(found.rank[each.before] < found.rank[each.after] for each in found.violations)
+    (finding,) = [each for each in findings(events, found) if each.kind == "rule"]
+    assert "once put" in finding.text
+    assert "once more" in finding.text
 
 
 def test_rules_by_bytes_put_together_what_ids_do_not():

@@ -19,8 +19,10 @@ from typing import Any
 
 from hydroscope.engine.latch import Latch
 from hydroscope.engine.merge import merge_run
+from hydroscope.engine.recording import Work, lane, work
 from hydroscope.engine.threads import Crew
 from hydroscope.ground.errors import CancelledError, UserError
+from hydroscope.ground.record.recorder import Recorder
 from hydroscope.mapreduce.plan import reduce_levels
 from hydroscope.node import jobs, ports
 from hydroscope.node.ports import Handle
@@ -90,11 +92,16 @@ class LocalEngine:
     def _run(self, call: Callable[[int], Any], n_items: int, shown: Callable[..., Any], counted: bool) -> list[Any]:
         jobs.check()
         ports.fence()
-        batch = Batch(call, n_items, shown, counted)
+        told = work(shown, n_items)
+        batch = Batch(call, n_items, shown, counted, told)
         n_helpers = min(self.n_threads, n_items) - 1
         if n_helpers > 0:
             self._crew.invite(batch, n_helpers)
-        return batch.work()
+        try:
+            return batch.work()
+        finally:
+            if told is not None:
+                told.ended(self.n_threads)
 
 
 class Batch:
@@ -104,8 +111,16 @@ class Batch:
     waiting for what is in the helpers' hands suffices to know the first error.
     """
 
-    def __init__(self, call: Callable[[int], Any], n_items: int, shown: Callable[..., Any], counted: bool) -> None:
+    def __init__(
+        self,
+        call: Callable[[int], Any],
+        n_items: int,
+        shown: Callable[..., Any],
+        counted: bool,
+        told: Work | None = None,
+    ) -> None:
         self._call = call
+        self._told = told
         self._n_items = n_items
         self._shown = shown
         self._counted = counted
@@ -120,9 +135,10 @@ class Batch:
 
     def work(self) -> list[Any]:
         """Do the caller's part, wait for the helpers, and return the results in item order."""
+        here = self._lane()
         try:
             while (index := self._take(helper=False)) is not None:
-                self._do(index)
+                self._do(index, here)
         except BaseException:  # Ctrl-C: drop what nobody has begun; helpers finish what they hold
             self._drop_rest()
             self._wait_for_helpers()
@@ -146,9 +162,10 @@ class Batch:
             self._context.copy().run(self._help)
 
     def _help(self) -> None:
+        here = self._lane()
         while (index := self._take(helper=True)) is not None:
             try:
-                self._do(index)
+                self._do(index, here)
             except BaseException as error:  # from a helper nothing may escape
                 self._fail(index, error)
             finally:
@@ -163,11 +180,18 @@ class Batch:
             self._in_hands += helper
         return index
 
-    def _do(self, index: int) -> None:
+    def _lane(self) -> Recorder | None:
+        """Return where this thread's items are recorded, if they are one by one."""
+        return lane() if self._told is not None and self._told.each else None
+
+    def _do(self, index: int, here: Recorder | None) -> None:
         """Run one item; an Exception is kept, and ends the taking of further items."""
         try:
             jobs.check()
-            self._results[index] = self._call(index)
+            if here is None or self._told is None:
+                self._results[index] = self._call(index)
+            else:
+                self._results[index] = self._told.run(index, here, self._call)
             ports.fence()
         except Exception as error:
             self._fail(index, error)
@@ -180,6 +204,8 @@ class Batch:
 
     def _fail(self, index: int, error: BaseException) -> None:
         if isinstance(error, Exception) and not isinstance(error, CancelledError):
+            if self._told is not None and not hasattr(error, "__notes__"):  # else a map within this one has told
+                self._told.failed(index, error)
             error.add_note(item_note(self._shown, index, self._n_items))
         with self._lock:
             self._errors[index] = error

@@ -35,6 +35,11 @@ class Line:
         """When `expire` is wanted next."""
         return self.link.deadline if self.bulk.is_at_rest else min(self.link.deadline, self.bulk.deadline)
 
+    @property
+    def in_flight_bytes(self) -> int:
+        """Bytes of calls, answers and pieces that the peer has not confirmed."""
+        return self.link.in_flight_bytes + self.bulk.in_flight_bytes
+
     def piece(self, message: Piece | PieceAck, now: float) -> list[LineEffect]:
         """Take in a piece of a large message, or how much of one of ours the peer has."""
         return self._whole(self.bulk.receive(message, now), now)

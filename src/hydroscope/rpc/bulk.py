@@ -435,6 +435,11 @@ class Bulk:
         return self._sender.deadline
 
     @property
+    def in_flight_bytes(self) -> int:
+        """Return how much was sent of messages and is not acknowledged."""
+        return self._sender._in_flight_bytes
+
+    @property
     def is_at_rest(self) -> bool:
         """Return whether nothing is on its way from us."""
         return not (self._sender._begun or self._sender._queue)

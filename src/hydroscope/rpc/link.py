@@ -277,6 +277,11 @@ class Link:
         return len(self._own)
 
     @property
+    def in_flight_bytes(self) -> int:
+        """Return how large the calls and answers are that the peer has not confirmed."""
+        return self._in_flight_bytes + self._kept_bytes
+
+    @property
     def is_full(self) -> bool:
         """Return whether a further call would have to wait for room in the window."""
         return bool(self._queue) or not self._has_room(0)

@@ -127,7 +127,8 @@ class Events:
         Parameters
         ----------
         rings : iterable of Ring
-            Of one process each. A peer without a ring becomes a node without records.
+            Of one process each. A peer is the node of this name, or the one node that has a lane of this name (a member
+            of a cluster is a lane of its process). One without a ring becomes a node without records.
 
         Notes
         -----
@@ -140,7 +141,7 @@ class Events:
             else Node(about.name, about.pid, about.opened_wall_ns, about.opened_at_ns, about.boot, n_torn=ring.n_torn)
             for k, ring in enumerate(rings)
         ]
-        index = {node.name: k for k, node in enumerate(nodes)}
+        index = _lanes(rings) | {node.name: k for k, node in enumerate(nodes)}
         names = {"": 0}
         parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in COLUMNS}
         for k, ring in enumerate(rings):
@@ -185,3 +186,15 @@ class Events:
         ahead = np.array([node.opened_wall_ns - node.opened_at_ns for node in self.nodes], np.int64)
         _, first, which = np.unique(clocks, return_index=True, return_inverse=True)
         return self.at_ns + np.repeat(ahead[first[which]], np.diff(self.starts))
+
+
+def _lanes(rings: Iterable[Ring]) -> dict[str, int]:
+    """Return the lanes that one ring alone has used, and which that is."""
+    owners: dict[str, int] = {}
+    shared = set()
+    for k, ring in enumerate(rings):
+        for place in np.flatnonzero(np.bincount(ring.records["lane"], minlength=1)):
+            name = ring.names[place] if place < len(ring.names) else ""
+            if owners.setdefault(name, k) != k:
+                shared.add(name)
+    return {name: k for name, k in owners.items() if name and name not in shared}

@@ -215,7 +215,7 @@ def _rules(view: _View) -> Iterator[Finding]:
         every = sorted(group, key=lambda each: int(view.found.rank[each.after]))
         one = every[0]
         what = (
-            f"{view.tell(one.after)} came before {view.tell(one.before)}"
+            f"{view.tell(one.after)} came {'once more, after' if one.rule.once else 'before'} {view.tell(one.before)}"
             if one.before >= 0
             else f"{view.tell(one.after)}, and no {one.rule.before.name} of it at all"
         )

@@ -121,7 +121,7 @@ def _edges(events: Events, rules: Sequence[Rule], times: Ints, errors: npt.NDArr
     """Return the pairs that the rules order: all but those that by the clocks are the wrong way round for certain."""
     found = [np.empty((2, 0), np.int64)]
     for rule in rules:
-        if rule.follows:
+        if rule.follows or rule.once:
             continue
         each = pairs(events, rule, times)
         both = np.flatnonzero((each.before >= 0) & (each.after >= 0))

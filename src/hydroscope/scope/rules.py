@@ -7,8 +7,10 @@ that its records have in common is their id, or some of their first bytes::
     run(t)  = started
     ack(t)  = sent "ACK" at 4
     put(k)  = put by data[0:8]
-    exec(t) < run(t) < ack(t)       in this order, where both are there
+    exec(t) < run(t) < ack(t)       in this order, and none without the one before
+    exec(t) <? run(t)               in this order, where both are there
     exec(t) ~> ack(t)               sooner or later each is followed by one
+    once run(t)                     for each t one at most
 
 A rule orders (of records that could be either way round, which `<` decides) and checks.
 """
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +29,7 @@ from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.ground.record.layout import DATA_BYTES, Kind
 from hydroscope.scope.events import Events
 
-__all__ = ["Pairs", "Rule", "Step", "Violation", "broken", "pairs", "parse", "rows_of"]
+__all__ = ["Pairs", "Rule", "Step", "Violation", "broken", "pairs", "parse", "rows_of", "written"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -55,9 +58,18 @@ class Rule:
     after: Step
     follows: bool = False
     """`~>`: what counts is that the second comes at all."""
+    if_both: bool = False
+    """`<?`: the second may come without the first."""
+    once: bool = False
+    """Both are the same step, of which there is one at most."""
+
+    @property
+    def sign(self) -> str:
+        """How it is written between the two."""
+        return "~>" if self.follows else "<?" if self.if_both else "<"
 
     def __str__(self) -> str:
-        return f"{self.before.name} {'~>' if self.follows else '<'} {self.after.name}"
+        return f"once {self.after.name}" if self.once else f"{self.before.name} {self.sign} {self.after.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +135,30 @@ def parse(text: str) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
+def written(rules: Iterable[Rule]) -> str:
+    """Return a text that `parse` makes these rules of.
+
+    Examples
+    --------
+    >>> rules = parse('ack(t) = sent "ACK"\\nstarted(t) ~> ack(t)')
+    >>> parse(written(rules)) == rules
+    True
+    """
+    lines = []
+    for rule in rules:
+        lines += [_defined(rule.before), _defined(rule.after)]
+        of_two = f"{rule.before.name}(t) {rule.sign} {rule.after.name}(t)"
+        lines.append(f"once {rule.after.name}(t)" if rule.once else of_two)
+    return "\n".join(lines)
+
+
+def _defined(step: Step) -> str:
+    begins = "".join(chr(c) if 32 <= c < 127 and c not in b'"\\' else f"\\x{c:02x}" for c in step.begins)
+    quoted = f' "{begins}" at {step.at}' if step.begins or step.at else ""
+    by = f" by data[{step.by[0]}:{step.by[1]}]" if step.by else ""
+    return f"{step.name}(t) = {step.kind.name.lower()}{quoted}{by}"
+
+
 def _without_remark(line: str) -> str:
     return re.sub(r'("(?:[^"\\]|\\.)*")|#.*', lambda found: found.group(1) or "", line)
 
@@ -151,9 +187,10 @@ def _step(line: str) -> Step:
 
 
 def _rules(line: str, steps: dict[str, Step]) -> list[Rule]:
-    parts = re.split(r"(<|~>)", line)
-    if len(parts) < 3:
-        raise UserError("a rule is steps with < or ~> between them: exec(t) < run(t)")
+    is_once = re.match(r"once\s+(?=[A-Za-z_])", line)
+    parts = re.split(r"(<\??|~>)", line[is_once.end() :] if is_once else line)
+    if len(parts) != 1 if is_once else len(parts) < 3:
+        raise UserError("a rule is steps with <, <? or ~> between them, exec(t) < run(t), or one step: once run(t)")
     chain, variables = [], []
     for part in parts[::2]:
         found = _TERM.fullmatch(part)
@@ -166,8 +203,11 @@ def _rules(line: str, steps: dict[str, Step]) -> list[Rule]:
         variables.append(variable)
     if len(set(variables)) > 1:
         raise UserError(f"a rule is about one thing, not about {' and '.join(sorted(set(variables)))}")
+    if is_once:
+        return [Rule(chain[0], chain[0], once=True)]
     return [
-        Rule(before, after, sign == "~>") for before, after, sign in zip(chain, chain[1:], parts[1::2], strict=False)
+        Rule(before, after, sign == "~>", sign == "<?")
+        for before, after, sign in zip(chain, chain[1:], parts[1::2], strict=False)
     ]
 
 
@@ -222,7 +262,7 @@ def pairs(events: Events, rule: Rule, when: Ints) -> Pairs:
 
 
 def broken(events: Events, rule: Rule, rank: Ints, time_ns: Ints) -> list[Violation]:
-    """Return where `rule`, one with <, does not hold in the order, the earliest first.
+    """Return where `rule`, one with <, <? or once, does not hold in the order, the earliest first.
 
     Parameters
     ----------
@@ -235,6 +275,8 @@ def broken(events: Events, rule: Rule, rank: Ints, time_ns: Ints) -> list[Violat
     Where the first record of the two is missing, that counts only if no ring can have
     forgotten it: after all had begun, by twice the longest time between two that are there. Cost: as `pairs`.
     """
+    if rule.once:
+        return _repeated(events, rule, rank)
     found = pairs(events, rule, rank)
     begins = events.starts[:-1][np.diff(events.starts) > 0]
     known_from = int(time_ns[begins].max()) if begins.size else 0
@@ -243,7 +285,17 @@ def broken(events: Events, rule: Rule, rank: Ints, time_ns: Ints) -> list[Violat
     wrong = both & (rank[found.before] > rank[found.after])
     took = time_ns[found.after[both]] - time_ns[found.before[both]]
     known_from += 2 * int(took.max(initial=0))
-    never = (found.before < 0) & complete & (time_ns[found.after] > known_from)
+    never = (found.before < 0) & (complete and not rule.if_both) & (time_ns[found.after] > known_from)
     places = np.flatnonzero(wrong | never)
     places = places[np.argsort(rank[found.after[places]])][:MOST_BROKEN]
     return [Violation(rule, int(found.before[k]), int(found.after[k])) for k in places]
+
+
+def _repeated(events: Events, rule: Rule, rank: Ints) -> list[Violation]:
+    rows = rows_of(events, rule.after)
+    cases = _cases(events, rule.after, rows)
+    by = np.lexsort((rank[rows], cases))
+    rows, cases = rows[by], cases[by]
+    again = np.flatnonzero(cases[1:] == cases[:-1]) + 1
+    again = again[np.argsort(rank[rows[again]])][:MOST_BROKEN]
+    return [Violation(rule, int(rows[k - 1]), int(rows[k])) for k in again]

@@ -33,6 +33,7 @@ from hydroscope.engine.sockets.outbox import Outbox
 from hydroscope.engine.sockets.shield import Shield
 from hydroscope.engine.sockets.streams import Listener, Outbound
 from hydroscope.engine.sockets.waiting import Observer, Outcome, Waiter
+from hydroscope.engine.sockets.witness import Witness
 from hydroscope.ground.clocks.port import Clock
 from hydroscope.ground.clocks.system import SystemClock
 from hydroscope.ground.errors import InternalError
@@ -82,6 +83,7 @@ class SocketMember:
         observer: Observer,
         authority: tuple[str, int] | None = None,
         tcp_port: int = 0,
+        witness: Witness | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._seconds = time.monotonic if type(clock) is SystemClock else clock.seconds  # each call saves one
@@ -98,7 +100,8 @@ class SocketMember:
         self._streams: dict[int, Outbound] = {}  # by life
         self._news: deque[tuple[int, int, bool]] = deque()  # streams that opened or broke: peer, number, which
         self._routes = Routes()
-        self._outbox = Outbox(framing, self._dispatch, self.counters)
+        self._witness = witness
+        self._outbox = Outbox(framing, self._dispatch, self.counters, None if witness is None else witness.sent)
         self._n_pieces = 0  # and acknowledgements of some: large messages move
         self._broken: BaseException | None = None
         self._closing = False
@@ -322,7 +325,7 @@ class SocketMember:
         with self._lock:
             if type(packet.message) in NOTED:
                 self._note(packet)
-            self._act(lambda now: self._member.receive(packet, now))
+            self._act(lambda now: self._received(packet, now))
 
     def _arrivals(self, data: bytes | None, now: float) -> Iterator[Action]:
         """Return what follows from a datagram, and from those that came with it if it is part of a rush."""
@@ -330,17 +333,26 @@ class SocketMember:
         while data is not None:
             packets = self._framing.unpack(data)
             if not isinstance(packets, list):  # a refusal, counted by the framing
+                if self._witness is not None:
+                    self._witness.refused(packets.reason)
                 return
             self.counters["datagrams received"] += 1
             self.counters["messages received"] += len(packets)
             for packet in packets:
                 if type(packet.message) in NOTED:
                     self._note(packet)
-                yield from self._member.receive(packet, now)
+                yield from self._received(packet, now)
             left -= 1
             if not left or len(packets) == 1:  # one alone is answered at once
                 return
             data = self._datagrams.receive()
+
+    def _received(self, packet: Packet, now: float) -> list[Action]:
+        """Hand a packet to the member; what follows from it is recorded after it."""
+        actions = self._member.receive(packet, now)
+        if self._witness is not None:
+            self._witness.received(packet, self._member.refused)
+        return actions
 
     def _note(self, packet: Packet) -> None:
         """Note what this owner has to know of a packet."""
@@ -356,6 +368,8 @@ class SocketMember:
 
     def _expire(self, now: float) -> list[Action]:
         """Return what is due; what rests goes after any turn."""
+        if self._witness is not None and now >= self._witness.due:
+            self._witness.sample(now, self._in_flight_bytes())
         return self._member.expire(now) if now >= self._member.deadline else []
 
     def _act(self, decide: Callable[[float], Iterable[Action]], may_rest: bool = False) -> None:
@@ -386,7 +400,7 @@ class SocketMember:
             if action.stream:
                 self._send_streamed(action.packet, action.stream)
             else:
-                self._outbox.add(action.peer, action.packet)
+                self._outbox.add(action.peer, action.packet, action.again)
         elif type(action) is kv.Finish:
             if type(action.op) is Waiter:
                 self._end(action.op, action.outcome)
@@ -394,6 +408,8 @@ class SocketMember:
                 self._observer.finished(action.op, action.outcome)
         elif type(action) is kv.Ordered:
             self.counters["writes ordered"] += 1
+            if self._witness is not None:
+                self._witness.ordered(action, self._member.standing.lives.get)
         elif isinstance(action, kv.Changed):
             self._observer.changed(action.keys)
         elif isinstance(action, Connect):
@@ -402,6 +418,8 @@ class SocketMember:
             self._routes.enter(action.view)
             for life in [life for life in self._streams if life not in self._routes.of]:
                 self._streams.pop(life).close()
+            if self._witness is not None:
+                self._witness.entered(action.view)
             self._observer.entered(action.view, action.is_open)
         elif isinstance(action, Excluded):
             self._observer.excluded(action.reason)
@@ -423,7 +441,14 @@ class SocketMember:
         else:
             self.counters["no way to a peer"] += 1
 
+    def _in_flight_bytes(self) -> int:
+        """Return how much was sent and is not acknowledged, or waits to be sent."""
+        lines = sum(line.in_flight_bytes for line in self._member.lines.values())
+        return lines + sum(stream.queued_bytes for stream in self._streams.values())
+
     def _send_streamed(self, packet: Packet, number: int) -> None:
+        if self._witness is not None:
+            self._witness.sent(packet, False)
         stream = self._streams.get(packet.receiver_life)
         if stream is None or stream.number != number or not stream.send(self._framing.seal_piece(packet)):
             self.counters["pieces dropped"] += 1

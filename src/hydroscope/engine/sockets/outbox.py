@@ -39,40 +39,49 @@ class Bundle:
 
     __slots__ = ("messages", "packet", "peer", "size_bytes", "stamp", "until")
 
-    def __init__(self, peer: int, packet: Packet, message: bytes) -> None:
+    def __init__(self, peer: int, packet: Packet, message: bytes, stamp: int) -> None:
         self.peer = peer
         self.packet = packet
-        self.stamp = packet.hlc
+        self.stamp = stamp
         self.messages = [message]
         self.size_bytes = len(message)
         self.until = math.inf
 
 
 class Outbox:
-    """Gathers packets by peer; `send(peer, life, frame)` puts a frame on the way."""
+    """Gathers packets by peer; `send(peer, life, frame)` puts a frame on the way, `told(packet, again)` records it."""
 
-    def __init__(self, framing: Framing, send: Callable[[int, int, bytes], None], counters: Counter[str]) -> None:
+    def __init__(
+        self,
+        framing: Framing,
+        send: Callable[[int, int, bytes], None],
+        counters: Counter[str],
+        told: Callable[[Packet, bool], int] | None = None,
+    ) -> None:
         self.deadline = math.inf
         """When what is held must go."""
         self._seal = framing.seal
         self._send = send
         self._counters = counters
+        self._told = told
         self._bundles: dict[int, Bundle] = {}  # by the receiver's life
 
-    def add(self, peer: int, packet: Packet) -> None:
+    def add(self, peer: int, packet: Packet, again: bool = False) -> None:
         """Take a packet; it leaves with the next `flush`, or at once if its frame is full."""
         message = encode_message(packet.message)
-        life = packet.receiver_life
+        life, stamp = packet.receiver_life, packet.hlc
+        if self._told is not None:  # what is stamped later than its record is in order, whatever the clocks say
+            stamp = max(stamp, self._told(packet, again))
         bundle = self._bundles.get(life)
         if bundle is not None:
             bundle.size_bytes += len(message)
             first = bundle.packet
             if bundle.size_bytes <= ROOM_BYTES and first.epoch == packet.epoch and first.sender == packet.sender:
                 bundle.messages.append(message)
-                bundle.stamp = packet.hlc  # stamps only grow
+                bundle.stamp = stamp  # stamps only grow
                 return
             self._dispatch(bundle)
-        self._bundles[life] = Bundle(peer, packet, message)
+        self._bundles[life] = Bundle(peer, packet, message, stamp)
 
     def flush(self) -> None:
         """Send all."""

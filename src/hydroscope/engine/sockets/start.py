@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import os
 import secrets
 
+import msgspec
+
+from hydroscope.engine.dump.post import Post
+from hydroscope.engine.recording import recorder
 from hydroscope.engine.sockets.address import (
     LOOPBACK,
     Address,
@@ -16,12 +21,14 @@ from hydroscope.engine.sockets.address import (
 from hydroscope.engine.sockets.datagrams import Datagrams, UdpSocket
 from hydroscope.engine.sockets.keys import SocketKeys
 from hydroscope.engine.sockets.member import AUTHORITY, SocketMember
+from hydroscope.engine.sockets.witness import Witness
 from hydroscope.ground.clocks.system import SystemClock
 from hydroscope.ground.errors import UserError
 from hydroscope.kv.functions import Functions
 from hydroscope.node.member import Member
 from hydroscope.node.membership import Settings
 from hydroscope.node.ports import EngineError
+from hydroscope.wire.dumps import dump_key
 from hydroscope.wire.frame import Framing
 from hydroscope.wire.messages import NOBODY, MemberInfo
 
@@ -166,13 +173,29 @@ def _build(
         return Member(info, address.cluster, parts.clock, known, authority=AUTHORITY, settings=settings)
 
     life = secrets.randbits(62) + 1
+    rec = recorder("authority" if number == AUTHORITY else "member")
+    post = post_of(keys, host)
     info = MemberInfo(number, life, host, parts.datagrams.port, parts.advertised_tcp_port, stores)
+    if post is not None:
+        info = msgspec.structs.replace(info, post_port=post.port, pid=os.getpid(), place=post.where.place)
+        post.note = post.note if rec is None else rec.note
     try:
         framing = Framing(address.cluster, secret)
         reach = None if number == AUTHORITY else (address.host, address.port)
-        member = SocketMember(member_of, info, framing, parts.datagrams, parts.clock, keys, reach, parts.port)
+        witness = None if rec is None else Witness(rec, address.cluster)
+        member = SocketMember(member_of, info, framing, parts.datagrams, parts.clock, keys, reach, parts.port, witness)
     except BaseException:
         parts.datagrams.close()
+        if post is not None:
+            post.close()
         raise
-    keys.attach(member)
+    keys.attach(member, post)
     return keys, member
+
+
+def post_of(keys: SocketKeys, host: str) -> Post | None:
+    """Return a post that answers for the process of these keys; None: it could not be, and nothing else needs it."""
+    try:
+        return Post(host, dump_key(keys.secret), keys.member_name, keys.posts)
+    except (OSError, RuntimeError):
+        return None

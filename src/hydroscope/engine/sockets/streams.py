@@ -56,7 +56,7 @@ class Outbound:
         self._handle = partial(handle, self)
         self._told = told
         self._queue: deque[memoryview] = deque()
-        self._queued_bytes = 0
+        self.queued_bytes = 0
         self._events = 0
         self._is_open = False
         self._socket: socket.socket | None = socket.socket(family_of(where[0]), socket.SOCK_STREAM)
@@ -74,11 +74,11 @@ class Outbound:
     def send(self, frame: Sequence[bytes | memoryview]) -> bool:
         """Queue a frame, given in parts, and send what there is room for; False when it was dropped."""
         n_bytes = sum(map(len, frame))
-        if self._socket is None or self._queued_bytes + n_bytes > QUEUE_MAX_BYTES:
+        if self._socket is None or self.queued_bytes + n_bytes > QUEUE_MAX_BYTES:
             return False
         is_first = not self._queue
         self._queue += map(memoryview, frame)
-        self._queued_bytes += n_bytes
+        self.queued_bytes += n_bytes
         if self._is_open and is_first:
             self._flush(self._socket)
         return True
@@ -115,7 +115,7 @@ class Outbound:
             self._socket.close()
         self._socket = None
         self._queue.clear()
-        self._queued_bytes = 0
+        self.queued_bytes = 0
 
     def _flush(self, connection: socket.socket) -> None:
         """Send until there is no room; ask to be told when there is some."""
@@ -123,7 +123,7 @@ class Outbound:
         try:
             while queue:
                 n = connection.sendmsg(islice(queue, PARTS_A_CALL))
-                self._queued_bytes -= n
+                self.queued_bytes -= n
                 while n:
                     part = queue[0]
                     if n < len(part):

@@ -1,0 +1,193 @@
+"""The flight recorder of this process: on from the first engine or member, unless it is turned off.
+
+`HYDROSCOPE_RECORD=0` turns it off; `HYDROSCOPE_RECORD_SECONDS` says how many seconds of history its ring is for. What
+is recorded is in docs/recorder.md; who records what: `engine.sockets.witness` the messages and keys of a member,
+`engine.local` and `engine.ray` tasks, `engine.threads` jobs.
+
+What a map of many items costs is bounded here: items are recorded one by one only where they last long enough, and
+maps of shorter ones as one task, or not at all. How long they last is known from the map of this function before.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from hydroscope.ground.errors import UserError
+from hydroscope.ground.record.layout import DATA_BYTES, hash64
+from hydroscope.ground.record.recorder import SECONDS_MAX, Recorder
+
+__all__ = ["ITEM_S", "MAP_S", "Work", "lane", "recorder", "task_id", "work"]
+
+SWITCH = "HYDROSCOPE_RECORD"
+SECONDS = "HYDROSCOPE_RECORD_SECONDS"
+
+ITEM_S = 200e-6
+"""Items that last so long on average are recorded one by one: three records, below 1 % of it."""
+
+MAP_S = 100e-6
+"""Maps that last so long on average are recorded as one task if their items do not; two records."""
+
+UNKNOWN_MAX = 64
+"""Items of a map that are recorded one by one although nobody knows yet how long they last."""
+
+QUEUED_MAX = 1000
+"""Items of a map of which each is recorded as waiting."""
+
+IDS = 2**20
+"""For the items of one map."""
+
+PACES_MAX = 4096
+"""Functions whose pace is remembered."""
+
+_making = threading.Lock()
+_made: Recorder | None = None
+_is_off = False
+_base = secrets.randbits(64)
+_numbers = itertools.count(1)
+_paces: dict[str, tuple[float, float]] = {}
+"""By function: seconds of an item and of a map."""
+
+
+def recorder(role: str = "process") -> Recorder | None:
+    """Return the recorder of this process, made when it is first asked for; None if it is turned off.
+
+    Parameters
+    ----------
+    role : str
+        What the process is, for whoever makes it: the ring is named after it and the process's number.
+    """
+    if _made is not None or _is_off:
+        return _made
+    return _make(role)
+
+
+def _make(role: str) -> Recorder | None:
+    global _made, _is_off
+    with _making:
+        if _made is None and not _is_off:
+            if os.environ.get(SWITCH, "1") == "0":
+                _is_off = True
+            else:
+                _made = Recorder(f"{role}-{os.getpid()}", _seconds())
+        return _made
+
+
+def _seconds() -> float:
+    text = os.environ.get(SECONDS)
+    if text is None:
+        return 10.0
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= SECONDS_MAX:
+        raise UserError(f"{SECONDS}={text!r} must be seconds of history, more than 0 and at most {SECONDS_MAX:.0f}")
+    return seconds
+
+
+def lane() -> Recorder | None:
+    """Return the recorder of this thread's lane. Cost: below a microsecond."""
+    rec = recorder()
+    return None if rec is None else rec.lane(threading.current_thread().name)
+
+
+def task_id(*what: object) -> int:
+    """Return the id of a task that several processes know by the same words."""
+    return hash64("\0".join(map(str, what)).encode(errors="surrogatepass"))
+
+
+class Work:
+    """One map, as it is recorded: item by item, or as a whole.
+
+    Parameters
+    ----------
+    name : str
+        Of the function.
+    n_items : int
+    each : bool
+        Whether items are recorded one by one.
+    """
+
+    __slots__ = ("_began", "_first", "_lane", "each", "n_items", "name")
+
+    def __init__(self, name: str, n_items: int, here: Recorder | None, each: bool) -> None:
+        self.name, self.n_items, self.each = name, n_items, each and here is not None
+        self._lane = here
+        self._first = 0
+        if here is not None:
+            self._first = first = _new_ids()
+            if not self.each:
+                here.started(first, f"{name[: DATA_BYTES - 11]} x{n_items}")
+            elif n_items <= QUEUED_MAX:
+                for index in range(n_items):
+                    here.queued(first + index, self.text(index))
+        self._began = time.monotonic()
+
+    def text(self, index: int) -> str:
+        """Return what an item is called."""
+        tail = f" {index + 1}/{self.n_items}"
+        return self.name[: DATA_BYTES - len(tail)] + tail
+
+    def run(self, index: int, here: Recorder, call: Callable[[int], Any]) -> Any:
+        """Run an item and record when it began and ended."""
+        ident, text = self._first + index, self.text(index)
+        here.started(ident, text)
+        try:
+            return call(index)
+        finally:
+            here.ended(ident, text)
+
+    def failed(self, index: int, error: BaseException) -> None:
+        """Record that an item has failed."""
+        if (here := lane()) is not None:
+            here.failed(error, self._first + (index if self.each else 0))
+
+    def ended(self, n_threads: int) -> None:
+        """Note that the map is over, and how long its items lasted."""
+        seconds = time.monotonic() - self._began
+        if self._lane is not None and not self.each:
+            self._lane.ended(self._first)
+        if len(_paces) < PACES_MAX or self.name in _paces:
+            _paces[self.name] = seconds * min(n_threads, self.n_items) / self.n_items, seconds
+
+
+def work(function: Callable[..., Any], n_items: int) -> Work | None:
+    """Return how a map is recorded, which begins now; None if nothing is, or there are no items.
+
+    Cost: below a microsecond where maps of this function are too short to be recorded; else two records a map, or
+    three an item.
+    """
+    if not n_items or recorder() is None:
+        return None
+    name = name_of(function)
+    item_s, map_s = _paces.get(name) or (ITEM_S if n_items <= UNKNOWN_MAX else 0.0, MAP_S)
+    each = item_s >= ITEM_S and n_items <= IDS
+    return Work(name, n_items, lane() if each or map_s >= MAP_S else None, each)
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Return what a function is called in few letters.
+
+    Examples
+    --------
+    >>> def outer():
+    ...     return lambda: 0
+    >>> name_of(outer()), name_of(partial(sum, [1]))
+    ('outer', 'sum')
+    """
+    while isinstance(function, partial):
+        function = function.func
+    name: str = getattr(function, "__qualname__", type(function).__qualname__)
+    return name.replace(".<lambda>", "").replace("<locals>.", "")
+
+
+def _new_ids() -> int:
+    """Return the first of `IDS` ids in a row that no other task of the cluster has."""
+    return (_base + next(_numbers) * IDS) % 2**64 // IDS * IDS

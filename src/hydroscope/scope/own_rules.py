@@ -1,0 +1,62 @@
+r"""What must hold of what hydroscope itself records (docs/recorder.md): its calls, its keys, its tasks.
+
+Calls and answers too large for a datagram travel in pieces, and a write of the home's own needs no call: hence `<?`,
+"in this order, where both are there". The first bytes are those of `engine.sockets.witness`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from hydroscope.scope.events import Events
+from hydroscope.scope.rules import Rule, parse
+
+__all__ = ["CALLS", "TASKS", "own_rules"]
+
+CALLS = r"""
+# A call, from the caller's first word to its last.
+call(t)     = sent "\xc1\x0a"
+called(t)   = received "\xc1\x0a"
+run(t)      = put "\xc1P" by data[2:10]             # at the key's home, for a call
+begun(t)    = put "\xc1p" by data[2:10]             # the same, of a key that is not named
+removal(t)  = removed "\xc1P" by data[2:10]
+answer(t)   = sent "\xc1\x0d"
+answered(t) = received "\xc1\x0d"
+used(t)     = sent "\xc1\x0e"
+forgotten(t) = received "\xc1\x0e"
+
+call(t) <? called(t) <? answer(t) <? answered(t) <? used(t) <? forgotten(t)
+called(t) <? run(t) <? answer(t)
+called(t) <? begun(t) <? answer(t)
+called(t) <? removal(t) <? answer(t)
+call(t) ~> used(t)
+
+# It is executed once, and answered once (what is sent again is recorded as that).
+once call(t)
+once run(t)
+once begun(t)
+once removal(t)
+once answer(t)
+"""
+
+TASKS = """
+queued(t) <? started(t) <? ended(t)
+"""
+
+_MARK = 0xC1
+
+
+@cache
+def _parsed() -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
+    return parse(TASKS), parse(CALLS)
+
+
+def own_rules(events: Events) -> tuple[Rule, ...]:
+    """Return the rules for these events: of tasks, and of clusters if there is one. Cost: a look at the first bytes."""
+    if not len(events):
+        return ()
+    firsts = np.ascontiguousarray(events.data).view(np.uint8).reshape(len(events), -1)[:, 0]
+    of_tasks, of_clusters = _parsed()
+    return (*of_tasks, *of_clusters) if bool((firsts == _MARK).any()) else of_tasks
