@@ -16,7 +16,7 @@ from hydroscope.ground.clocks.simulated import START_NS, SimulatedClock
 from hydroscope.ground.errors import HydroscopeError, UserError
 from hydroscope.window import ledger
 from hydroscope.window.errors import WindowError
-from hydroscope.window.history import ABSENT, ROW_BYTES
+from hydroscope.window.history import ABSENT, GONE, ROW_BYTES
 from hydroscope.window.log import WindowLog, open_logs
 from tests.window.history_of import replay, state_of
 
@@ -173,6 +173,24 @@ def test_what_exceeds_the_bytes_is_forgotten():
     assert log["large"] == bytes(200_000), "what is now is never forgotten"
 
 
+def test_a_cut_keeps_its_values_while_the_window_moves_on_past_them():
+    log = WindowLog("node", seconds=3600, bytes=100_000)
+    random, changes, cuts = np.random.default_rng(0), [], []
+    for n in range(9000):
+        key = int(random.integers(30)) if n % 2 else n % 3000
+        changes += stamped(log, [(key, n)])
+        if key % 11 == 3:
+            changes += stamped(log, [(key, ABSENT)])
+        if n % 1000 == 300:
+            cuts.append(log.cut((log.start + log.tick()) // 2))
+            cuts.append(log.cut())
+    assert log.start > cuts[-3].stamp, "otherwise this shows nothing"
+    for cut in cuts:
+        expected = replay(changes, cut.stamp)
+        assert {key: cut.value(key) for key in expected} == expected
+        assert state_of(cut) == expected
+
+
 def test_large_values_do_not_wait_by_the_thousand():
     log = WindowLog("node", bytes=10_000_000)
     for _ in range(100):
@@ -193,7 +211,7 @@ def test_keys_that_come_and_go_leave_nothing():
     keep.move(log.tick(), log)
     assert keep.items() == [("stays", 1)]
     at = log.history().stamp(5)
-    assert len(log.cut(at).items()) == 1 - (log.history().chunks[0].new[5] is ABSENT)
+    assert len(log.cut(at).items()) == (log.history().chunks[0].new[5] != GONE)
 
 
 def test_a_stamp_from_the_future_is_refused_and_forgets_nothing():
@@ -315,7 +333,7 @@ def test_an_interrupted_fold_changes_nothing(monkeypatch):
     assert log["a"] == 19
     history = log.history()
     assert history.n_entries == 41
-    assert [chunk.old[0] for chunk in history.chunks] == [ABSENT]
+    assert [chunk.old[0] for chunk in history.chunks] == [GONE]
     assert len(log) == 21
 
 
@@ -347,10 +365,11 @@ def test_ctrl_c_at_any_moment_leaves_a_log_that_agrees_with_itself():
     history = log.history()
     state = {}
     for chunk in history.chunks:
-        for number, old, new in zip(chunk.ids.tolist(), chunk.old, chunk.new, strict=True):
-            assert state.get(number, ABSENT) is old
+        for number, old, new in zip(chunk.ids.tolist(), chunk.old.tolist(), chunk.new.tolist(), strict=True):
+            assert state.get(number, GONE) == old
             state[number] = new
-    assert {history.keys[number]: value for number, value in state.items()} == dict(log.items())
+    values = {history.keys[number]: history.value(number, slot) for number, slot in state.items()}
+    assert values == dict(log.items())
 
 
 def test_logs_are_listed_while_somebody_holds_them():

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hydroscope.window.history import ABSENT, History
+from hydroscope.window.history import ABSENT, GONE, History
 
 __all__ = ["Cut", "Source", "grown"]
 
@@ -33,10 +33,10 @@ class Cut:
 
     __slots__ = ("history", "place", "stamp", "state")
 
-    def __init__(self, history: History, state: NDArray[np.object_], stamp: int, place: int) -> None:
+    def __init__(self, history: History, state: NDArray[np.int64], stamp: int, place: int) -> None:
         self.history = history
         self.state = state
-        """One value a key."""
+        """One slot a key."""
         self.stamp = stamp
         self.place = place
         """How many entries of the history have happened."""
@@ -53,17 +53,19 @@ class Cut:
     def value(self, key: Hashable, default: Any = ABSENT) -> Any:
         """Return the value of a key, or `default`."""
         number = self.number(key)
-        value = ABSENT if number is None else self.state[number]
+        value = ABSENT if number is None else self.history.value(number, int(self.state[number]))
         return default if value is ABSENT else value
 
     def items(self) -> list[tuple[Hashable, Any]]:
         """Return all keys that are there, with their values. Cost: O(keys)."""
-        pairs = zip(self.history.keys, self.state.tolist(), strict=False)
-        return [pair for pair in pairs if pair[1] is not ABSENT]
+        numbers = np.flatnonzero(self.is_there())
+        keys = self.history.keys
+        values = self.history.values(numbers, self.state[numbers])
+        return list(zip([keys[number] for number in numbers.tolist()], values, strict=True))
 
     def is_there(self) -> NDArray[np.bool_]:
         """Tell of each key, by its number, whether it is there. Cost: O(keys)."""
-        return np.fromiter((value is not ABSENT for value in self.state), np.bool_, len(self.state))
+        return np.not_equal(self.state, GONE)
 
     def move(self, stamp: int, source: Source) -> None:
         """Become the cut at another moment; asks the source only for what this cut's history does not cover.
@@ -113,17 +115,18 @@ class Cut:
         """Return key, old and new value of all changes with this stamp, in order."""
         history, keys = self.history, self.history.keys
         return [
-            (keys[number], old, new)
+            (keys[number], history.value(number, old), history.value(number, new))
             for _, chunk, rows in history.parts(history.place(stamp - 1), history.place(stamp))
-            for number, old, new in zip(chunk.ids[rows].tolist(), chunk.old[rows], chunk.new[rows], strict=True)
+            for number, old, new in zip(
+                *(each[rows].tolist() for each in (chunk.ids, chunk.old, chunk.new)), strict=True
+            )
         ]
 
 
-def grown(state: NDArray[np.object_], n_keys: int) -> NDArray[np.object_]:
+def grown(state: NDArray[np.int64], n_keys: int) -> NDArray[np.int64]:
     """Return the state with room for keys that came later, absent so far."""
     if len(state) >= n_keys:
         return state
-    more = np.empty(n_keys, np.object_)
+    more = np.full(n_keys, GONE, np.int64)
     more[: len(state)] = state
-    more[len(state) :] = ABSENT
     return more

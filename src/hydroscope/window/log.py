@@ -18,10 +18,11 @@ from weakref import WeakSet
 
 import numpy as np
 
-from hydroscope.ground.clocks.hlc import COUNTER_BITS, HybridClock
+from hydroscope.ground.clocks.hlc import HybridClock
+from hydroscope.ground.clocks.many import stamps as stamps_at
 from hydroscope.ground.clocks.system import SystemClock
 from hydroscope.ground.errors import HydroscopeError, UserError
-from hydroscope.window.cut import Cut, grown
+from hydroscope.window.cut import Cut
 from hydroscope.window.errors import outside
 from hydroscope.window.history import ABSENT, ROW_BYTES, History
 from hydroscope.window.ledger import PARTS, Ledger
@@ -36,14 +37,6 @@ BATCH: Final = 1024
 FIRST: Final = 16
 """Changes of the first batch, when nobody knows yet how large values are; each is at most twice the one before."""
 
-FEW: Final = 8
-"""Up to so many stamps are made faster in plain Python."""
-
-COPIED: Final = 2**13
-"""Values copied at a time: few enough to be touched twice in the cache (1.6 times as fast as 2**16, measured);
-in between other threads run."""
-
-_TIME: Final = (2**64 - 1) ^ ((1 << COUNTER_BITS) - 1)
 _STAMPS: Final = 2**64
 
 open_logs: Final[WeakSet[WindowLog]] = WeakSet()
@@ -80,7 +73,7 @@ class WindowLog:
     seconds : float
         How far back the window reaches; up to an eighth more is kept.
     bytes : int
-        What all kept changes may take up: 28 bytes each and the size of the new value, as `sys.getsizeof`
+        What all kept changes may take up: 36 bytes each and the size of the new value, as `sys.getsizeof`
         says. When it is exceeded the window gets shorter. Checked every 1,024 changes, more often if values
         are large.
     folder : path, optional
@@ -95,7 +88,7 @@ class WindowLog:
     Values are kept by reference: put a new value instead of changing one in place, or the past changes with it.
     Any thread may write and read. A forked child goes on with a log of its own, in memory only.
 
-    Cost: below 1 us a change, some 4 us with a folder; 28 bytes and the value. Changes are put into columns by
+    Cost: below 1 us a change, some 4 us with a folder; 36 bytes and the value. Changes are put into columns by
     the thousand, and sealed and forgotten by the 8,192, so that one in a thousand takes a millisecond.
     """
 
@@ -226,8 +219,7 @@ class WindowLog:
         """Return the value of a key now, or `default`. Cost: about 1 us, and what changed since the last reading."""
         with self._lock:
             self._fold()
-            number = self._ledger.ids.get(key)
-            value = ABSENT if number is None else self._ledger.values[number]
+            value = self._ledger.value(key)
         return default if value is ABSENT else value
 
     def __contains__(self, key: object) -> bool:
@@ -279,30 +271,16 @@ class WindowLog:
 
         Notes
         -----
-        Writers go on meanwhile: the present is copied as it changes, and what changed meanwhile is rolled back.
-        Cost: O(keys + entries since), about 30 ns each.
+        The present is copied under the lock, and rolled back after that, when writers go on.
+        Cost: O(keys), 2 ns each, and O(entries since), some 10 ns each.
         """
-        for _ in range(3):
-            with self._lock:
-                first = self._history()
-            state = np.empty(first.n_keys, np.object_)
-            for begin in range(0, first.n_keys, COPIED):
-                part = self._ledger.values[begin : min(begin + COPIED, first.n_keys)]
-                state[begin : begin + len(part)] = np.fromiter(part, np.object_, len(part))
-            now = self.history()
-            if now.line == first.line:
-                break
-        else:  # somebody writes into the past all the time: once without them
-            with self._lock:
-                first = now = self._history()
-                state = np.fromiter(self._ledger.values, np.object_, len(self._ledger.values))
-        target = first.until if stamp is None else stamp
+        with self._lock:
+            now, state = self._history(), self._ledger.state()
+        target = now.until if stamp is None else stamp
         if not now.covers(target):
             raise outside(now, target)
-        state = grown(state, now.n_keys)
-        copied, place = now.place(min(first.until, target)), now.place(target)
-        now.roll(state, now.n_entries, copied)
-        now.roll(state, copied, place)
+        place = now.place(target)
+        now.roll(state, now.n_entries, place)
         return Cut(now, state, target, place)
 
     # ---------------------------------------------------------------- under the lock
@@ -343,18 +321,8 @@ class WindowLog:
         n = len(pending)
         if n:
             times = pending[:n:3]
-            stamps = self._stamped(times) if self._deferred else array("Q", times)
+            stamps = stamps_at(self._clock.last, times) if self._deferred else array("Q", times)
             self._take_in(stamps, pending[1:n:3], pending[2:n:3], 3)
-
-    def _stamped(self, times: list[int]) -> array[int]:
-        """Return the stamps that a hybrid clock gives at these times, in this order."""
-        last = self._clock.last
-        if len(times) <= FEW:
-            return array("Q", [last := max(last + 1, each & _TIME) for each in times])
-        steps = np.arange(len(times))
-        walls = (np.array(times, np.uint64) & np.uint64(_TIME)).astype(np.int64) - steps
-        walls[0] = max(int(walls[0]), last + 1)
-        return array("Q", (np.maximum.accumulate(walls) + steps).astype(np.uint64).tobytes())
 
     def _take_in(self, stamps: array[int], keys: list[Hashable], new: list[Any], width: int) -> None:
         """Add entries; each was `width` items of the list of what is pending."""
@@ -373,8 +341,7 @@ class WindowLog:
             ledger.forget()
         finally:
             self._is_busy = False
-            if ledger.newest > self._clock.last:
-                self._clock.last = ledger.newest
+            self._clock.raise_to(ledger.newest)
         fitting = self._bytes // (4 * PARTS * ledger.entry_bytes)
         self._full = 3 * min(2 * self._full // 3, BATCH, max(1, fitting))
 

@@ -15,7 +15,7 @@ from hydroscope.ground.errors import CorruptError, HydroscopeError, UserError, u
 from hydroscope.ground.processes import start_ticks
 from hydroscope.window.cut import Cut
 from hydroscope.window.errors import outside
-from hydroscope.window.history import ABSENT, ROW_BYTES, Chunk, History
+from hydroscope.window.history import ABSENT, GONE, ROW_BYTES, Beginning, Block, Chunk, History
 from hydroscope.window.tape import (
     HEADER,
     HEADER_BYTES,
@@ -181,38 +181,42 @@ def _assembled(segments: list[_Segment], until: int) -> PastLog:
     first = segments[0]
     keys: list[Hashable] = []
     numbers: dict[Hashable, int] = {}
-    state: list[Any] = []
+    state: list[int] = []
     is_changed: list[bool] = []
     stamps: list[int] = []
     ids: list[int] = []
-    new: list[Any] = []
+    new: list[int] = []
+    values: list[Any] = []
     for segment in segments:
         for kind, stamp, key, value in segment.records():
             number = numbers.get(key)
             if number is None:
                 number = numbers[key] = len(keys)
                 keys.append(key)
-                state.append(ABSENT)
+                state.append(GONE)
                 is_changed.append(False)
+            slot = GONE if value is ABSENT else len(values)
+            values.append(value)
             if kind & STILL:
                 if not is_changed[number]:
-                    state[number] = value
+                    state[number] = slot
                 continue
             is_changed[number] = True
             stamps.append(max(stamp, first.start + 1))
             ids.append(number)
-            new.append(value)
+            new.append(slot)
     order = np.argsort(np.array(stamps, np.uint64), kind="stable").tolist()
-    old: list[Any] = []
+    old: list[int] = []
     for row in order:
         old.append(state[ids[row]])
         state[ids[row]] = new[row]
     chunks = [
-        _chunk(
-            [stamps[row] for row in rows],
-            [ids[row] for row in rows],
-            old[begin : begin + len(rows)],
-            [new[row] for row in rows],
+        Chunk(
+            np.array([stamps[row] for row in rows], np.uint64),
+            np.array([ids[row] for row in rows], np.uint32),
+            np.array(old[begin : begin + len(rows)], np.int64),
+            np.array([new[row] for row in rows], np.int64),
+            ROW_BYTES * len(rows),
         )
         for begin in range(0, len(order), CHUNK_ENTRIES)
         if (rows := order[begin : begin + CHUNK_ENTRIES])
@@ -220,17 +224,9 @@ def _assembled(segments: list[_Segment], until: int) -> PastLog:
     is_alive = first.ticks != 0 and start_ticks(first.pid) == first.ticks
     newest = int(chunks[-1].stamps[-1]) if chunks else first.start
     until = max(until, newest) if is_alive else _STAMP_MAX
-    history = History(first.name, (0, 0), first.start, until, chunks, keys, numbers, len(keys))
-    end = Cut(history, np.fromiter(state, np.object_, len(state)), until, history.n_entries)
-    return PastLog(history, end, first.pid, is_alive, first.seconds)
-
-
-def _chunk(stamps: list[int], ids: list[int], old: list[Any], new: list[Any]) -> Chunk:
-    n = len(stamps)
-    return Chunk(
-        np.array(stamps, np.uint64),
-        np.array(ids, np.uint32),
-        np.fromiter(old, np.object_, n),
-        np.fromiter(new, np.object_, n),
-        ROW_BYTES * n,
+    beginning = Beginning(np.zeros(0, np.object_))
+    history = History(
+        first.name, (0, 0), first.start, until, chunks, keys, numbers, len(keys), [Block(0, values)], beginning
     )
+    end = Cut(history, np.array(state, np.int64), until, history.n_entries)
+    return PastLog(history, end, first.pid, is_alive, first.seconds)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import datetime
 from typing import Final
 
-from hydroscope.ground.clocks.hlc import COUNTER_BITS, time_ns
+from hydroscope.ground.clocks.hlc import UNIT_NS, time_ns
 from hydroscope.ground.errors import UserError
 
 __all__ = ["shown", "stamp_of"]
 
-_COUNTER: Final = (1 << COUNTER_BITS) - 1
+_COUNTER: Final = UNIT_NS - 1
 _SECOND_NS: Final = 10**9
 _DAY: Final = datetime.timedelta(days=1)
 _FIRST_STAMP: Final = 2**50
@@ -34,7 +34,7 @@ def shown(stamp: int) -> str:
 
 
 def stamp_of(at: object, now: int) -> int:
-    """Return the stamp that `at` means; of a time, the last stamp of its 65.6 us.
+    """Return the stamp that `at` means; of a time, the last stamp of its 4.1 us.
 
     Parameters
     ----------
