@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from hydroscope.node.ports import EngineError, NodeLost
     from hydroscope.node.records import jobs
     from hydroscope.scope.queries import bisect, first_time, last_time, watch
+    from hydroscope.scope.reading import read_timeline
     from hydroscope.scope.snapshots import snapshot
+    from hydroscope.scope.timeline import Timeline
     from hydroscope.weave.failure import MapError
     from hydroscope.weave.notice import HydroscopeWarning, InterpretedWarning
     from hydroscope.window.errors import WindowError
@@ -66,6 +68,7 @@ __all__ = [
     "MapReduce",
     "NodeLost",
     "Recorder",
+    "Timeline",
     "UnknownNameError",
     "UserError",
     "WindowError",
@@ -89,6 +92,7 @@ __all__ = [
     "metrics",
     "read",
     "read_csv",
+    "read_timeline",
     "read_window",
     "remove",
     "shutdown",
@@ -116,6 +120,7 @@ _HOME = {
     "MapReduce": "mapreduce.task",
     "NodeLost": "node.ports",
     "Recorder": "ground.record.recorder",
+    "Timeline": "scope.timeline",
     "UnknownNameError": "ground.errors",
     "UserError": "ground.errors",
     "WindowError": "window.errors",
@@ -138,6 +143,7 @@ _HOME = {
     "metrics": "models.metrics",
     "read": "ingest.read",
     "read_csv": "ingest.read",
+    "read_timeline": "scope.reading",
     "read_window": "window.past",
     "remove": "models.shelf",
     "shutdown": "engine.boot",

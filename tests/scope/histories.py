@@ -102,7 +102,7 @@ def simulate(plan: Plan, seed: int) -> History:
         "at_ns": at,
         "id": rows["id"],
         "peer": rows["peer"],
-        "n_bytes": np.where(rows["peer"] >= 0, 64, 0),
+        "n_bytes": np.where(rows["peer"] >= 0, 6, 0),
         "data": data,
     }
     nodes = [Node(f"n{k}", 100 + k, int(opened[k]), int(booted[k])) for k in range(plan.n_nodes)]

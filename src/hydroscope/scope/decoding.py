@@ -8,12 +8,13 @@ of what it says. Labels are found at once, each distinct beginning once; texts w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from typing import Any, cast
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -28,8 +29,7 @@ Ints = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True):
     """What the first bytes of a message say."""
 
     kind: str
@@ -55,14 +55,18 @@ class Dialect:
 
 
 BUILT_IN = {
+    "hydroscope": "hydroscope:HYDROSCOPE",
     "http": "plain:HTTP",
     "resp": "plain:RESP",
     "json": "plain:JSON",
 }
 """Decoders by name: the module of `scope.decoders` and the name of its `Dialect` there."""
 
-BY_DEFAULT = ("http", "resp", "json")
+BY_DEFAULT = ("hydroscope", "http", "resp", "json")
 """Those that are asked last, whatever others there are."""
+
+_MESSAGES = frozenset(map(int, MESSAGES))
+_STATES = frozenset(map(int, (Kind.PUT, Kind.REMOVED, Kind.SPILLED)))
 
 SOMETHING = "message"
 """The label of a message that nobody knows."""
@@ -102,7 +106,7 @@ def dialects(decoders: Iterable[Decoder | Dialect | str]) -> tuple[Dialect, ...]
                     f"a decoder is a function of the first bytes of a message, or one of {', '.join(BUILT_IN)}; "
                     f"it is {each!r}"
                 )
-            each = Dialect(getattr(each, "__qualname__", repr(each)), each)
+            each = Dialect(getattr(each, "__name__", repr(each)), each)
         found.setdefault(each.name, each)
     return tuple(found.values())
 
@@ -117,7 +121,7 @@ class Labels:
     codes : (n,) uint32
         Of each record, as an index into `names`.
     say : callable
-        Returns the text of a record.
+        Returns the texts of some records.
     rows, which : arrays
         One record of each distinct text; and of each record, which of these says the same.
     complaints : tuple of str
@@ -128,7 +132,7 @@ class Labels:
         self,
         names: tuple[str, ...],
         codes: npt.NDArray[np.uint32],
-        say: Callable[[int], str],
+        say: Callable[[Ints], list[str]],
         rows: Ints,
         which: npt.NDArray[Any],
         complaints: tuple[str, ...] = (),
@@ -144,7 +148,8 @@ class Labels:
         texts, which = tuple(texts), np.asarray(text_codes, np.uint32)
         rows = np.zeros(len(texts), np.int64)
         rows[which] = np.arange(which.size)
-        found = cls(tuple(names), np.asarray(codes, np.uint32), lambda record: str(texts[which[record]]), rows, which)
+        codes = np.asarray(codes, np.uint32)
+        found = cls(tuple(names), codes, lambda some: [texts[k] for k in which[some]], rows, which)
         found.texts = (texts, which)
         return found
 
@@ -156,13 +161,13 @@ class Labels:
 
     def text(self, record: int) -> str:
         """Return what a record says. Cost: one call of a decoder."""
-        return self._say(record)
+        return self._say(np.array([record]))[0]
 
     @cached_property
     def texts(self) -> tuple[tuple[str, ...], npt.NDArray[np.uint32]]:
         """The distinct texts, and of each record an index into them. Cost: a call of a decoder for each of them."""
         said: dict[str, int] = {}
-        codes = np.array([said.setdefault(self._say(int(row)), len(said)) for row in self._rows], np.uint32)
+        codes = np.array([said.setdefault(text, len(said)) for text in self._say(self._rows)], np.uint32)
         return tuple(said), codes[self._which] if codes.size else np.zeros(len(self), np.uint32)
 
 
@@ -203,94 +208,89 @@ def shown(data: bytes, n_bytes: int) -> str:
     except UnicodeDecodeError as error:
         cut = more and error.end == len(data) and error.reason == "unexpected end of data"
         text = data[: error.start].decode() if cut else "\0"
-    text = text.replace("\r\n", " ").replace("\n", " ").replace("\t", " ").rstrip()
+    if not text.isprintable():
+        text = text.replace("\r\n", " ").replace("\n", " ").replace("\t", " ").rstrip()
     return (text if text.isprintable() else data.hex(" ")) + more
 
 
 class _Labelling:
-    """Owner of the labels while they are made."""
+    """Owner of the labels while they are made, and of what texts are made of later."""
 
     def __init__(self, events: Events, spoken: tuple[Dialect, ...]) -> None:
         self.events, self.spoken = events, spoken
         self.numbers: dict[str, int] = {}
-        self.codes = np.zeros(len(events), np.uint32)
         self.matrix = np.ascontiguousarray(events.data).view(np.uint8).reshape(len(events), DATA_BYTES)
         self.lengths = np.minimum(events.n_bytes, DATA_BYTES)
         self.raised: dict[str, list[str]] = {}
-
-    def number(self, name: str) -> int:
-        return self.numbers.setdefault(name, len(self.numbers))
+        self.is_message = np.isin(events.kind, MESSAGES)
+        other = np.where(self.is_message, 0, events.kind)
+        self.rows, self.which = self._distinct(np.arange(len(events)), DATA_BYTES + 1, other)
+        """One record of each distinct beginning; which of them each record has."""
+        self.knows = np.full(self.rows.size, -1, np.int16)
+        """Of each of `rows` the dialect that knows it."""
 
     def labels(self) -> Labels:
-        events = self.events
-        is_message = np.isin(events.kind, MESSAGES)
-        rows, which = self._distinct(np.arange(len(events)), DATA_BYTES + 1, np.where(is_message, 0, events.kind))
-        messages = is_message[rows]
-        found = np.zeros(rows.size, np.uint32)
-        found[messages] = self._messages(rows[messages])
-        found[~messages] = self._others(rows[~messages])
-        codes = found[which] if rows.size else self.codes
+        messages = self.is_message[self.rows]
+        found = np.zeros(self.rows.size, np.uint32)
+        found[messages] = self._messages(np.flatnonzero(messages))
+        found[~messages] = self._others(self.rows[~messages])
+        codes = found[self.which]
         self._tasks(codes)
         complaints = tuple(
             f"the decoder {name} raised {len(each):,} times, first {each[0]}" for name, each in self.raised.items()
         )
-        return Labels(tuple(self.numbers), codes, self.say, rows, which, complaints)
+        return Labels(tuple(self.numbers), codes, self.texts, self.rows, self.which, complaints)
 
-    def _distinct(self, rows: Ints, n_bytes: int, also: npt.NDArray[Any]) -> tuple[Ints, Ints]:
-        """Return one of these rows for each distinct beginning (with its length, and `also`), and which each has."""
-        data, lengths = self.matrix[rows], np.minimum(self.events.n_bytes[rows], n_bytes)
-        if n_bytes < DATA_BYTES:
-            data = data.copy()
-            data[:, n_bytes:] = 0
-        keys = fingerprints(data, lengths) ^ mixed(
-            self.events.subject[rows].astype(np.uint64) << np.uint64(16) | also.astype(np.uint64)
-        )
-        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-        return rows[first], which
+    def number(self, name: str) -> int:
+        return self.numbers.setdefault(name, len(self.numbers))
 
     def data(self, row: int) -> bytes:
         return self.matrix[row, : self.lengths[row]].tobytes()
 
-    def decoded(self, row: int) -> Decoded | None:
-        """Return what the first decoder that knows a message says of it."""
-        data = self.data(row)
-        return next(self._asked(data, self.spoken), None) if data else None
+    def _distinct(self, rows: Ints, n_bytes: int, also: npt.NDArray[Any] | int) -> tuple[Ints, Ints]:
+        """Return one of these rows for each distinct beginning (with its length, and `also`), and which each has."""
+        data, lengths = self.matrix[rows], np.minimum(self.events.n_bytes[rows], n_bytes)
+        data[:, n_bytes:] = 0
+        about = self.events.subject[rows].astype(np.uint64) << np.uint64(16) | np.asarray(also).astype(np.uint64)
+        keys = fingerprints(data, lengths) ^ mixed(about)
+        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+        return rows[first], which
 
-    def _asked(self, data: bytes, spoken: Iterable[Dialect]) -> Iterator[Decoded]:
-        for dialect in spoken:
-            if dialect.begins and data[0] not in dialect.begins:
-                continue
+    def _messages(self, places: Ints) -> npt.NDArray[np.uint32]:
+        """Return the labels of messages, by their places in `rows`."""
+        found = np.full(places.size, -1, np.int64)
+        rows = self.rows[places]
+        for number, dialect in enumerate(self.spoken):
+            left = np.flatnonzero((found < 0) & (self.lengths[rows] > 0))
+            if dialect.begins:
+                left = left[np.isin(self.matrix[rows[left], 0], np.frombuffer(dialect.begins, np.uint8))]
+            if dialect.n_decisive < DATA_BYTES:
+                some, which = self._distinct(rows[left], dialect.n_decisive, 0)
+                kinds = self._kinds(dialect, some)[which]
+            else:
+                kinds = self._kinds(dialect, rows[left])
+            found[left] = kinds
+            self.knows[places[left[kinds >= 0]]] = number
+        unknown = np.flatnonzero(found < 0)
+        found[unknown] = self._words(rows[unknown], SOMETHING)
+        return found.astype(np.uint32)
+
+    def _kinds(self, dialect: Dialect, rows: Ints) -> Ints:
+        """Return the labels that a dialect gives to messages, -1 for those that it does not know."""
+        raw, lengths, decode = self.matrix[rows].tobytes(), self.lengths[rows].tolist(), dialect.decode
+        found = np.full(rows.size, -1, np.int64)
+        for k, n in enumerate(lengths):
+            begin = DATA_BYTES * k
+            data = raw[begin : begin + n]
             try:
-                found = dialect.decode(data)
+                decoded = decode(data)
             except Exception as error:  # foreign functions may do anything; a timeline is shown all the same
                 said = f"{type(error).__name__}: {error} (of {data!r})"
                 self.raised.setdefault(dialect.name, []).append(said)
                 continue
-            if found is not None:
-                yield found
-
-    def _messages(self, rows: Ints) -> npt.NDArray[np.uint32]:
-        """Return the labels of messages."""
-        found = np.full(rows.size, -1, np.int64)
-        for dialect in self.spoken:
-            open_ = np.flatnonzero((found < 0) & (self.lengths[rows] > 0))
-            if dialect.begins:
-                open_ = open_[np.isin(self.matrix[rows[open_], 0], np.frombuffer(dialect.begins, np.uint8))]
-            if not open_.size:
-                continue
-            some, which = np.arange(open_.size), np.arange(open_.size)
-            if dialect.n_decisive < DATA_BYTES:
-                firsts, which = self._distinct(rows[open_], dialect.n_decisive, np.zeros(open_.size))
-                some = np.searchsorted(rows[open_], firsts) if np.all(np.diff(rows[open_]) > 0) else some
-            known = np.array([self._kind(dialect, int(rows[open_[k]])) for k in some], np.int64)
-            found[open_] = known[which]
-        left = np.flatnonzero(found < 0)
-        found[left] = self._words(rows[left], SOMETHING)
-        return found.astype(np.uint32)
-
-    def _kind(self, dialect: Dialect, row: int) -> int:
-        decoded = next(self._asked(self.data(row), (dialect,)), None)
-        return -1 if decoded is None else self.number(decoded.kind)
+            if decoded is not None:
+                found[k] = self.number(decoded.kind)
+        return found
 
     def _others(self, rows: Ints) -> npt.NDArray[np.uint32]:
         """Return the labels of records that are no messages: what they are about, else their first word."""
@@ -341,23 +341,47 @@ class _Labelling:
         _, first, which = np.unique(tasks, return_index=True, return_inverse=True)
         codes[rows] = codes[rows[first]][which]
 
-    def say(self, row: int) -> str:
-        """Return what a record says."""
+    def texts(self, rows: Ints) -> list[str]:
+        """Return what records say."""
         events = self.events
-        kind, n_bytes = int(events.kind[row]), int(events.n_bytes[row])
-        if kind in MESSAGES:
-            decoded = self.decoded(row)
-            return shown(self.data(row), n_bytes) if decoded is None else decoded.text
-        subject = events.names[events.subject[row]]
+        raw, lengths, kinds = self.matrix[rows].tobytes(), self.lengths[rows].tolist(), events.kind[rows].tolist()
+        knows = self.knows[self.which[rows]].tolist()
+        found = []
+        for k, (row, n) in enumerate(zip(rows.tolist(), lengths, strict=True)):
+            data = raw[DATA_BYTES * k : DATA_BYTES * k + n]
+            if kinds[k] in _MESSAGES and knows[k] >= 0:
+                decoded = self.spoken[knows[k]].decode(data)
+                if decoded is not None:
+                    found.append(decoded.text)
+                    continue
+            data_text = shown(data, int(events.n_bytes[row]) if n == DATA_BYTES else n)
+            if kinds[k] in _STATES:
+                data_text = self._of_state(data) or data_text
+            found.append(data_text if kinds[k] in _MESSAGES else self._own_text(row, Kind(kinds[k]), data_text))
+        return found
+
+    def _of_state(self, data: bytes) -> str:
+        """Return what a dialect with a beginning of its own says of the data of a key; empty if none knows it."""
+        for dialect in self.spoken:
+            if data[:1] in dialect.begins and dialect.begins and data:
+                decoded = dialect.decode(data)
+                if decoded is not None:
+                    return decoded.text
+        return ""
+
+    def _own_text(self, row: int, kind: Kind, data: str) -> str:
+        """Return what a record says that is no message."""
+        subject = self.events.names[self.events.subject[row]]
         if kind == Kind.SAMPLE:
-            used_us, held, in_flight = SAMPLE.unpack_from(events.data[row])
+            used_us, held, in_flight = SAMPLE.unpack_from(self.events.data[row])
             return f"processor {used_us / 1e6:.3f} s, memory {held / 1e6:,.1f} MB, in flight {in_flight:,} bytes"
         if kind == Kind.CLOCK:
-            moved, _ = CLOCK.unpack_from(events.data[row])
+            moved, _ = CLOCK.unpack_from(self.events.data[row])
             return f"the wall's clock went {moved / 1e6:+.3f} ms otherwise since the last look"
-        data = shown(self.data(row), n_bytes)
-        if kind in (Kind.FAILED, Kind.NOTE):
-            return subject if kind == Kind.NOTE and subject else data or subject
+        if kind == Kind.NOTE:
+            return subject or data
+        if kind == Kind.FAILED:
+            return data or subject
         if kind in (Kind.PUT, Kind.SPILLED):
             return f"{subject} = {data}" if data else subject
         return ": ".join(filter(None, (subject, data)))

@@ -286,7 +286,7 @@ def _jumps(view: _View) -> Iterator[Finding]:
     same = events.node[clocks[1:]] == events.node[clocks[:-1]]
     for place in np.flatnonzero(same & (np.abs(np.diff(apart)) > WALL_STEP_NS)):
         record = int(clocks[place + 1])
-        k, by = int(events.node[record]), int(apart[place + 1] - apart[place])
+        k, by = int(events.node[record]), int(apart[place + 1]) - int(apart[place])
         if k not in told:
             text = f"the wall clock of {view.name(k)} was set {'ahead' if by > 0 else 'back'} by {_span(abs(by))}"
             yield Finding("clock jump", text, (record,))

@@ -18,7 +18,7 @@ _FIRST_OF_JSON = re.compile(r'[{\[]\s*"([^"]{1,40})"')
 _SORT_OF_JSON = re.compile(
     r'"(?:type|kind|method|op|cmd|command|action|event|msg|message|msg_type|message_type)"\s*:\s*"([^"]+)"'
 )
-_NUMBERS = re.compile(r"\d+")
+_NUMBERS = re.compile(r"(?<![A-Za-z\d])\d+")
 _FRAME_BYTES = (8, 4, 2)
 
 

@@ -1,0 +1,172 @@
+"""Which file is of which format: told by what it begins with when it is read, by its suffix when it is written."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydroscope.ground.errors import DataError, UserError, unknown_name
+from hydroscope.ground.record.about import rings
+from hydroscope.ground.record.layout import MAGIC as RING
+from hydroscope.ground.record.reader import read_ring
+from hydroscope.scope.store import ABOUT
+
+if TYPE_CHECKING:
+    from hydroscope.scope.timeline import Timeline
+
+__all__ = ["READERS", "WRITERS", "Reader", "read_timeline", "writer_of"]
+
+_HEAD_BYTES = 4096
+
+Paths = Sequence[str | os.PathLike[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A format that can be read."""
+
+    name: str
+    begins: re.Pattern[bytes]
+    """What its files begin with."""
+    home: str
+    """Module of `scope`, and name in it, of a function of paths and options that returns a `Timeline`."""
+
+
+READERS = (
+    Reader("timeline", re.compile(rb"PK\x03\x04.{26}" + ABOUT.encode(), re.DOTALL), "reading:read_one"),
+    Reader("ring of a recorder", re.compile(re.escape(RING)), "reading:read_rings"),
+    Reader("pcapng", re.compile(rb"\x0a\x0d\x0d\x0a"), "formats.pcap:read_pcap"),
+    Reader(
+        "pcap",
+        re.compile(rb"\xd4\xc3\xb2\xa1|\xa1\xb2\xc3\xd4|\x4d\x3c\xb2\xa1|\xa1\xb2\x3c\x4d"),
+        "formats.pcap:read_pcap",
+    ),
+    Reader(
+        "Chrome JSON", re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\[|\{)[^\n]{0,200}?[\[\]{}:]"), "formats.chrome:read_chrome"
+    ),
+    Reader("ShiViz", re.compile(rb"[^\0]*\{\s*\""), "formats.shiviz:read_shiviz"),
+)
+"""The first whose beginning fits reads a file."""
+
+WRITERS = {
+    ".timeline": "store:write",
+    ".html": "viewer.page:write_html",
+    ".pftrace": "formats.perfetto:write_perfetto",
+    ".json": "formats.chrome:write_chrome",
+    ".shiviz": "formats.shiviz:write_shiviz",
+    ".pcapng": "formats.pcapng:write_pcapng",
+    ".otlp.jsonl": "formats.otlp:write_otlp",
+}
+"""Of each suffix, module of `scope` and name in it of a function of a timeline, a path and options."""
+
+
+def read_timeline(path: str | os.PathLike[str] | Paths, **options: Any) -> Timeline:
+    """Read a timeline from a file that `Timeline.save` wrote, or from whatever others have recorded.
+
+    Parameters
+    ----------
+    path : path, or sequence of paths
+        A `.timeline`; rings of recorders, or a folder of them; captures of packets (pcap, pcapng); traces in Chrome's
+        JSON; logs for ShiViz. What a file is, is told by what it begins with. Several files are of several
+        hosts or processes, and of one format.
+    **options
+        Of the format's reader: `rules` and `decoders`, as for `Timeline`, and what docs/timeline.md lists.
+
+    Returns
+    -------
+    Timeline
+
+    Raises
+    ------
+    DataError
+        A file cannot be read, is of no known format, or is damaged; the text says which and how.
+
+    Notes
+    -----
+    Cost: about a second and 200 bytes of memory a record for each million records.
+    """
+    paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+    if not paths:
+        raise UserError("there is nothing to read: name a file, or several")
+    files = [file for each in paths for file in _files(Path(each))]
+    found = [_reader_of(file) for file in files]
+    names = sorted({reader.name for reader in found})
+    if len(names) > 1:
+        raise UserError(f"files of several formats ({', '.join(names)}) cannot be one timeline: read them one by one")
+    read: Callable[..., Timeline] = _function(found[0].home)
+    return read(files, **options)
+
+
+def writer_of(path: str | os.PathLike[str]) -> Callable[..., Any]:
+    """Return the function that writes files with the suffix of this one.
+
+    Raises
+    ------
+    UserError
+        Nothing is written under such a suffix; the text lists those there are.
+    """
+    name = Path(path).name
+    for suffix, home in WRITERS.items():
+        if name.endswith(suffix) and name != suffix:
+            return _function(home)
+    raise unknown_name("format", "".join(Path(name).suffixes) or name, WRITERS, "timelines, by the suffix of the file")
+
+
+def read_one(files: Paths, rules: Any = None, decoders: Any = ()) -> Timeline:
+    """Read one `.timeline`."""
+    from hydroscope.scope.store import read
+    from hydroscope.scope.timeline import Timeline
+
+    if len(files) != 1:
+        raise UserError(f"{len(files)} timelines cannot be one: read them one by one, and compare() them")
+    found = read(files[0])
+    if rules is None and not decoders:
+        return found
+    return Timeline(
+        found.events,
+        found.rules if rules is None else rules,
+        decoders,
+        None if decoders else found.labels,
+        found.changes,
+        found.missing,
+    )
+
+
+def read_rings(files: Paths, **options: Any) -> Timeline:
+    """Read rings of recorders."""
+    from hydroscope.scope.timeline import Timeline
+
+    return Timeline.of([read_ring(file) for file in files], **options)
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(ring.path for ring in rings(path))
+    if not found:
+        raise DataError(f"there are no rings of recorders in the folder {str(path)!r}; name a file, or another folder")
+    return found
+
+
+def _reader_of(path: Path) -> Reader:
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except OSError as error:
+        raise DataError(f"{str(path)!r} cannot be read: {error.strerror or error}") from error
+    for reader in READERS:
+        if reader.begins.match(head):
+            return reader
+    known = ", ".join(reader.name for reader in READERS)
+    raise DataError(f"{str(path)!r} begins with {head[:16]!r}, which no known format does; known are: {known}")
+
+
+def _function(home: str) -> Callable[..., Any]:
+    module, _, name = home.partition(":")
+    found: Callable[..., Any] = getattr(import_module(f"hydroscope.scope.{module}"), name)
+    return found
