@@ -139,6 +139,8 @@ class Seen(Shape, frozen=True, tag=20):
     me: Where
     posts: tuple[Where, ...]
     rings: tuple[Lying, ...]
+    now_ns: int
+    """Nanoseconds since 1970 by its clock."""
     byte_order: str
     key: bytes = b""
     """Of all posts of the cluster: told only to processes of the same user on the same machine."""

@@ -21,18 +21,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
+from hydroscope.engine.bell import Bell
 from hydroscope.engine.dump import disk
 from hydroscope.engine.dump.line import Broken, Line
 from hydroscope.engine.forks import abandon_after_fork
-from hydroscope.engine.sockets.address import family_of
-from hydroscope.engine.sockets.bell import Bell
 from hydroscope.ground.errors import DataError, UserError
 from hydroscope.ground.record.folder import default_folders, prepare
-from hydroscope.ground.record.reader import Ring
 from hydroscope.wire.dumps import (
     PART_BYTES,
     Die,
@@ -48,6 +44,9 @@ from hydroscope.wire.dumps import (
     Unable,
     Where,
 )
+
+if TYPE_CHECKING:
+    from hydroscope.ground.record.reader import Ring
 
 __all__ = ["DIED", "SUFFIX", "Post", "Still", "doors"]
 
@@ -122,7 +121,7 @@ class Post:
         self.note: Callable[[str], object] = lambda text: None
         """Told what is done to this process."""
         self._host, self._name, self._others = host, name, others
-        self._place = disk.place()
+        self.place = disk.place()
         self._talks: dict[_Talk, None] = {}  # oldest first
         self._guard = threading.Lock()  # of `_talks`, for some instructions
         self._reading = threading.Lock()
@@ -133,7 +132,7 @@ class Post:
         self._bell = Bell()
         self._door: socket.socket | None = None
         self._door_path: str | None = None
-        self._listener = socket.socket(family_of(host), socket.SOCK_STREAM)
+        self._listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         try:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._listener.setblocking(False)
@@ -151,7 +150,7 @@ class Post:
     @property
     def where(self) -> Where:
         """How it is reached."""
-        return Where(self._name(), self._host, self.port, os.getpid(), self._place)
+        return Where(self._name(), self._host, self.port, os.getpid(), self.place)
 
     def close(self) -> None:
         """Answer nobody any more; what stands still goes on."""
@@ -292,7 +291,8 @@ class Post:
     def look(self, is_own: bool) -> Seen:
         """Return who this is, and what lies here."""
         found = disk.lying()
-        return Seen(self.where, self._others(), tuple(found.values()), sys.byteorder, self.key if is_own else b"")
+        key = self.key if is_own else b""
+        return Seen(self.where, self._others(), tuple(found.values()), time.time_ns(), sys.byteorder, key)
 
     def read(self, file: str, since_ns: int) -> Ring:
         """Read a ring, one at a time; what was read a moment ago is good enough. DataError when that cannot be done."""
@@ -365,7 +365,7 @@ class _Talk:
         except (DataError, MemoryError) as error:
             self.line.say(Unable(file, str(error) or type(error).__name__))
             return
-        data = ring.records.view(np.uint8).reshape(-1).data
+        data = ring.records.view("u1").reshape(-1).data
         self.line.say(RingHead(lying, ring.names, len(data), ring.n_torn, ring.damage))
         for at in range(0, len(data), PART_BYTES):
             self.line.say(Part(data[at : at + PART_BYTES]))

@@ -15,10 +15,12 @@ from typing import Any, Protocol
 
 import msgspec
 
+from hydroscope.engine.dump.post import Post
 from hydroscope.engine.latch import Latch
 from hydroscope.engine.sockets.address import Address
 from hydroscope.engine.sockets.member import AUTHORITY, SocketMember
 from hydroscope.engine.sockets.waiting import Outcome, Waiter
+from hydroscope.engine.sockets.witness import member_name
 from hydroscope.engine.watching import Watch
 from hydroscope.ground.errors import InternalError, UserError
 from hydroscope.kv import effects as kv
@@ -28,6 +30,7 @@ from hydroscope.kv.names import check_key
 from hydroscope.kv.scans import what_is_missing
 from hydroscope.node.member import Action
 from hydroscope.node.ports import EngineError, NodeLost
+from hydroscope.wire.dumps import Where
 from hydroscope.wire.messages import NOBODY, MemberInfo, View
 from hydroscope.wire.values import verify
 
@@ -69,6 +72,8 @@ class SocketKeys:
         Open once work can begin, or never will.
     out : str or None
         Why this process does not belong to the cluster any more.
+    post : Post or None
+        Answers those who gather recordings.
     """
 
     name = "sockets"
@@ -81,6 +86,7 @@ class SocketKeys:
         self.secret = secret
         self.opened = Latch()
         self.out: str | None = None
+        self.post: Post | None = None
         self._functions = functions
         self._timeout_s = detect_s + ANSWER_S
         self._socket: SocketMember
@@ -89,6 +95,7 @@ class SocketKeys:
         self._unconfirmed: dict[int, list[str]] = {}  # by thread: keys of plain puts that were lost
         self._watches: list[Watch] = []
         self._lost: set[int] = set()  # members that stored and are gone
+        self._infos: dict[int, MemberInfo] = {}  # of the members, and of those that stored and are gone
 
     def __repr__(self) -> str:
         return f"<hydroscope keys: member {self.me} of {self.address}>"
@@ -97,6 +104,11 @@ class SocketKeys:
     def me(self) -> str:
         """This member's number and life: never those of another process."""
         return _name(self._socket.member.standing.me)
+
+    def member_name(self) -> str:
+        """Return how timelines name this member."""
+        me = self._socket.member.standing.me
+        return member_name(me.number, me.life)
 
     def members(self) -> list[str]:
         """Return who belongs now, named as `me` names this process. Cost: free."""
@@ -108,10 +120,20 @@ class SocketKeys:
         """The member behind it, to look at."""
         return self._socket
 
-    def attach(self, member: SocketMember) -> None:
-        """Work through this member from now on."""
-        self._socket = member
+    def attach(self, member: SocketMember, post: Post | None) -> None:
+        """Work through this member from now on; beside it, the post answers."""
+        self._socket, self.post = member, post
         self.get = _quick(member, self._get_missing)
+        if post is not None:
+            post.still = member
+
+    def posts(self) -> tuple[Where, ...]:
+        """Return how the posts of all members are reached, those of founders that are gone too. Cost: free."""
+        return tuple(
+            Where(member_name(info.number, info.life), info.host, info.post_port, info.pid, info.place)
+            for info in self._infos.values()
+            if info.post_port
+        )
 
     def waits_for(self) -> str:
         """Say what is missing until work can begin, and what to do about it. Cost: free."""
@@ -201,6 +223,8 @@ class SocketKeys:
 
     def shutdown(self) -> None:
         """Leave the cluster. What only this member held is lost to the others. Cost: some milliseconds."""
+        if self.post is not None:
+            self.post.close()  # first: what stands still cannot be closed
         for watch in self._watches:
             watch.close()
         self._socket.close()
@@ -209,6 +233,8 @@ class SocketKeys:
 
     def entered(self, view: View, is_open: bool) -> None:
         """Note that work can begin, or goes on; tell the watchers who was lost, since nobody knows all it held."""
+        stay = {number: info for number, info in self._infos.items() if info.stores}
+        self._infos = stay | {info.number: info for info in view.members}
         if not is_open:
             return
         self.opened.open()

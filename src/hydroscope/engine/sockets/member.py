@@ -25,9 +25,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
+from hydroscope.engine.bell import Bell
 from hydroscope.engine.forks import abandon_after_fork
 from hydroscope.engine.sockets.address import Routes
-from hydroscope.engine.sockets.bell import Bell
 from hydroscope.engine.sockets.datagrams import Datagrams, Tap
 from hydroscope.engine.sockets.outbox import Outbox
 from hydroscope.engine.sockets.shield import Shield

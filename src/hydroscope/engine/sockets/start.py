@@ -177,7 +177,7 @@ def _build(
     post = post_of(keys, host)
     info = MemberInfo(number, life, host, parts.datagrams.port, parts.advertised_tcp_port, stores)
     if post is not None:
-        info = msgspec.structs.replace(info, post_port=post.port, pid=os.getpid(), place=post.where.place)
+        info = msgspec.structs.replace(info, post_port=post.port, pid=os.getpid(), place=post.place)
         post.note = post.note if rec is None else rec.note
     try:
         framing = Framing(address.cluster, secret)
