@@ -10,6 +10,7 @@ from functools import cache
 
 import numpy as np
 
+from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.events import Events
 from hydroscope.scope.rules import Rule, parse
 
@@ -54,9 +55,10 @@ def _parsed() -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
 
 
 def own_rules(events: Events) -> tuple[Rule, ...]:
-    """Return the rules for these events: of tasks, and of clusters if there is one. Cost: a look at the first bytes."""
+    """Return the rules for what is there: tasks, a cluster of ours. Cost: a look at kinds and first bytes."""
     if not len(events):
         return ()
     firsts = np.ascontiguousarray(events.data).view(np.uint8).reshape(len(events), -1)[:, 0]
     of_tasks, of_clusters = _parsed()
-    return (*of_tasks, *of_clusters) if bool((firsts == _MARK).any()) else of_tasks
+    has_tasks = bool(((events.kind >= Kind.QUEUED) & (events.kind <= Kind.ENDED)).any())
+    return (of_tasks if has_tasks else ()) + (of_clusters if bool((firsts == _MARK).any()) else ())
