@@ -23,7 +23,7 @@ from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.layout import DATA_BYTES, hash64
 from hydroscope.ground.record.recorder import SECONDS_MAX, Recorder
 
-__all__ = ["ITEM_S", "MAP_S", "Work", "lane", "recorder", "task_id", "work"]
+__all__ = ["ITEM_S", "MAP_S", "Work", "item_text", "lane", "name_of", "recorder", "task_id", "work"]
 
 SWITCH = "HYDROSCOPE_RECORD"
 SECONDS = "HYDROSCOPE_RECORD_SECONDS"
@@ -132,8 +132,7 @@ class Work:
 
     def text(self, index: int) -> str:
         """Return what an item is called."""
-        tail = f" {index + 1}/{self.n_items}"
-        return self.name[: DATA_BYTES - len(tail)] + tail
+        return item_text(self.name, index, self.n_items)
 
     def run(self, index: int, here: Recorder, call: Callable[[int], Any]) -> Any:
         """Run an item and record when it began and ended."""
@@ -170,6 +169,18 @@ def work(function: Callable[..., Any], n_items: int) -> Work | None:
     item_s, map_s = _paces.get(name) or (ITEM_S if n_items <= UNKNOWN_MAX else 0.0, MAP_S)
     each = item_s >= ITEM_S and n_items <= IDS
     return Work(name, n_items, lane() if each or map_s >= MAP_S else None, each)
+
+
+def item_text(name: str, index: int, n_items: int) -> str:
+    """Return what an item of a map is called, in so few letters that a record holds them.
+
+    Examples
+    --------
+    >>> item_text("split_rows", 2, 8)
+    'split_rows 3/8'
+    """
+    tail = f" {index + 1}/{n_items}"
+    return name[: DATA_BYTES - len(tail)] + tail
 
 
 def name_of(function: Callable[..., Any]) -> str:

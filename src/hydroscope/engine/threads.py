@@ -9,6 +9,7 @@ running job never keeps the process from ending.
 from __future__ import annotations
 
 import atexit
+import os
 import threading
 import time
 import weakref
@@ -18,6 +19,7 @@ from typing import Protocol
 
 from hydroscope.engine.display import Display
 from hydroscope.engine.latch import Latch
+from hydroscope.engine.recording import lane, task_id
 from hydroscope.node.ports import Progress
 
 __all__ = ["Crew", "ThreadHost", "Ticket"]
@@ -72,7 +74,7 @@ def _serve(tickets: SimpleQueue[Ticket | None]) -> None:
 
 
 class ThreadHost:
-    """The provider of `node.ports.Host`: threads, gates, the clock, and a display of progress."""
+    """The provider of `node.ports.Host`: threads, gates, the clock, a display of progress, the flight recorder."""
 
     def __init__(self, display: Display) -> None:
         self.display = display
@@ -95,6 +97,19 @@ class ThreadHost:
     def show(self, job: Progress) -> Callable[[], None]:
         """Show the job's progress if it lasts; the function returned waits until that is off the screen."""
         return self.display.show(job)
+
+    def note(self, job: Progress, state: str, error: BaseException | None) -> None:
+        """Record that a job has begun, or how it ended."""
+        here = lane()
+        if here is None:
+            return
+        ident, text = task_id("job", os.getpid(), job.id), f"job {job.description}"
+        if state == "RUNNING":
+            here.started(ident, text)
+            return
+        if state == "FAILED" and error is not None:
+            here.failed(error, ident)
+        here.ended(ident, f"{state} {text}")
 
     def _at_exit(self) -> None:
         """Cancel what still runs and give it a moment, so that no thread is cut off inside a library."""

@@ -194,6 +194,7 @@ class Job:
     def _begin(self, has_thread: bool) -> None:
         self._move("begin")
         self.started = ports.host().seconds()
+        ports.host().note(self, self.state, None)
         if has_thread or self.parent is None:
             self._entry = Entry(self, self.started, has_thread)
 
@@ -211,6 +212,7 @@ class Job:
             self._show(1.0, None)
         self._move("stop" if stopped else "return" if error is None else "raise")
         self.finished = ports.host().seconds()
+        ports.host().note(self, self.state, error)
         if self._entry is not None:
             self._entry.close()
         self.ended.open()

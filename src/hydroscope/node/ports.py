@@ -113,6 +113,10 @@ class Progress(Protocol):
     """What a display reads of a job."""
 
     @property
+    def id(self) -> int:
+        """Its number, in this process."""
+
+    @property
     def description(self) -> str:
         """What is being done."""
 
@@ -146,6 +150,9 @@ class Host(Protocol):
 
     def show(self, job: Progress) -> Callable[[], None]:
         """Show the job's progress if it lasts; the function returned waits until that is off the screen."""
+
+    def note(self, job: Progress, state: str, error: BaseException | None) -> None:
+        """Note, for those who will ask what happened, that a job is in this state; never waits, never raises."""
 
 
 class Watching(Protocol):

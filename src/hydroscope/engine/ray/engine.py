@@ -15,6 +15,7 @@ from hydroscope.engine.ray.homecoming import raise_home
 from hydroscope.engine.ray.keys import Keyring, keyring_of
 from hydroscope.engine.ray.task import Place, run_item, run_merge
 from hydroscope.engine.ray.warden import Introduction
+from hydroscope.engine.recording import item_text, lane, name_of, recorder, task_id
 from hydroscope.ground.errors import UserError
 from hydroscope.mapreduce.plan import reduce_levels
 from hydroscope.node import jobs, ports
@@ -50,6 +51,7 @@ class RayEngine:
     name = "ray"
 
     def __init__(self, ray: Any, owns: bool, n_threads_here: int, stopped_s: float = STOPPED_S) -> None:
+        recorder("driver")
         self._ray = ray
         self._owns = owns
         self._closed = False
@@ -203,7 +205,13 @@ class RayEngine:
         task, bound = self._bound_task(run, function, n_returns)
         n_items, stopped_s = len(items), self._guard.stopped_s
         placed = [(bound, (i, n_items, stopped_s), *item) for i, item in enumerate(items)]
-        flight = Flight(self._ray, task, placed, self._max_in_flight, self._guard.look, self._guard.note)
+        name, here = name_of(function), lane()
+
+        def queued(index: int, ended: Any) -> None:
+            if here is not None and (task_of := getattr(ended, "task_id", None)) is not None:  # none through ray://
+                here.queued(task_id(task_of().hex()), item_text(name, index, n_items))
+
+        flight = Flight(self._ray, task, placed, self._max_in_flight, self._guard.look, self._guard.note, queued)
         try:
             flight.land_all(counted)
         except BaseException as error:  # cancelled, Ctrl-C, or an item's error: the rest is not needed

@@ -27,7 +27,8 @@ class Flight:
     As they are submitted in order, everything before a failed item is on its way, and
     waiting for that suffices to know the first error.
 
-    `look` is called while it waits; `note` is given the deaths of workers whose task then ended well.
+    `look` is called while it waits; `note` is given the deaths of workers whose task then ended well; `queued` each
+    item that was submitted, and what tells how it ended.
     """
 
     def __init__(
@@ -38,12 +39,13 @@ class Flight:
         max_in_flight: int,
         look: Callable[[], None],
         note: Callable[[Sequence[Death]], None],
+        queued: Callable[[int, Any], None] = lambda index, ended: None,
     ) -> None:
         self._ray = ray
         self._task = task
         self._items = items
         self._max_in_flight = max_in_flight
-        self._look, self._note = look, note
+        self._look, self._note, self._queued = look, note, queued
         self._pending: dict[Any, int] = {}  # how a task ended -> its item
         self._errors: dict[int, BaseException] = {}
         self.handles: list[tuple[Handle, ...]] = []
@@ -92,6 +94,7 @@ class Flight:
         index = len(self.handles)
         *values, ended = self._task.remote(*self._items[index])
         self._pending[ended] = index
+        self._queued(index, ended)
         self.handles.append(tuple(values))
 
     def _waited_for(self) -> list[Any]:

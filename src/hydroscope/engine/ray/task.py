@@ -13,15 +13,18 @@ import faulthandler
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from typing import IO, Any
 
+from hydroscope.engine import recording
 from hydroscope.engine.local import LocalEngine, item_note
 from hydroscope.engine.merge import merge_run
 from hydroscope.engine.ray.box import Box
 from hydroscope.engine.ray.warden import address_of, ask_deaths, ask_introduction, folder_of
+from hydroscope.ground.errors import CancelledError
 from hydroscope.node import ports
 from hydroscope.node.deaths import Death, WorkerDied
 
@@ -66,6 +69,7 @@ def enter_worker() -> Worker:
     from hydroscope.engine.display import Display
     from hydroscope.engine.threads import ThreadHost
 
+    recording.recorder("worker")
     worker = Worker()
     ports.install(Bench(worker))
     ports.install_host(ThreadHost(Display(enabled=False)))
@@ -115,7 +119,7 @@ class Worker:
         name, rows = task_text(function, arguments)
         item = item_note(shown, place[0], place[1]).removeprefix("in ")
         task = f"{name}, {item}" if name else item
-        with self.box.task({"id": task_id, "task": task, "rows": rows}, attempt):
+        with self.box.task({"id": task_id, "task": task, "rows": rows}, attempt), _recorded(task_id, shown, place):
             earlier = ask_deaths(self._job, self._node, task_id, attempt) if attempt else []
             if earlier == []:
                 value = function(*arguments)
@@ -216,6 +220,26 @@ class Worker:
             evidence=("alone in a process of its own", *evidence),
             stack=crash.traces.stack,
         )
+
+
+@contextmanager
+def _recorded(task: str, shown: Callable[..., Any], place: Place) -> Iterator[None]:
+    """Record that a task begins and ends, and if it fails, how."""
+    here = recording.lane()
+    if here is None:
+        yield
+        return
+    ident = recording.task_id(task)
+    text = recording.item_text(recording.name_of(shown), place[0], place[1])
+    here.started(ident, text)
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, CancelledError):
+            here.failed(error, ident)
+        raise
+    finally:
+        here.ended(ident, text)
 
 
 def _note_exits(box: Box) -> None:

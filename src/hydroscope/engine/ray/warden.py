@@ -28,6 +28,7 @@ import msgspec
 
 from hydroscope.engine.ray.box import SUFFIX, Remains, is_watched, read_box
 from hydroscope.engine.ray.exits import Traces, killed_by_kernel, oom_counter, oom_kills, state_of, status_of
+from hydroscope.engine.recording import recorder
 from hydroscope.ground.processes import memory_held, start_ticks
 from hydroscope.node.deaths import Death
 
@@ -339,6 +340,7 @@ class NodeWarden(Warden):
         import ray
         from ray._private import worker
 
+        recorder("warden")
         context = ray.get_runtime_context()
         node, job = context.get_node_id(), context.get_job_id()
         folder = folder_of(worker._global_node.get_session_dir_path(), job, node)
