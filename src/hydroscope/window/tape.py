@@ -3,11 +3,12 @@
 A file is memory that the process shares with the system, so that what was stored in it survives
 `kill -9`; only the machine's own end loses it. Files are segments of some megabytes:
 
-    header   magic, version, process, when it was started, stamp before all records here, seconds, name
-    record   length, kind, stamp | the key and value, packed           (each begins at a multiple of 8 bytes)
+    header   magic, version, process, when it was started, stamp before all records here, seconds, name ...
+    record   length, kind and length of the key, stamp | key | value       (each begins at a multiple of 8 bytes)
     record   ...
 
-A record's stamp is stored last, as one word: while it is zero there is no record, and nothing after.
+Key and value are packed as `wire.values` does. A record's stamp is stored last, as one word: while it is zero there
+is no record, and nothing after.
 
 When the files take up more than the window may have, the oldest one goes. Keys whose last
 record lies in it are first carried over to the newest, a few with each change, as records that say
@@ -19,6 +20,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import time
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any, Final
@@ -27,30 +29,48 @@ from urllib.parse import quote
 import msgspec
 
 from hydroscope.ground.processes import start_ticks
+from hydroscope.ground.record.folder import boot_id
 from hydroscope.window.history import ABSENT
 from hydroscope.wire import values
 
-__all__ = ["HEADER", "HEADER_BYTES", "MAGIC", "RECORD", "STILL", "SUFFIX", "VERSION", "Kind", "Tape"]
+__all__ = [
+    "CLOSED_AT",
+    "HEADER",
+    "HEADER_BYTES",
+    "KEY_SHIFT",
+    "MAGIC",
+    "RECORD",
+    "STILL",
+    "SUFFIX",
+    "VERSION",
+    "Kind",
+    "Tape",
+    "packed",
+]
 
 MAGIC: Final = b"hydrowin"
-VERSION: Final = 1
+VERSION: Final = 2
 SUFFIX: Final = ".window"
-HEADER: Final = struct.Struct("<8sIIQQdH")
-"""Magic, version, process id, its start in ticks, start of the window, seconds, length of the name that follows."""
+HEADER: Final = struct.Struct("<8sIIQQdQ16sQH")
+"""Magic, version, process id, its start in ticks, start of the window, seconds, cluster (0: none), the machine's boot,
+nanoseconds since 1970 when it was closed (0: it was not), length of the name that follows."""
+CLOSED_AT: Final = HEADER.size - 10
 HEADER_BYTES: Final = 4096
 RECORD: Final = struct.Struct("@IIQ")
 """Length, kind, stamp; in this machine's byte order, which is twice as fast to write."""
+KEY_SHIFT: Final = 8
+"""Above these bits of the kind is the length of the key."""
 
 
 class Kind:
-    """What a record's bytes are."""
+    """What a record says of its key."""
 
-    PLAIN: Final = 1
-    """Key and value as MessagePack."""
-    PACKED: Final = 2
-    """Key and value, each as `wire.values` packs it, as MessagePack of bytes."""
-    REMOVED: Final = 3
-    """The key, likewise."""
+    VALUE: Final = 1
+    """Its value is what follows."""
+    REMOVED: Final = 2
+    """It is not there any more."""
+    LARGE: Final = 3
+    """Its value is too large to be kept; what follows says what it is."""
 
 
 STILL: Final = 16
@@ -69,13 +89,13 @@ class Segment:
 
     __slots__ = ("end", "keys", "map", "number", "path", "size", "start")
 
-    def __init__(self, path: Path, number: int, size: int, start: int, seconds: float, name: str) -> None:
+    def __init__(self, path: Path, number: int, size: int, start: int, seconds: float, name: str, cluster: int) -> None:
         self.path, self.number, self.size, self.start = path, number, size, start
         with open(path, "x+b", buffering=0) as file:
             os.posix_fallocate(file.fileno(), 0, size)  # a full disk is an error here, and not a signal later
             self.map = mmap.mmap(file.fileno(), size)
-        title = name.encode()[: HEADER_BYTES - HEADER.size]
-        head = HEADER.pack(MAGIC, VERSION, os.getpid(), start_ticks(os.getpid()), start, seconds, len(title))
+        title, pid = name.encode()[: HEADER_BYTES - HEADER.size], os.getpid()
+        head = HEADER.pack(MAGIC, VERSION, pid, start_ticks(pid), start, seconds, cluster, boot_id(), 0, len(title))
         self.map[: len(head) + len(title)] = head + title
         self.end = HEADER_BYTES
         self.keys: list[Hashable] = []
@@ -90,10 +110,10 @@ class Segment:
 class Tape:
     """Writer of one log's files; used under the log's lock."""
 
-    __slots__ = ("_bytes", "_carrying", "_folder", "_name", "_places", "_seconds", "_segments", "_stem")
+    __slots__ = ("_bytes", "_carrying", "_cluster", "_folder", "_name", "_places", "_seconds", "_segments", "_stem")
 
-    def __init__(self, folder: Path, name: str, seconds: float, n_bytes: int, start: int) -> None:
-        self._name, self._seconds, self._bytes = name, seconds, n_bytes
+    def __init__(self, folder: Path, name: str, seconds: float, n_bytes: int, start: int, cluster: int = 0) -> None:
+        self._name, self._seconds, self._bytes, self._cluster = name, seconds, n_bytes, cluster
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._stem = f"{quote(name, safe='')[:100]}.{os.getpid()}.{start:x}"
@@ -105,12 +125,20 @@ class Tape:
 
     def write(self, stamp: int, key: Hashable, value: Any) -> None:
         """Add a change; when this returns it outlives the process. Cost: about 1.5 us."""
-        kind, data = packed(key, value)
-        segment, at = self._put(kind, stamp, data)
-        if value is ABSENT:
-            self._places.pop(key, None)
+        kind = Kind.REMOVED if value is ABSENT else Kind.VALUE
+        self.store(stamp, kind, key, packed(key), b"" if value is ABSENT else packed(value))
+
+    def store(self, stamp: int, kind: int, key: Hashable, packed_key: bytes, packed_value: bytes) -> None:
+        """Add a change that is packed. Cost: about 1 us; another one for the first change of a key in a file."""
+        places, data = self._places, packed_key + packed_value
+        last = places.get(key)
+        if last is not None and last[0] is not self._segments[-1]:
+            self._repeat(key, stamp, len(data))
+        segment, at = self._put(kind | len(packed_key) << KEY_SHIFT, stamp, data)
+        if kind == Kind.REMOVED:
+            places.pop(key, None)
         else:
-            self._places[key] = (segment, at)
+            places[key] = (segment, at)
             segment.keys.append(key)
         if self._carrying is not None:
             self._carry(CARRIED)
@@ -118,6 +146,7 @@ class Tape:
     def close(self) -> None:
         """Let go of the files; they stay."""
         for each in self._segments:
+            struct.pack_into("<Q", each.map, CLOSED_AT, time.time_ns())
             each.map.close()
         self._segments = []
 
@@ -134,11 +163,29 @@ class Tape:
         RECORD.pack_into(segment.map, at, n_bytes, kind, stamp)
         return segment, at
 
+    def _repeat(self, key: Hashable, stamp: int, n_bytes: int) -> None:
+        """Have the value of a key that is about to change in the newest file too, with room for the change.
+
+        Or, when the file that has it goes, nobody could tell what the value was before the change.
+        """
+        data = self._record(key)[2]
+        needed = 2 * (RECORD.size + 8) + len(data) + n_bytes
+        while self._segments[-1].end + needed > self._segments[-1].size:
+            self._turn(stamp, needed)
+        last_kind, last_stamp, data = self._record(key)  # it may have been carried
+        self._places[key] = self._put(last_kind | STILL, last_stamp, data)
+
+    def _record(self, key: Hashable) -> tuple[int, int, bytes]:
+        segment, at = self._places[key]
+        n_bytes, kind, stamp = RECORD.unpack_from(segment.map, at)
+        begin = at + RECORD.size
+        return kind, stamp, segment.map[begin : begin + n_bytes]
+
     def _open(self, start: int, needed: int) -> None:
         number = self._segments[-1].number + 1 if self._segments else 0
         size = max(min(SEGMENT_BYTES, self._bytes // 8), 2 * mmap.PAGESIZE, HEADER_BYTES + needed)
         path = self._folder / f"{self._stem}.{number:08d}{SUFFIX}"
-        self._segments.append(Segment(path, number, size, start, self._seconds, self._name))
+        self._segments.append(Segment(path, number, size, start, self._seconds, self._name, self._cluster))
 
     def _turn(self, stamp: int, needed: int) -> None:
         """Begin a new segment, and to carry over what the oldest one alone holds if that one is to go."""
@@ -160,11 +207,9 @@ class Tape:
         while carrying and n:
             n -= 1
             key = carrying[-1]
-            segment, at = self._places.get(key, (None, 0))
-            if segment is oldest:
-                n_bytes, kind, stamp = RECORD.unpack_from(oldest.map, at)
-                begin = at + RECORD.size
-                place = self._put(kind | STILL, stamp, oldest.map[begin : begin + n_bytes])
+            if self._places.get(key, (None, 0))[0] is oldest:
+                kind, stamp, data = self._record(key)
+                place = self._put(kind | STILL, stamp, data)
                 self._places[key] = place
                 place[0].keys.append(key)
             if carrying and carrying[-1] is key:  # else a segment was full, and all was carried already
@@ -174,13 +219,11 @@ class Tape:
             self._segments.pop(0).remove()
 
 
-def packed(key: Hashable, value: Any) -> tuple[int, bytes]:
-    """Return a change's kind and bytes; of types that would not come back the same: `UserError`."""
-    if value is ABSENT:
-        return Kind.REMOVED, values.pack(key)
-    if type(key) in _PLAIN and type(value) in _PLAIN:
+def packed(value: Any) -> bytes:
+    """Return a key or value as bytes; of a type that would not come back the same: `UserError`."""
+    if type(value) in _PLAIN:
         try:
-            return Kind.PLAIN, _encode((key, value))
-        except OverflowError:  # a whole number of more than 64 bits
+            return _encode(value)
+        except (OverflowError, UnicodeEncodeError):  # a whole number of more than 64 bits; half of a character
             pass
-    return Kind.PACKED, _encode((values.pack(key), values.pack(value)))
+    return values.pack(value)
