@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hydroscope import kv
     from hydroscope.engine.boot import init, shutdown
     from hydroscope.engine.cluster import join_cluster, start_cluster
+    from hydroscope.engine.dump.signals import timeline_on_signal
     from hydroscope.frame.frame import Frame
     from hydroscope.ground.errors import (
         CancelledError,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from hydroscope.node.jobs import Job
     from hydroscope.node.ports import EngineError, NodeLost
     from hydroscope.node.records import jobs
+    from hydroscope.scope.button import thaw, timeline
     from hydroscope.scope.queries import bisect, first_time, last_time, watch
     from hydroscope.scope.reading import read_timeline
     from hydroscope.scope.snapshots import snapshot
@@ -98,6 +100,9 @@ __all__ = [
     "shutdown",
     "snapshot",
     "start_cluster",
+    "thaw",
+    "timeline",
+    "timeline_on_signal",
     "watch",
     "zeros",
 ]
@@ -149,6 +154,9 @@ _HOME = {
     "shutdown": "engine.boot",
     "snapshot": "scope.snapshots",
     "start_cluster": "engine.cluster",
+    "thaw": "scope.button",
+    "timeline": "scope.button",
+    "timeline_on_signal": "engine.dump.signals",
     "watch": "scope.queries",
     "zeros": "mapreduce.task",
 }

@@ -23,6 +23,7 @@ EXAMPLES = """examples:
   hydroscope train flights.csv --target late -o late.hs  a model, with validation metrics
   hydroscope predict late.hs new.csv -o said.parquet     its predictions
   hydroscope report late.hs valid.csv -o report.html     how good it is, as one HTML file
+  hydroscope timeline --open                             what all processes here did in their last seconds
 
 exit codes: 0 done; 1 a fault of hydroscope; 2 something to mend in what was asked or given; 130 Ctrl-C"""
 
@@ -160,6 +161,40 @@ def _demo(command: argparse.ArgumentParser) -> None:
     command.add_argument("-o", "--output", default="hydroscope-demo", metavar="FOLDER", help="default: hydroscope-demo")
 
 
+def _timeline(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "what", nargs="*", metavar="WHAT",
+        help="host:port of posts or agents, asked with the secret in HYDROSCOPE_SECRET; or files to show, written "
+        "before or by others (default: this machine, and the clusters that processes here belong to)",
+    )  # fmt: skip
+    command.add_argument("-o", "--output", metavar="FILE", help="write it: .timeline, .html, .pftrace, .json, ...")
+    command.add_argument("--overwrite", action="store_true", help="replace FILE if it exists")
+    command.add_argument("--open", action="store_true", help="show it in a browser")
+    shown = command.add_mutually_exclusive_group()
+    shown.add_argument("--findings", action="store_true", help="print only what is wrong")
+    shown.add_argument("--table", type=_count, nargs="?", const=40, metavar="N", help="print the last N records (40)")
+    group = command.add_argument_group("what is gathered")
+    group.add_argument("--node", action="append", metavar="NAME", help="these only, or patterns; more than once")
+    span = group.add_mutually_exclusive_group()
+    span.add_argument(
+        "--seconds",
+        type=_seconds,
+        metavar="S",
+        help="of history (default: of what runs, or ended in the last minute, all)",
+    )
+    span.add_argument("--all", action="store_true", help="with what is left of earlier runs")
+    group.add_argument("--rules", metavar="FILE", help="what ought to come before what, a line each")
+    group.add_argument("--deadline", type=_seconds, default=5.0, metavar="S", help="to wait for answers (default: 5)")
+    group = command.add_argument_group("what is done to the processes")
+    group.add_argument(
+        "--mode", choices=("stay", "freeze", "die"), default="stay",
+        help="stay (default): go on; freeze: members of a cluster stand still; die: end, with exit status 86",
+    )  # fmt: skip
+    group.add_argument("--freeze-s", type=_seconds, default=60.0, metavar="S", help="then they go on (default: 60)")
+    group.add_argument("--thaw", action="store_true", help="let those go on that stand still")
+    group.add_argument("--serve", metavar="HOST:PORT", help="be an agent: ship this machine's recordings until ended")
+
+
 Fill = Callable[[argparse.ArgumentParser], None]
 
 COMMANDS: dict[str, tuple[str, str, Fill]] = {
@@ -192,6 +227,14 @@ COMMANDS: dict[str, tuple[str, str, Fill]] = {
         "  hydroscope report late.hs valid.csv -o report.html",
         _report,
     ),
+    "timeline": (
+        "gather what all processes recorded in their last seconds, in one order of cause and effect",
+        "  hydroscope timeline --open\n"
+        "  hydroscope timeline --seconds 5 -o crash.html\n"
+        "  hydroscope timeline 10.0.0.7:4711 --mode freeze\n"
+        "  hydroscope timeline --serve 10.0.0.7:4711",
+        _timeline,
+    ),
 }
 """Name: summary, examples, and what adds its arguments."""
 
@@ -222,6 +265,13 @@ def _count(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: a whole number, at least 1")
     return int(value)
+
+
+def _seconds(text: str) -> float:
+    value = _number(text, float, "seconds, more than 0")
+    if not value > 0.0:
+        raise argparse.ArgumentTypeError(f"{text!r}: seconds, more than 0")
+    return float(value)
 
 
 def _number(text: str, kind: Callable[[str], Any], rule: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Self
 
+from hydroscope.engine.dump.signals import listen
 from hydroscope.ground.errors import UserError
 from hydroscope.node import ports
 from hydroscope.node.ports import EngineError
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from hydroscope.engine.sockets.keys import SocketKeys
     from hydroscope.kv.functions import Functions
 
-__all__ = ["Cluster", "join_cluster", "start_cluster"]
+__all__ = ["SECRET", "Cluster", "join_cluster", "secret_of", "start_cluster"]
 
 SECRET = "HYDROSCOPE_SECRET"
 """The environment variable with the secret, in hexadecimal digits."""
@@ -28,11 +29,14 @@ class Cluster:
         What `join_cluster` of another process needs.
     secret : bytes
         What it needs too, and what nobody else may know.
+    post : str or None
+        What `hs.timeline(addresses=...)` on another machine needs, with the secret.
     """
 
     def __init__(self, keys: SocketKeys, before: ports.Keys | None) -> None:
         self.address = str(keys.address)
         self.secret = keys.secret
+        self.post = None if keys.post is None else keys.post.address
         self._keys = keys
         self._before = before
         self._left = False
@@ -115,7 +119,8 @@ def start_cluster(
     """
     from hydroscope.engine.sockets.start import serve
 
-    keys = serve(host, port, secret=_given(secret), members=members, detect_s=detect_s, functions=_functions())
+    keys = serve(host, port, secret=secret_of(secret), members=members, detect_s=detect_s, functions=_functions())
+    listen()
     return Cluster(keys, ports.install_keys(keys))
 
 
@@ -155,18 +160,19 @@ def join_cluster(
     """
     from hydroscope.engine.sockets.start import connect
 
-    given = _given(secret)
+    given = secret_of(secret)
     if given is None:
         raise UserError(f"a cluster is joined with its secret: give secret=, or set {SECRET}")
     functions = _functions()
     keys = connect(
         address, given, host=host, stores=stores, detect_s=detect_s, timeout_s=timeout_s, functions=functions
     )
+    listen()
     return Cluster(keys, ports.install_keys(keys))
 
 
-def _given(secret: bytes | str | None) -> bytes | None:
-    """Return the secret as bytes; of what is none, say so without showing it."""
+def secret_of(secret: bytes | str | None) -> bytes | None:
+    """Return a secret that was given, or the environment's, as bytes; of what is none, say so without showing it."""
     name, given = ("secret=", secret) if secret is not None else (SECRET, os.environ.get(SECRET))
     if given is None or isinstance(given, bytes):
         return given

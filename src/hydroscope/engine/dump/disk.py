@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
-import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,8 @@ STOPPED = frozenset("Tt")
 """States of processes that were stopped, by a signal or a debugger."""
 
 GONE = frozenset("ZXx")
+
+JUST_NOW_NS = 60 * 10**9
 
 _SLACK_NS = 5 * 10**9
 """Rings that are so much apart may be of one run."""
@@ -86,29 +87,40 @@ def running(ring: Lying) -> bool:
     return bool(ring.state) and not ring.closed_at_ns
 
 
-def wanted(found: Iterable[Lying], since_ns: int | None) -> list[Lying]:
-    """Choose the rings that belong to what is going on: of what runs, and of what ended while that ran.
+def wanted(found: Iterable[Lying], now_ns: int, since_ns: int | None = None, pids: Container[int] = ()) -> list[Lying]:
+    """Choose the rings that belong to what is going on: of what runs, and of what has ended just now.
 
     Parameters
     ----------
     found : rings of one folder
+    now_ns : int
+        Nanoseconds since 1970 by the clock of its machine.
     since_ns : int or None
         Take all that have something to say of the time from then on instead.
+    pids : container of int
+        Processes whose rings are taken, whenever they ended.
 
     Notes
     -----
-    Where nothing runs, it is the run that ended last. Cost: a sort.
+    Where nothing runs and nothing has ended just now, it is the run that ended last. Cost: a sort.
     """
-    by_end = sorted(found, key=_end_ns, reverse=True)
+    rings = list(found)
+    least_ns = now_ns - JUST_NOW_NS if since_ns is None else since_ns
+    chosen = [ring for ring in rings if running(ring) or _end_ns(ring) >= least_ns]
     if since_ns is not None:
-        return [ring for ring in by_end if _end_ns(ring) >= since_ns]
+        return chosen
+    chosen += [ring for ring in rings if ring.pid in pids and ring not in chosen]
+    return chosen or _last_run(rings)
+
+
+def _last_run(rings: list[Lying]) -> list[Lying]:
     chosen: list[Lying] = []
-    begin = 0
-    for ring in by_end:
-        if chosen and not running(ring) and _end_ns(ring) + _SLACK_NS < begin:
+    begin_ns = 0
+    for ring in sorted(rings, key=_end_ns, reverse=True):
+        if chosen and _end_ns(ring) + _SLACK_NS < begin_ns:
             break
+        begin_ns = min(begin_ns, ring.opened_wall_ns) if chosen else ring.opened_wall_ns
         chosen.append(ring)
-        begin = min(begin, ring.opened_wall_ns) if len(chosen) > 1 else ring.opened_wall_ns
     return chosen
 
 
@@ -145,7 +157,7 @@ def since(ring: Ring, since_ns: int) -> Ring:
 
 
 def _end_ns(ring: Lying) -> int:
-    return time.time_ns() if running(ring) else max(ring.newest_ns, ring.opened_wall_ns)
+    return max(ring.newest_ns, ring.opened_wall_ns)
 
 
 def _newest(path: Path, n_slots: int) -> int:

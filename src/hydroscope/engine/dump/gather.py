@@ -52,6 +52,8 @@ class Gathered:
     """Nodes, and what is wrong with each of them or with the way to it."""
     n_left_out: int = 0
     """Rings of earlier runs."""
+    posts: tuple[tuple[Where, bytes], ...] = ()
+    """All posts that were found, with their keys."""
 
 
 def targets_here(within_s: float = DOORS_S) -> Targets:
@@ -143,6 +145,7 @@ class _Gathering:
         self._here = disk.place()
         self._asked: dict[tuple[str, int], tuple[Asked, bytes]] = {}
         self._known: dict[tuple[str, int], Where] = {}  # whose rings are read here, so that nobody has to be asked
+        self._posts: list[tuple[Where, bytes]] = []
         self._fetches: list[tuple[Asked, _Place, list[Lying]]] = []
         self._places: dict[int, _Place] = {}
         self._got: dict[tuple[int, str], Got] = {}
@@ -169,13 +172,9 @@ class _Gathering:
 
     def result(self) -> Gathered:
         """Return what was had, and say what was not."""
-        chosen = [
-            (number, ring)
-            for number, place in self._places.items()
-            for ring in disk.wanted(place.rings.values(), self._since(place))
-            if self._wants(ring)
-        ]
-        result = Gathered(n_left_out=sum(len(place.rings) for place in self._places.values()) - len(chosen))
+        chosen = [(number, ring) for number, place in self._places.items() for ring in self._wanted(number, place)]
+        n_rings = sum(len(place.rings) for place in self._places.values())
+        result = Gathered(n_left_out=n_rings - len(chosen), posts=tuple(self._posts))
         failed = {self._owner(asked.where): asked for asked, _ in self._asked.values() if self._is_failed(asked)}
         for number, ring in chosen:
             got = self._got.get((number, ring.file))
@@ -208,6 +207,7 @@ class _Gathering:
             return
         if self._me is not None and self._owner(where) == (self._here, os.getpid()):
             return
+        self._posts.append((where, key))
         is_here = where.place == self._here
         if is_here and not self._freeze_s:
             self._known[address] = where
@@ -241,9 +241,8 @@ class _Gathering:
         for number, place in self._places.items():
             rings = [
                 ring
-                for ring in disk.wanted(place.rings.values(), self._since(place))
-                if self._wants(ring)
-                and (number, ring.file) not in self._got
+                for ring in self._wanted(number, place)
+                if (number, ring.file) not in self._got
                 and ring.file not in place.under_way
                 and (number == self._here or late or _is_stuck(ring) or (number, ring.pid) not in pending)
             ]
@@ -292,8 +291,11 @@ class _Gathering:
     def _matches(self, name: str) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in self._nodes or ())
 
-    def _since(self, place: _Place) -> int | None:
-        return None if self._seconds is None else since_ns(place.seen, self._seconds)
+    def _wanted(self, number: int, place: _Place) -> list[Lying]:
+        since = None if self._seconds is None else since_ns(place.seen, self._seconds)
+        members = {where.pid for where, _ in self._posts if where.place == number}
+        found = disk.wanted(place.rings.values(), place.seen.now_ns, since, members)
+        return [ring for ring in found if self._wants(ring)]
 
     def _is_failed(self, asked: Asked) -> bool:
         return asked.failure is not None or not asked.is_over

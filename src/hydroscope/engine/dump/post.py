@@ -152,6 +152,11 @@ class Post:
         """How it is reached."""
         return Where(self._name(), self._host, self.port, os.getpid(), self.place)
 
+    @property
+    def address(self) -> str:
+        """How it is reached, as text."""
+        return f"[{self._host}]:{self.port}" if ":" in self._host else f"{self._host}:{self.port}"
+
     def close(self) -> None:
         """Answer nobody any more; what stands still goes on."""
         self._closing = True
