@@ -110,7 +110,18 @@ class Segment:
 class Tape:
     """Writer of one log's files; used under the log's lock."""
 
-    __slots__ = ("_bytes", "_carrying", "_cluster", "_folder", "_name", "_places", "_seconds", "_segments", "_stem")
+    __slots__ = (
+        "_bytes",
+        "_carrying",
+        "_cluster",
+        "_folder",
+        "_name",
+        "_newest",
+        "_places",
+        "_seconds",
+        "_segments",
+        "_stem",
+    )
 
     def __init__(self, folder: Path, name: str, seconds: float, n_bytes: int, start: int, cluster: int = 0) -> None:
         self._name, self._seconds, self._bytes, self._cluster = name, seconds, n_bytes, cluster
@@ -121,6 +132,8 @@ class Tape:
         """Where the last record of each key that is there lies."""
         self._carrying: list[Hashable] | None = None
         self._segments: list[Segment] = []
+        self._newest = start
+        """The newest stamp of a change that was added."""
         self._open(start, 0)
 
     def write(self, stamp: int, key: Hashable, value: Any) -> None:
@@ -131,15 +144,18 @@ class Tape:
     def store(self, stamp: int, kind: int, key: Hashable, packed_key: bytes, packed_value: bytes) -> None:
         """Add a change that is packed. Cost: about 1 us; another one for the first change of a key in a file."""
         places, data = self._places, packed_key + packed_value
+        self._make_room(RECORD.size + 8 + len(data))
         last = places.get(key)
         if last is not None and last[0] is not self._segments[-1]:
-            self._repeat(key, stamp, len(data))
+            self._repeat(key, len(data))
         segment, at = self._put(kind | len(packed_key) << KEY_SHIFT, stamp, data)
         if kind == Kind.REMOVED:
             places.pop(key, None)
         else:
             places[key] = (segment, at)
             segment.keys.append(key)
+        if stamp > self._newest:
+            self._newest = stamp
         if self._carrying is not None:
             self._carry(CARRIED)
 
@@ -150,28 +166,29 @@ class Tape:
             each.map.close()
         self._segments = []
 
+    def _make_room(self, n_bytes: int) -> None:
+        """Begin a new segment if the newest one has no room for so much."""
+        while self._segments[-1].end + n_bytes > self._segments[-1].size:
+            self._turn(n_bytes)
+
     def _put(self, kind: int, stamp: int, data: bytes) -> tuple[Segment, int]:
+        """Write a record, for which there is room."""
         segment = self._segments[-1]
         at, n_bytes = segment.end, len(data)
-        end = at + RECORD.size + (n_bytes + 7 & ~7)
-        if end > segment.size:
-            self._turn(stamp, RECORD.size + n_bytes + 8)
-            return self._put(kind, stamp, data)
-        segment.end = end
+        segment.end = at + RECORD.size + (n_bytes + 7 & ~7)
         begin = at + RECORD.size
         segment.map[begin : begin + n_bytes] = data
         RECORD.pack_into(segment.map, at, n_bytes, kind, stamp)
         return segment, at
 
-    def _repeat(self, key: Hashable, stamp: int, n_bytes: int) -> None:
+    def _repeat(self, key: Hashable, n_bytes: int) -> None:
         """Have the value of a key that is about to change in the newest file too, with room for the change.
 
         Or, when the file that has it goes, nobody could tell what the value was before the change.
         """
         data = self._record(key)[2]
         needed = 2 * (RECORD.size + 8) + len(data) + n_bytes
-        while self._segments[-1].end + needed > self._segments[-1].size:
-            self._turn(stamp, needed)
+        self._make_room(needed)
         last_kind, last_stamp, data = self._record(key)  # it may have been carried
         self._places[key] = self._put(last_kind | STILL, last_stamp, data)
 
@@ -187,16 +204,16 @@ class Tape:
         path = self._folder / f"{self._stem}.{number:08d}{SUFFIX}"
         self._segments.append(Segment(path, number, size, start, self._seconds, self._name, self._cluster))
 
-    def _turn(self, stamp: int, needed: int) -> None:
+    def _turn(self, needed: int) -> None:
         """Begin a new segment, and to carry over what the oldest one alone holds if that one is to go."""
-        self._open(stamp - 1, needed)
+        self._open(self._newest, needed)
         if self._carrying is not None:  # not finished within a whole segment: now, at once
             self._carry(len(self._carrying))
         oldest, second = self._segments[0], self._segments[1]
         n_bytes = sum(each.size for each in self._segments)
         n_records = sum(len(each.keys) for each in self._segments) or 1
         live_bytes = len(self._places) * n_bytes // n_records
-        is_too_old = second.start < stamp - int(self._seconds * 1e9)
+        is_too_old = second.start < self._newest - int(self._seconds * 1e9)
         is_due = is_too_old or n_bytes > max(self._bytes, 2 * live_bytes)
         if is_due and self._carrying is None and len(self._segments) > 2:
             self._carrying = list(dict.fromkeys(oldest.keys))
@@ -207,6 +224,8 @@ class Tape:
         while carrying and n:
             n -= 1
             key = carrying[-1]
+            if self._places.get(key, (None, 0))[0] is oldest:
+                self._make_room(RECORD.size + 8 + len(self._record(key)[2]))
             if self._places.get(key, (None, 0))[0] is oldest:
                 kind, stamp, data = self._record(key)
                 place = self._put(kind | STILL, stamp, data)
