@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
+
 from hydroscope.ground.record import recorder
 from hydroscope.ground.record.layout import Kind
 from hydroscope.ground.record.reader import read_ring
@@ -42,3 +46,59 @@ def test_rings_of_two_nodes_become_one_table_with_each_peer_a_node(tmp_path):
     found = order(events)
     assert found.partner[received] == sent
     assert found.rank[sent] < found.rank[received] < found.rank[told]
+
+
+def ring_of(folder, name, pid, opened, records):
+    """Return a ring of records (kind, id, peer, seconds) as if recorded then by a process of that number."""
+    rec = recorder.Recorder(name, seconds=0.1, folder=folder / f"{name}-{pid}")
+    write = {Kind.SENT: rec.sent, Kind.RECEIVED: rec.received}
+    for kind, ident, peer, _ in records:
+        write[kind](peer, ident, b"x")
+    rec.close()
+    ring = read_ring(rec.path)
+    keep = ring.records[np.isin(ring.records["kind"], list(write))].copy()
+    at = np.array([round(each[3] * 1e9) for each in records])
+    keep["stamp"], keep["at_ns"] = 10**18 + at, at
+    about = replace(ring.about, pid=pid, opened_wall_ns=10**18 + round(opened * 1e9), opened_at_ns=round(opened * 1e9))
+    return replace(ring, records=keep, about=about)
+
+
+def test_a_process_that_was_started_again_is_two_nodes_and_its_peers_reach_both(tmp_path):
+    """The second life begins its ids anew, and receives what was sent to the first."""
+    first = ring_of(tmp_path, "a", 1, 0.0, [(Kind.SENT, 1, "b", 1.0), (Kind.RECEIVED, 7, "b", 3.0)])
+    second = ring_of(tmp_path, "a", 2, 10.0, [(Kind.RECEIVED, 8, "b", 10.5), (Kind.SENT, 1, "b", 11.0)])
+    sent = [
+        (Kind.RECEIVED, 1, "a", 2.0),
+        (Kind.SENT, 7, "a", 2.5),
+        (Kind.SENT, 8, "a", 9.0),
+        (Kind.RECEIVED, 1, "a", 12.0),
+    ]
+    other = ring_of(tmp_path, "b", 3, 0.0, sent)
+    events = Events.of([second, other, first])
+    assert [node.name for node in events.nodes] == ["a (pid 1)", "a", "b"]
+    partner = order(events).partner
+    told = {
+        (events.nodes[events.node[k]].name, Kind(events.kind[k]).name, int(events.id[k])): (
+            events.nodes[events.peer[k]].name,
+            events.nodes[events.node[partner[k]]].name,
+        )
+        for k in range(len(events))
+        if events.node[k] == 2
+    }
+    b = "b"
+    assert told[b, "SENT", 7] == ("a (pid 1)", "a (pid 1)")
+    assert told[b, "SENT", 8] == ("a (pid 1)", "a")
+    receipts = [k for k in range(len(events)) if events.kind[k] == Kind.RECEIVED and events.node[k] == 2]
+    assert [events.nodes[events.node[partner[k]]].name for k in receipts] == ["a (pid 1)", "a"]
+    assert [events.nodes[events.peer[k]].name for k in receipts] == ["a (pid 1)", "a"]
+
+
+def test_a_damaged_ring_names_what_it_can(tmp_path):
+    rec = recorder.Recorder("a", seconds=0.1, folder=tmp_path)
+    rec.lane("here").put("key", b"1")
+    rec.close()
+    ring = read_ring(rec.path)
+    less = replace(ring, names=ring.names[:2], damage=("3 names are damaged",))
+    events = Events.of([less])
+    assert {events.names[k] for k in events.subject} == {""}
+    assert events.nodes[0].damage == ("3 names are damaged",)

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from hydroscope.ground.record.layout import Kind
-from hydroscope.scope.events import COLUMNS, Events, Node
-from hydroscope.scope.findings import KINDS, explain, findings
+from hydroscope.scope.decoding import label
+from hydroscope.scope.events import COLUMNS, Events, Missing, Node
+from hydroscope.scope.explaining import explain
+from hydroscope.scope.findings import KINDS, findings
 from hydroscope.scope.order import order
 from hydroscope.scope.rules import parse
 from tests.scope.histories import Plan, S, simulate, take
@@ -200,6 +202,42 @@ def test_the_worst_comes_first_and_what_was_first_is_explained_with_its_past():
     assert "out of memory" in text
     assert "records can have caused it, of n3 and n0, n1 and n2" in text
     assert text.count("Last heard before it: n3 received") == 3
+
+
+def test_what_was_thrown_away_on_arrival():
+    events = simulate(CLEAN, 14).events
+    rows = np.flatnonzero((events.kind == Kind.RECEIVED) & (events.node == 2) & (events.peer == 0))[50:53]
+    _, every = look(changed(events, rows, kind=Kind.DROPPED))
+    assert [(each.kind, each.text, set(each.records)) for each in every] == [
+        ("dropped", "n2 threw away 3 messages from n0", set(rows.tolist()))
+    ]
+
+
+def test_nodes_that_are_missing_and_rings_that_are_damaged_are_named():
+    events = simulate(CLEAN, 15).events
+    nodes = (*events.nodes[:3], replace(events.nodes[3], damage=("2 names are damaged",)), Node("n4", read="nothing"))
+    columns = {name: getattr(events, name) for name in COLUMNS}
+    events = Events.sorted(nodes, events.names, columns)
+    missing = [Missing("n4", "it was killed"), Missing("n5", "no answer"), Missing("n1", "its second ring is away")]
+    every = findings(events, order(events), missing=missing)
+    assert [(each.kind, each.text) for each in every] == [
+        ("torn", "the ring of n3 is damaged: 2 names are damaged"),
+        ("no records", "nothing of n4 was read: it was killed"),
+        ("no records", "nothing of n5 was read: no answer"),
+        ("no records", "not all of n1 was read: its second ring is away"),
+    ]
+
+
+def test_findings_call_records_by_their_labels():
+    events = simulate(CLEAN, 6).events
+    row = int(np.flatnonzero(events.kind == Kind.SENT)[100])
+    said = np.array([b"job-7: no"], "S27").view("V27")[0]
+    events = added(events, row, kind=Kind.FAILED, peer=-1, data=said, n_bytes=9)
+    found = order(events, parse("failed(t) < started(t)\nsent(t) < failed(t)"))
+    texts = [each.text for each in findings(events, found, label(events))]
+    assert "1 errors at n0, the first: job-7: no" in texts
+    assert f"n0 sent PING #{events.id[row]} to" in explain(events, found, (), label(events), row)
+    assert f"n0 sent #{events.id[row]} to" in explain(events, found, (), None, row)
 
 
 def test_no_records_at_all():

@@ -49,6 +49,10 @@ class Node:
     """How its records were read; "nothing" if there are none."""
     n_torn: int = 0
     """Records that were being written when they were read, or for ever."""
+    damage: tuple[str, ...] = ()
+    """What else is wrong with its ring, in words."""
+    recorded_as: str = ""
+    """What it and others call it, where a later process has the name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,21 +131,14 @@ class Events:
         Parameters
         ----------
         rings : iterable of Ring
-            Of one process each. A peer is the node of this name, or the one node that has a lane of this name (a member
-            of a cluster is a lane of its process). One without a ring becomes a node without records.
+            Of one process each. A peer without a ring becomes a node without records. Of several rings of one name
+            (a process that was started again), the last keeps it, and the others have their process id behind it.
 
         Notes
         -----
         Cost: a copy of the records, and a sort by stamp within each ring.
         """
-        rings = list(rings)
-        nodes = [
-            Node(f"?{k}", read="damaged ring", n_torn=ring.n_torn)
-            if (about := ring.about) is None
-            else Node(about.name, about.pid, about.opened_wall_ns, about.opened_at_ns, about.boot, n_torn=ring.n_torn)
-            for k, ring in enumerate(rings)
-        ]
-        index = _lanes(rings) | {node.name: k for k, node in enumerate(nodes)}
+        nodes, rings, lives = _nodes(rings)
         names = {"": 0}
         parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in COLUMNS}
         for k, ring in enumerate(rings):
@@ -151,20 +148,29 @@ class Events:
             parts["node"].append(np.full(records.size, k))
             is_message = np.isin(records["kind"], MESSAGES)
             peer, lane = (np.where(records[name] < len(ring.names), records[name], 0) for name in ("peer", "lane"))
-            peers = np.full(len(ring.names), NOBODY)
+            peers = np.full(records.size, NOBODY)
             for place in np.unique(peer[is_message]):
                 if name := ring.names[place]:
-                    if name not in index:
-                        index[name] = len(nodes)
+                    if name not in lives:
+                        lives[name] = (np.zeros(1, np.uint64), np.array([len(nodes)]))
                         nodes.append(Node(name, read="nothing"))
-                    peers[place] = index[name]
-            parts["peer"].append(np.where(is_message, peers[peer], NOBODY))
+                    here = np.flatnonzero(is_message & (peer == place))
+                    opened, which = lives[name]
+                    life = np.searchsorted(opened, records["stamp"][here], "right") - 1 if which.size > 1 else 0
+                    peers[here] = which[np.maximum(life, 0)]
+            parts["peer"].append(peers)
             places = np.array([names.setdefault(name, len(names)) for name in ring.names], np.uint32)
             places[:1] = 0
             parts["subject"].append(np.where(is_message, 0, places[peer]))
             parts["lane"].append(places[lane])
         columns = {name: np.concatenate(each) if each else np.empty(0, COLUMNS[name]) for name, each in parts.items()}
         return cls.sorted(nodes, list(names), columns)
+
+    def parties(self) -> npt.NDArray[np.int64]:
+        """Return, for each node, the first node that is called so by others: an earlier life of it. Cost: O(nodes)."""
+        seen: dict[str, int] = {}
+        names = [node.recorded_as or node.name for node in self.nodes]
+        return np.array([seen.setdefault(name, k) for k, name in enumerate(names)], np.int64)
 
     def clocks(self) -> npt.NDArray[np.int64]:
         """Return a number for each node's clock: nodes of one machine have one. Cost: O(nodes)."""
@@ -198,3 +204,39 @@ def _lanes(rings: Iterable[Ring]) -> dict[str, int]:
             if owners.setdefault(name, k) != k:
                 shared.add(name)
     return {name: k for name, k in owners.items() if name and name not in shared}
+
+
+Lives = dict[str, tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]]
+
+
+def _nodes(rings: Iterable[Ring]) -> tuple[list[Node], list[Ring], Lives]:
+    """Return a node for each ring, the rings in the same order, and of each name when its nodes began, and which."""
+    named: dict[str, list[Ring]] = {}
+    for k, ring in enumerate(rings):
+        named.setdefault(f"?{k}" if ring.about is None else ring.about.name, []).append(ring)
+    nodes: list[Node] = []
+    ordered: list[Ring] = []
+    lives: Lives = {}
+    for name, same in named.items():
+        same.sort(key=lambda ring: ring.about.opened_wall_ns if ring.about else 0)
+        opened = [ring.about.opened_wall_ns if ring.about else 0 for ring in same]
+        lives[name] = (np.array(opened, np.uint64), np.arange(len(nodes), len(nodes) + len(same)))
+        for ring in same:
+            about, is_last = ring.about, ring is same[-1]
+            if about is None:
+                nodes.append(Node(name, read="damaged ring", n_torn=ring.n_torn, damage=ring.damage))
+                continue
+            nodes.append(
+                Node(
+                    name if is_last else f"{name} (pid {about.pid})",
+                    about.pid,
+                    about.opened_wall_ns,
+                    about.opened_at_ns,
+                    about.boot,
+                    n_torn=ring.n_torn,
+                    damage=ring.damage,
+                    recorded_as="" if is_last else name,
+                )
+            )
+        ordered += same
+    return nodes, ordered, lives

@@ -98,7 +98,8 @@ def match(events: Events) -> Matching:
     is_send = np.isin(events.kind, SENDS)
     rows = np.flatnonzero((is_send | np.isin(events.kind, RECEIPTS)) & (events.peer >= 0))
     is_send = is_send[rows]
-    own, peer = events.node[rows].astype(np.uint64), events.peer[rows].astype(np.uint64)
+    party = events.parties().astype(np.uint64)  # a process that was started again may get what its last life was sent
+    own, peer = party[events.node[rows]], party[events.peer[rows]]
     ends = np.where(is_send, own << 32 | peer, peer << 32 | own)
     keys = mixed(mixed(ends) ^ events.id[rows])
     full = keys ^ fingerprints(events.data, events.n_bytes)[rows]

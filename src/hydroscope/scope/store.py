@@ -10,6 +10,7 @@ clocks were, is not kept: it is found again from the records.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import zipfile
 from io import BytesIO
@@ -53,6 +54,8 @@ class _Node(msgspec.Struct, forbid_unknown_fields=True):
     boot: str
     read: str
     n_torn: int
+    damage: list[str]
+    recorded_as: str
 
 
 class _Version(msgspec.Struct):
@@ -73,7 +76,7 @@ def write(timeline: Timeline, path: str | os.PathLike[str], overwrite: bool = Fa
     about = _About(
         VERSION,
         [
-            _Node(each.name, each.pid, each.opened_wall_ns, each.opened_at_ns, each.boot.hex(), each.read, each.n_torn)
+            _Node(**{**dataclasses.asdict(each), "boot": each.boot.hex(), "damage": list(each.damage)})
             for each in events.nodes
         ],
         list(events.names),

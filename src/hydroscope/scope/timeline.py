@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from hydroscope.scope.rules import Rule, parse
 
 if TYPE_CHECKING:
     from hydroscope.frame.frame import Frame
+    from hydroscope.scope.show import Listing
 
 __all__ = ["Missing", "Timeline"]
 
@@ -80,11 +81,76 @@ class Timeline:
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """All that is wrong, the worst first. Cost: O(n), once."""
-        return findings(self.events, self.order)
+        return findings(self.events, self.order, self.labels, self.missing)
 
     def text(self, record: int) -> str:
         """Return what a record says. Cost: one call of a decoder."""
         return self.labels.text(record)
+
+    # -- to read ----------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        from hydroscope.scope.show import summary
+
+        return summary(self)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from hydroscope.scope.show import summary_html
+
+        return summary_html(self)
+
+    def explain(self, what: Finding | int | None = None) -> str:
+        """Return in words what can have caused a finding or a record; by default what went wrong first.
+
+        Cost: the records that can have caused it are looked at once.
+        """
+        from hydroscope.scope.explaining import explain
+
+        return explain(self.events, self.order, self.findings, self.labels, what)
+
+    def table(
+        self,
+        around: Finding | float | None = None,
+        node: str | Collection[str] | None = None,
+        kind: str | Collection[str] | None = None,
+        match: str | None = None,
+        limit: int = 50,
+    ) -> Listing:
+        """Return some records as a table of text, in the one order, with corrected times and how certain they are.
+
+        Parameters
+        ----------
+        around : Finding, int or float, optional
+            What is to be in the middle: a finding, a record by its number, or a moment in seconds after the first
+            record, as a float. By default the first records are listed.
+        node : str or several, optional
+            Names of nodes.
+        kind : str or several, optional
+            "sent", "received", "started", ...
+        match : str, optional
+            A regular expression for which label, text, lane, subject or peer is searched.
+        limit : int
+            How many records are listed at most.
+
+        Returns
+        -------
+        Listing
+            Prints itself. Records of findings begin with an exclamation mark.
+
+        Raises
+        ------
+        UserError
+            There is no such node, kind or record, or the regular expression is none.
+
+        Notes
+        -----
+        Cost: O(n); with `match`, all distinct texts are decoded.
+        """
+        from hydroscope.scope.show import listing
+
+        return listing(self, around, node, kind, match, limit)
 
     # -- as tables --------------------------------------------------------------------
 
