@@ -9,6 +9,7 @@ import msgspec
 from hydroscope.wire.messages import Reply, Request
 
 __all__ = [
+    "Adopted",
     "Answer",
     "Ask",
     "Changed",
@@ -101,6 +102,18 @@ class Ordered(msgspec.Struct, frozen=True):
     version: int
     value: Any
     op: Any
+    stamp: int = 0
+    """The hybrid logical time of it, which the member adds: lower than that of whatever tells anybody of it."""
 
 
-Effect = Ask | Answer | Finish | Changed | Ordered
+class Adopted(msgspec.Struct, frozen=True):
+    """This member is home to the key from now on, with the value that the dead home had backed up here."""
+
+    key: str
+    version: int
+    value: Any
+    stamp: int = 0
+    """As of `Ordered`."""
+
+
+Effect = Ask | Answer | Finish | Changed | Ordered | Adopted

@@ -29,7 +29,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hydroscope.kv.desk import Desk, Purpose
-from hydroscope.kv.effects import Answer, Effect, Finish, Lost, Ordered, Outcome, Refused, Value, Wrote
+from hydroscope.kv.effects import Adopted, Answer, Effect, Finish, Lost, Ordered, Outcome, Refused, Value, Wrote
 from hydroscope.kv.functions import FunctionError, Functions
 from hydroscope.kv.records import LOST, Record, Write
 from hydroscope.kv.states import HOME, HomeAction, HomeEvent, HomePhase, HomeStep
@@ -215,6 +215,7 @@ class HomeTable:
             record = self.records[key] = Record(key, value, version)
             record.inherited = record.durable = True
             record.replicas = self._others()
+            out.append(Adopted(key, version, value))
             self._back_up_again(record, out)
             self.show(key)
             self.watching.changed(key, out)

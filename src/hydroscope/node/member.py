@@ -27,7 +27,7 @@ import msgspec
 from hydroscope.ground.clocks.hlc import HybridClock
 from hydroscope.ground.clocks.port import Clock
 from hydroscope.ground.errors import DataError, InternalError
-from hydroscope.kv.effects import Answer, Ask, Changed, Finish, Lost, Ordered
+from hydroscope.kv.effects import Adopted, Answer, Ask, Changed, Finish, Lost, Ordered
 from hydroscope.kv.effects import Effect as StoreEffect
 from hydroscope.kv.functions import Functions
 from hydroscope.kv.store import Store
@@ -99,7 +99,7 @@ class Excluded(msgspec.Struct, frozen=True):
 
 Operation = Callable[..., list[StoreEffect]]
 """A method of the store: it takes the store, the operation's name, and what was asked for."""
-Action = Transmit | Connect | Entered | Excluded | Finish | Changed | Ordered
+Action = Transmit | Connect | Entered | Excluded | Finish | Changed | Ordered | Adopted
 
 
 class Member:
@@ -448,6 +448,8 @@ class Member:
                 self._ask(effect)  # type: ignore[arg-type]
             elif kind is Answer:
                 self._answer(effect)  # type: ignore[arg-type]
+            elif kind is Ordered or kind is Adopted:  # stamped before anything is sent that follows from it
+                self._actions.append(msgspec.structs.replace(effect, stamp=self._hlc.tick()))  # type: ignore[arg-type]
             else:
                 self._actions.append(effect)  # type: ignore[arg-type]
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from hydroscope.engine.diary import Diary
 from hydroscope.engine.dump.post import Post
 from hydroscope.engine.latch import Latch
 from hydroscope.engine.sockets.address import Address
@@ -74,6 +75,8 @@ class SocketKeys:
         Why this process does not belong to the cluster any more.
     post : Post or None
         Answers those who gather recordings.
+    diary : Diary or None
+        The window-log of the keys that this member is home to.
     """
 
     name = "sockets"
@@ -87,6 +90,7 @@ class SocketKeys:
         self.opened = Latch()
         self.out: str | None = None
         self.post: Post | None = None
+        self.diary: Diary | None = None
         self._functions = functions
         self._timeout_s = detect_s + ANSWER_S
         self._socket: SocketMember
@@ -120,9 +124,9 @@ class SocketKeys:
         """The member behind it, to look at."""
         return self._socket
 
-    def attach(self, member: SocketMember, post: Post | None) -> None:
-        """Work through this member from now on; beside it, the post answers."""
-        self._socket, self.post = member, post
+    def attach(self, member: SocketMember, post: Post | None, diary: Diary | None) -> None:
+        """Work through this member from now on; beside it, the post answers, and the diary says what keys were."""
+        self._socket, self.post, self.diary = member, post, diary
         self.get = _quick(member, self._get_missing)
         if post is not None:
             post.still = member
@@ -228,11 +232,16 @@ class SocketKeys:
         for watch in self._watches:
             watch.close()
         self._socket.close()
+        if self.diary is not None:
+            self.diary.close()
 
     # --- what the member says by itself (never waits) ---------------------------------------------------------------
 
     def entered(self, view: View, is_open: bool) -> None:
         """Note that work can begin, or goes on; tell the watchers who was lost, since nobody knows all it held."""
+        if self.diary is not None:
+            member = self._socket.member
+            self.diary.entered(member.standing.me, self.member_name(), view, member.stamp())
         stay = {number: info for number, info in self._infos.items() if info.stores}
         self._infos = stay | {info.number: info for info in view.members}
         if not is_open:
@@ -243,6 +252,11 @@ class SocketKeys:
         for watch in self._watches:
             if lost := [number for number in homes.lost(watch.prefix) if number in fresh]:
                 watch.lose(NodeLost(_unheard(watch.prefix, lost)))
+
+    def ordered(self, effect: kv.Ordered | kv.Adopted) -> None:
+        """Note what a key is here, its home."""
+        if self.diary is not None:
+            self.diary.changed(effect)
 
     def changed(self, keys: tuple[str, ...]) -> None:
         """Tell the watchers."""

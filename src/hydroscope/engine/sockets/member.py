@@ -101,7 +101,7 @@ class SocketMember:
         self._news: deque[tuple[int, int, bool]] = deque()  # streams that opened or broke: peer, number, which
         self._routes = Routes()
         self._witness = witness
-        self._outbox = Outbox(framing, self._dispatch, self.counters, None if witness is None else witness.sent)
+        self._outbox = Outbox(framing, self._dispatch, self.counters, None if witness is None else witness.said)
         self._n_pieces = 0  # and acknowledgements of some: large messages move
         self._broken: BaseException | None = None
         self._closing = False
@@ -323,9 +323,7 @@ class SocketMember:
     def _take(self, packet: Packet) -> None:
         """Take a packet that came over a stream."""
         with self._lock:
-            if type(packet.message) in NOTED:
-                self._note(packet)
-            self._act(lambda now: self._received(packet, now))
+            self._act(lambda now: self._received([packet], now))
 
     def _arrivals(self, data: bytes | None, now: float) -> Iterator[Action]:
         """Return what follows from a datagram, and from those that came with it if it is part of a rush."""
@@ -338,20 +336,24 @@ class SocketMember:
                 return
             self.counters["datagrams received"] += 1
             self.counters["messages received"] += len(packets)
-            for packet in packets:
-                if type(packet.message) in NOTED:
-                    self._note(packet)
-                yield from self._received(packet, now)
+            yield from self._received(packets, now)
             left -= 1
             if not left or len(packets) == 1:  # one alone is answered at once
                 return
             data = self._datagrams.receive()
 
-    def _received(self, packet: Packet, now: float) -> list[Action]:
-        """Hand a packet to the member; what follows from it is recorded after it."""
-        actions = self._member.receive(packet, now)
+    def _received(self, packets: list[Packet], now: float) -> list[Action]:
+        """Hand packets to the member; what follows from them is done, and recorded, after they are recorded."""
+        member = self._member
+        actions: list[Action] = []
+        refusals: list[str | None] = []
+        for packet in packets:
+            if type(packet.message) in NOTED:
+                self._note(packet)
+            actions += member.receive(packet, now)
+            refusals.append(member.refused)
         if self._witness is not None:
-            self._witness.received(packet, self._member.refused)
+            self._witness.heard(packets, refusals)
         return actions
 
     def _note(self, packet: Packet) -> None:
@@ -410,6 +412,9 @@ class SocketMember:
             self.counters["writes ordered"] += 1
             if self._witness is not None:
                 self._witness.ordered(action, self._member.standing.lives.get)
+            self._observer.ordered(action)
+        elif type(action) is kv.Adopted:
+            self._observer.ordered(action)
         elif isinstance(action, kv.Changed):
             self._observer.changed(action.keys)
         elif isinstance(action, Connect):
@@ -448,7 +453,7 @@ class SocketMember:
 
     def _send_streamed(self, packet: Packet, number: int) -> None:
         if self._witness is not None:
-            self._witness.sent(packet, False)
+            self._witness.said(packet, [packet.message], [])
         stream = self._streams.get(packet.receiver_life)
         if stream is None or stream.number != number or not stream.send(self._framing.seal_piece(packet)):
             self.counters["pieces dropped"] += 1

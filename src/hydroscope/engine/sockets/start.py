@@ -9,6 +9,7 @@ import secrets
 
 import msgspec
 
+from hydroscope.engine.diary import Diary, history_s
 from hydroscope.engine.dump.post import Post
 from hydroscope.engine.recording import recorder
 from hydroscope.engine.sockets.address import (
@@ -189,7 +190,8 @@ def _build(
         if post is not None:
             post.close()
         raise
-    keys.attach(member, post)
+    seconds = history_s()
+    keys.attach(member, post, Diary(address.cluster, seconds, rec) if seconds else None)
     return keys, member
 
 

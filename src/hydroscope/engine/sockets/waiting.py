@@ -37,6 +37,9 @@ class Observer(Protocol):
     def entered(self, view: View, is_open: bool) -> None:
         """A view holds from here on, or has opened."""
 
+    def ordered(self, effect: kv.Ordered | kv.Adopted) -> None:
+        """A key has a new value here, its home."""
+
     def changed(self, keys: tuple[str, ...]) -> None:
         """Watched keys have changed."""
 
