@@ -13,7 +13,7 @@ from queue import SimpleQueue
 import numpy as np
 
 from hydroscope.engine.dump import disk
-from hydroscope.engine.dump.line import Broken, Line
+from hydroscope.engine.dump.line import Broken, Late, Line
 from hydroscope.ground.errors import DataError
 from hydroscope.ground.record.layout import RECORD_BYTES
 from hydroscope.ground.record.reader import RECORD_TYPE, Ring
@@ -60,19 +60,27 @@ class Asked:
         self.is_over = False
         self.is_done = False
         """Frozen, thawed or ended, as was asked for."""
+        self.waited_s: float | None = None
+        """How long it was waited for, if it was given up."""
         self._events = events
+        self._began = time.monotonic()
         self._line: Line | None = None
 
     def start(self, work: Callable[[Asked], None]) -> Asked:
         """Do it in a thread."""
 
         def run() -> None:
+            failure: str | None = None
             try:
                 work(self)
+            except Late:
+                self.stop()
             except (Broken, DataError) as error:
-                self.failure = str(error)
+                failure = str(error)
             except Exception as error:  # whatever it is, the others are still asked
-                self.failure = f"{type(error).__name__}: {error}"
+                failure = f"{type(error).__name__}: {error}"
+            if self.waited_s is None:  # else it is over because it was given up
+                self.failure = failure
             self.is_over = True
             self.tell()
 
@@ -84,7 +92,10 @@ class Asked:
         self._events.put(self)
 
     def stop(self) -> None:
-        """End it, wherever it is."""
+        """Give it up, if it is not over."""
+        if self.is_over or self.waited_s is not None:
+            return
+        self.waited_s = time.monotonic() - self._began
         line = self._line
         if line is not None:
             line.close()
@@ -185,7 +196,7 @@ def _connected(where: Where, until: float) -> socket.socket:
     while True:
         left = until - time.monotonic()
         if left <= 0:
-            raise Broken("no answer in time")
+            raise Late("no answer in time")
         try:
             if where.port == 0:
                 door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

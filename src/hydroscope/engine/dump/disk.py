@@ -33,12 +33,12 @@ _SLACK_NS = 5 * 10**9
 """Rings that are so much apart may be of one run."""
 
 
-def place() -> int:
-    """Return a number for the folder that rings of this user are in by default: the same for all who see that folder.
+def place(folder: str | os.PathLike[str] | None = None) -> int:
+    """Return a number for a folder, or that which rings are in by default: the same for all who see that very folder.
 
     Containers of one machine may have folders of their own, so that it takes more than the machine to name it.
     """
-    folder = default_folders()[0]
+    folder = default_folders()[0] if folder is None else Path(folder)
     try:
         prepare(folder)
         status = os.stat(folder)

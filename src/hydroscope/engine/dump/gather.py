@@ -80,7 +80,7 @@ def order(targets: Targets, what: Thaw | Die | Freeze, within_s: float = ORDER_S
         if targets.me is None or where.port != targets.me.port or where.pid != os.getpid()
     ]
     _until_over(asked, events, until)
-    return [(each.where.name, "; ".join(each.refusals) or _why(each, within_s)) for each in asked if not each.is_done]
+    return [(each.where.name, "; ".join(each.refusals) or _why(each)) for each in asked if not each.is_done]
 
 
 def gather(
@@ -186,7 +186,7 @@ class _Gathering:
                 result.missing.append((ring.name, f"{why}; {how}" if why else how))
         for asked in failed.values():
             if self._nodes is None or self._matches(asked.where.name):
-                result.missing.append((asked.where.name, f"{self._why(asked)}; its recording could not be had"))
+                result.missing.append((asked.where.name, f"{_why(asked)}; its recording could not be had"))
         running = {self._owner(where) for where in self._known.values()}
         silent = running - {
             (number, ring.pid) for number, place in self._places.items() for ring in place.rings.values()
@@ -260,7 +260,7 @@ class _Gathering:
             place.under_way |= {ring.file for ring in rings}
             self._fetches.append((fetch, place, rings))
         for fetch, place, rings in self._fetches:
-            if fetch.is_over and fetch.failure is not None and place.under_way & {ring.file for ring in rings}:
+            if fetch.is_over and self._is_failed(fetch) and place.under_way & {ring.file for ring in rings}:
                 place.under_way -= {ring.file for ring in rings}
                 place.n_tries += 1  # then by way of the next one
 
@@ -298,10 +298,7 @@ class _Gathering:
         return [ring for ring in found if self._wants(ring)]
 
     def _is_failed(self, asked: Asked) -> bool:
-        return asked.failure is not None or not asked.is_over
-
-    def _why(self, asked: Asked) -> str:
-        return _why(asked, self._deadline_s)
+        return asked.failure is not None or asked.waited_s is not None
 
     def _why_odd(self, ring: Lying, failed: Asked | None) -> str:
         """Say what is wrong with a process; "" when nothing is."""
@@ -309,7 +306,7 @@ class _Gathering:
             return f"stopped: process {ring.pid} is in state {ring.state}"
         if not ring.state and not ring.closed_at_ns:
             return f"ended: process {ring.pid} is gone, and had not closed its recording"
-        return "" if failed is None else self._why(failed)
+        return "" if failed is None else _why(failed)
 
 
 def _until_over(asked: Iterable[Asked], events: SimpleQueue[Asked], until: float) -> None:
@@ -327,11 +324,11 @@ def _is_stuck(ring: Lying) -> bool:
     return ring.state in disk.STOPPED or not ring.state
 
 
-def _why(asked: Asked, seconds: float) -> str:
+def _why(asked: Asked) -> str:
     where = asked.where
-    if asked.failure is None or asked.failure == "no answer in time":
-        return f"no answer from {where.host}:{where.port} within {seconds:g} s"
-    return asked.failure
+    if asked.waited_s is not None:
+        return f"no answer from {where.host}:{where.port} within {asked.waited_s:.1f} s"
+    return asked.failure or "it did something else"
 
 
 def _how(got: Got | None, is_here: bool) -> str:

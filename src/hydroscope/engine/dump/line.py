@@ -22,11 +22,15 @@ from hydroscope.wire.dumps import (
     nonce_of,
 )
 
-__all__ = ["Broken", "Line"]
+__all__ = ["Broken", "Late", "Line"]
 
 
 class Broken(Exception):
     """The talk cannot go on; the text says why."""
+
+
+class Late(Broken):
+    """Time is over."""
 
 
 class Line:
@@ -85,7 +89,7 @@ class Line:
     def _left(self) -> float:
         left = self.until - time.monotonic()
         if left <= 0:
-            raise Broken("no answer in time")
+            raise Late("no answer in time")
         return left
 
     def _write(self, data: bytes) -> None:
@@ -93,7 +97,7 @@ class Line:
             self._socket.settimeout(self._left())
             self._socket.sendall(data)
         except TimeoutError:
-            raise Broken("no answer in time") from None
+            raise Late("no answer in time") from None
         except OSError as error:
             raise Broken(f"the connection broke: {error.strerror or error}") from None
 
@@ -105,7 +109,7 @@ class Line:
                 self._socket.settimeout(self._left())
                 n = self._socket.recv_into(view[n_read:])
             except TimeoutError:
-                raise Broken("no answer in time") from None
+                raise Late("no answer in time") from None
             except OSError as error:
                 raise Broken(f"the connection broke: {error.strerror or error}") from None
             if n == 0:

@@ -104,6 +104,8 @@ class Post:
         Returns the posts that are known here; must not wait.
     port : int
         0: any that is free.
+    folder : path, optional
+        Where rings are; by default where recorders put them.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Post:
         name: Callable[[], str] = lambda: "",
         others: Callable[[], tuple[Where, ...]] = tuple,
         port: int = 0,
+        folder: str | os.PathLike[str] | None = None,
     ) -> None:
         self.key = key
         self.counters: Counter[str] = Counter()
@@ -121,7 +124,8 @@ class Post:
         self.note: Callable[[str], object] = lambda text: None
         """Told what is done to this process."""
         self._host, self._name, self._others = host, name, others
-        self.place = disk.place()
+        self.place = disk.place(folder)
+        self._folder = folder
         self._talks: dict[_Talk, None] = {}  # oldest first
         self._guard = threading.Lock()  # of `_talks`, for some instructions
         self._reading = threading.Lock()
@@ -295,9 +299,13 @@ class Post:
 
     def look(self, is_own: bool) -> Seen:
         """Return who this is, and what lies here."""
-        found = disk.lying()
+        found = self.lying()
         key = self.key if is_own else b""
         return Seen(self.where, self._others(), tuple(found.values()), time.time_ns(), sys.byteorder, key)
+
+    def lying(self) -> dict[str, Lying]:
+        """Return what lies here."""
+        return disk.lying(self._folder)
 
     def read(self, file: str, since_ns: int) -> Ring:
         """Read a ring, one at a time; what was read a moment ago is good enough. DataError when that cannot be done."""
@@ -345,7 +353,7 @@ class _Talk:
             case Look():
                 line.say(post.look(self._is_own))
             case Ship(files=files, since_ns=since_ns):
-                there = disk.lying()
+                there = post.lying()
                 for file in files:
                     self._ship(there.get(file), file, since_ns)
                 line.say(Done())

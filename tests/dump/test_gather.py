@@ -1,0 +1,199 @@
+"""The button with processes that are dead, stopped, silent or cut off: what is had, what is told, and that it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+import hydroscope as hs
+from hydroscope.engine.dump import disk
+from hydroscope.engine.dump.gather import Gathered, Targets, gather, order
+from hydroscope.engine.dump.post import Post
+from hydroscope.wire.dumps import Freeze, Thaw, Where
+from tests.dump.machines import HOST, KEY, Process, post_at, processes
+from tests.dump.test_post import Statue
+
+QUICK_S = 1.0
+"""A deadline for those who will not answer."""
+
+
+def pressed(*wheres: Where, names: str, **more: object) -> Gathered:
+    to = Targets(tuple((where, KEY) for where in wheres))
+    return gather(to, nodes=[names], **({"deadline_s": 20.0} | more))  # type: ignore[arg-type]
+
+
+def heard(got: Gathered) -> dict[str, int]:
+    """Return how many messages each node has recorded."""
+    return {ring.about.name: int((ring.records["kind"] == 1).sum()) for ring in got.rings if ring.about is not None}
+
+
+def told(got: Gathered) -> dict[str, str]:
+    return dict(got.missing)
+
+
+def machine(tmp_path: Path, name: str) -> Path:
+    folder = tmp_path / name
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def at(process: Process, folder: Path, port: int) -> Where:
+    """Return where a process would have its post."""
+    return Where(process.name, HOST, port, process.pid, disk.place(folder))
+
+
+@pytest.fixture
+def silence():
+    """A port at which connections are taken and nothing is said, as that of a stopped process."""
+    with socket.create_server((HOST, 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
+def nobody():
+    """A port at which nobody listens."""
+    with socket.create_server((HOST, 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def test_rings_of_another_machine_come_from_its_posts_once_each(tmp_path):
+    one, two = machine(tmp_path, "one"), machine(tmp_path, "two")
+    with (
+        processes(one, "far-a", "far-b", n=70),
+        processes(two, "far-c", n=30),
+        post_at(one) as first,
+        post_at(one) as second,
+        post_at(two, others=(first.where, second.where)) as third,
+    ):
+        got = pressed(third.where, names="far-*")  # which knows the others
+        assert heard(got) == {"far-a": 70, "far-b": 70, "far-c": 30}
+        assert got.missing == []
+        assert heard(pressed(third.where, names="far-b")) == {"far-b": 70}
+
+
+def test_dead_and_stopped_processes_are_read_by_their_neighbours_and_told(tmp_path, silence, nobody):
+    far = machine(tmp_path, "far")
+    with processes(far, "far-well", "far-stopped", "far-killed", "far-closed") as (_, stopped, killed, closed):
+        stopped.stop()
+        killed.kill()
+        closed.close()
+        with post_at(far) as post:
+            got = pressed(at(stopped, far, silence), at(killed, far, nobody), post.where, names="far-*")
+        assert heard(got) == dict.fromkeys(("far-well", "far-stopped", "far-killed", "far-closed"), 100)
+        assert told(got) == {
+            "far-stopped": f"stopped: process {stopped.pid} is in state T; "
+            "its recording was read from disk, by its neighbour",
+            "far-killed": f"ended: process {killed.pid} is gone, and had not closed its recording; "
+            "its recording was read from disk, by its neighbour",
+        }
+
+
+def test_who_hangs_is_read_by_a_neighbour_before_the_deadline(tmp_path, silence):
+    far = machine(tmp_path, "far")
+    with processes(far, "far-hangs") as (hangs,), post_at(far) as post:
+        got = pressed(at(hangs, far, silence), post.where, names="far-*", deadline_s=QUICK_S)
+        assert heard(got) == {"far-hangs": 100}
+        assert list(told(got)) == ["far-hangs"]
+        assert re.fullmatch(
+            rf"no answer from {HOST}:{silence} within \d\.\d s; its recording was read from disk, by its neighbour",
+            told(got)["far-hangs"],
+        )
+
+
+def test_who_is_cut_off_with_its_machine_is_missing(tmp_path, silence, nobody):
+    far = machine(tmp_path, "far")
+    with processes(far, "far-a", "far-b") as (a, b):
+        got = pressed(at(a, far, silence), at(b, far, nobody), names="far-*", deadline_s=QUICK_S)
+        assert heard(got) == {}
+        assert set(told(got)) == {"far-a", "far-b"}
+        assert re.fullmatch(
+            rf"no answer from {HOST}:{silence} within \d\.\d s; its recording could not be had", told(got)["far-a"]
+        )
+        refused = f"{HOST}:{nobody} cannot be reached: Connection refused; its recording could not be had"
+        assert told(got)["far-b"] == refused
+
+
+def test_here_nobody_has_to_be_asked(nobody):
+    """Rings of this machine are read from disk, whoever lives."""
+    recorders = [hs.Recorder(f"here-{os.getpid()}-{k}", seconds=0.1) for k in range(3)]
+    try:
+        for k, rec in enumerate(recorders):
+            for n in range(10 * k):
+                rec.sent("peer", n)
+        got = pressed(Where("me", HOST, nobody, os.getpid(), disk.place()), names=f"here-{os.getpid()}-*")
+        assert heard(got) == {f"here-{os.getpid()}-{k}": 10 * k for k in range(3)}
+        assert got.missing == []
+    finally:
+        for rec in recorders:
+            rec.close(remove=True)
+
+
+def test_a_member_that_has_recorded_nothing_is_told(nobody):
+    got = pressed(Where("member-9.abc", HOST, nobody, 2**22 + 5, disk.place()), names="none-*")
+    assert told(got) == {"member-9.abc": f"process {2**22 + 5} has no recording on this machine"}
+
+
+def test_a_post_that_breaks_off_is_replaced_by_the_next(tmp_path, monkeypatch):
+    far = machine(tmp_path, "far")
+    with processes(far, "far-a"), post_at(far) as broken, post_at(far) as good:
+        broken_talks = threading.Event()
+
+        def breaks(file: str, since_ns: int) -> None:
+            broken_talks.set()
+            raise ConnectionError("cable")
+
+        monkeypatch.setattr(broken, "read", breaks)
+        got = pressed(broken.where, good.where, names="far-*")
+        assert heard(got) == {"far-a": 100}
+        got = pressed(broken.where, names="far-*", deadline_s=QUICK_S)
+        assert broken_talks.is_set()
+        assert heard(got) == {}
+        assert set(told(got)) == {"far-a"}
+
+
+def test_seconds_leave_out_what_is_older(tmp_path):
+    far = machine(tmp_path, "far")
+    rec = hs.Recorder("far-span", seconds=0.1, folder=far)
+    stamps = [rec.sent("peer", k) for k in range(20)]
+    with post_at(far) as post:
+        assert heard(pressed(post.where, names="far-*", seconds=3600.0)) == {"far-span": 20}
+        assert heard(pressed(post.where, names="far-*", seconds=1e-9)).get("far-span", 0) == 0
+    rec.close(remove=True)
+    assert stamps == sorted(stamps)
+
+
+def test_all_stand_still_before_anything_is_read(tmp_path):
+    far = machine(tmp_path, "far")
+    with processes(far, "far-a"), post_at(far) as willing, post_at(far) as hung, post_at(far) as agent:
+        willing.still, hung.still = Statue(), Statue(is_willing=False)
+        order_of: list[str] = []
+        willing.note = order_of.append
+        read = willing.read
+        willing.read = lambda file, since: order_of.append("read") or read(file, since)  # type: ignore[method-assign, assignment, func-returns-value]
+        got = pressed(willing.where, hung.where, agent.where, names="far-*", freeze_s=100.0)
+        assert heard(got) == {"far-a": 100}
+        assert order_of[0] == "frozen for 100 s"
+        refused = [why for name, why in got.missing if name == "post"]
+        assert len(refused) == 2
+        assert any("hangs" in why for why in refused)
+        assert any("no member of a cluster" in why for why in refused)
+        assert order(Targets(got.posts), Thaw()) == []
+        assert willing.still.calls == ["halt", "go on"]
+        assert len(order(Targets(got.posts), Freeze(100.0))) == 2
+
+
+def test_a_process_is_not_asked_by_itself(tmp_path):
+    mine = Post(HOST, KEY)
+    try:
+        mine.still = Statue()
+        to = Targets(((mine.where, KEY),), mine)
+        gather(to, nodes=["none"], freeze_s=5.0)
+        assert order(to, Thaw()) == []
+        assert mine.still.calls == []
+    finally:
+        mine.close()
