@@ -102,3 +102,16 @@ def test_a_damaged_ring_names_what_it_can(tmp_path):
     events = Events.of([less])
     assert {events.names[k] for k in events.subject} == {""}
     assert events.nodes[0].damage == ("3 names are damaged",)
+
+
+def test_a_peer_may_be_a_lane_of_its_process_if_of_one_only(tmp_path):
+    a, b = (recorder.Recorder(name, seconds=0.1, folder=tmp_path) for name in ("a", "b"))
+    a.lane("member-0").sent("member-1", 17)
+    b.lane("member-1").received("member-0", 17)
+    for each in (a, b):
+        each.lane("main").sent("main", 18)
+        each.close()
+    events = Events.of(sorted((read_ring(path) for path in tmp_path.iterdir()), key=lambda ring: ring.about.name))
+    assert [node.name for node in events.nodes] == ["a", "b", "main"]
+    ends = {(int(events.id[k]), int(events.node[k])): int(events.peer[k]) for k in np.flatnonzero(events.peer >= 0)}
+    assert ends == {(17, 0): 1, (17, 1): 0, (18, 0): 2, (18, 1): 2}

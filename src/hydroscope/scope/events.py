@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from hydroscope.ground.record.layout import DATA_BYTES, Kind
 from hydroscope.ground.record.reader import Ring
+from hydroscope.scope.bundles import unbundled
 
 __all__ = ["COLUMNS", "MESSAGES", "Events", "Missing", "Node"]
 
@@ -131,14 +132,18 @@ class Events:
         Parameters
         ----------
         rings : iterable of Ring
-            Of one process each. A peer without a ring becomes a node without records. Of several rings of one name
-            (a process that was started again), the last keeps it, and the others have their process id behind it.
+            Of one process each. A peer is the node of this name, or the one node that has a lane of this name (a member
+            of a cluster is a lane of its process); without either it becomes a node without records. Of several
+            rings of one name (a process that was started again), the last keeps it, and the others have their process
+            id behind it.
 
         Notes
         -----
         Cost: a copy of the records, and a sort by stamp within each ring.
         """
-        nodes, rings, lives = _nodes(rings)
+        nodes, rings, lives = _nodes(unbundled(ring) for ring in rings)
+        for name, k in _lanes(rings).items():
+            lives.setdefault(name, (np.zeros(1, np.uint64), np.array([k])))
         names = {"": 0}
         parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in COLUMNS}
         for k, ring in enumerate(rings):

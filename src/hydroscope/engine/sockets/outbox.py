@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 from hydroscope.ground.errors import InternalError
 from hydroscope.wire.frame import FRAME_OVERHEAD_BYTES, Framing, encode_message
-from hydroscope.wire.messages import Packet
+from hydroscope.wire.messages import Message, Packet
 
 __all__ = ["DATAGRAM_BYTES", "DATAGRAM_MAX_BYTES", "HOLD_S", "Outbox"]
 
@@ -37,26 +37,32 @@ ROOM_BYTES = DATAGRAM_BYTES - FRAME_OVERHEAD_BYTES
 class Bundle:
     """Messages to one life of a peer, all said by the same life of ours in the same epoch."""
 
-    __slots__ = ("messages", "packet", "peer", "size_bytes", "stamp", "until")
+    __slots__ = ("again", "messages", "packet", "peer", "said", "size_bytes", "stamp", "until")
 
-    def __init__(self, peer: int, packet: Packet, message: bytes, stamp: int) -> None:
+    def __init__(self, peer: int, packet: Packet, message: bytes) -> None:
         self.peer = peer
         self.packet = packet
-        self.stamp = stamp
+        self.stamp = packet.hlc
         self.messages = [message]
+        self.said: list[Message] = [packet.message]
+        self.again: list[Message] = []
         self.size_bytes = len(message)
         self.until = math.inf
 
 
 class Outbox:
-    """Gathers packets by peer; `send(peer, life, frame)` puts a frame on the way, `told(packet, again)` records it."""
+    """Gathers packets by peer; `send(peer, life, frame)` puts a frame on the way.
+
+    `told(packet, messages, again)` records what leaves, and which of it once more, and returns the stamp it is to carry
+    at least: what is stamped later than its record is in order, whatever the clocks say.
+    """
 
     def __init__(
         self,
         framing: Framing,
         send: Callable[[int, int, bytes], None],
         counters: Counter[str],
-        told: Callable[[Packet, bool], int] | None = None,
+        told: Callable[[Packet, list[Message], list[Message]], int] | None = None,
     ) -> None:
         self.deadline = math.inf
         """When what is held must go."""
@@ -69,19 +75,22 @@ class Outbox:
     def add(self, peer: int, packet: Packet, again: bool = False) -> None:
         """Take a packet; it leaves with the next `flush`, or at once if its frame is full."""
         message = encode_message(packet.message)
-        life, stamp = packet.receiver_life, packet.hlc
-        if self._told is not None:  # what is stamped later than its record is in order, whatever the clocks say
-            stamp = max(stamp, self._told(packet, again))
+        life = packet.receiver_life
         bundle = self._bundles.get(life)
         if bundle is not None:
             bundle.size_bytes += len(message)
             first = bundle.packet
             if bundle.size_bytes <= ROOM_BYTES and first.epoch == packet.epoch and first.sender == packet.sender:
                 bundle.messages.append(message)
-                bundle.stamp = stamp  # stamps only grow
+                bundle.said.append(packet.message)
+                bundle.stamp = packet.hlc  # stamps only grow
+                if again:
+                    bundle.again.append(packet.message)
                 return
             self._dispatch(bundle)
-        self._bundles[life] = Bundle(peer, packet, message, stamp)
+        self._bundles[life] = bundle = Bundle(peer, packet, message)
+        if again:
+            bundle.again.append(packet.message)
 
     def flush(self) -> None:
         """Send all."""
@@ -103,7 +112,10 @@ class Outbox:
                 self._dispatch(bundle)
 
     def _dispatch(self, bundle: Bundle) -> None:
-        frame = self._seal(bundle.packet, bundle.stamp, bundle.messages)
+        stamp = bundle.stamp
+        if self._told is not None:
+            stamp = max(stamp, self._told(bundle.packet, bundle.said, bundle.again))
+        frame = self._seal(bundle.packet, stamp, bundle.messages)
         if len(frame) > DATAGRAM_MAX_BYTES:
             kind = type(bundle.packet.message).__name__
             raise InternalError(f"a {kind} of {len(frame)} bytes does not fit a datagram")

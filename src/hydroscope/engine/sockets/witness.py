@@ -1,9 +1,13 @@
 """What a member says and hears, and how keys change at their home, told to the flight recorder.
 
-One record a message, however many share a datagram. Both ends know a message by the same 64 bits: those of a call,
-its questions and its answers are made from the lives of caller and callee and the number of the call, those of others
-from the lives of both and what the message has that is its own. What is recorded of it begins with `MARK`, which no
-text and no value in MessagePack begins with, then its type, then the body (`scope.decoders.hydroscope` reads it).
+Both ends know a message by the same 64 bits: those of a call, its questions and its answers are made from who calls
+whom and the number of the call, those of others from who says it to whom and what the message has that is its own. What
+is recorded of it begins with `MARK`, which no text and no value in MessagePack begins with, then its type, then the
+body (`scope.decoders.hydroscope` reads it).
+
+One record a message; but of a frame that holds several calls and answers with numbers in a row, as those of a stream of
+writes do, all are one record, a *bundle* of runs, which readers take apart (`scope.bundles`): a stream of writes would
+else be slowed by as much as a tenth.
 
 A member is a *lane* of its process's ring, and that lane's name is what others call the member: by its life, of which
 a number says which it was. Used under the member's lock; nothing here may raise because of what a packet holds.
@@ -12,19 +16,19 @@ a number says which it was. Used under the member's lock; nothing here may raise
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-from hydroscope.ground.record.layout import hash64
-from hydroscope.ground.record.recorder import Message, Recorder
+from hydroscope.ground.record.layout import DATA_BYTES, hash64
+from hydroscope.ground.record.recorder import Recorder
 from hydroscope.kv.effects import Ordered
 from hydroscope.wire import messages as wire
 from hydroscope.wire.frame import encode_message
 from hydroscope.wire.messages import NOBODY, Ack, AckAck, Call, Nack, Packet, Piece, Probe, View
 
-__all__ = ["MARK", "Witness", "member_name"]
+__all__ = ["MARK", "RUN", "Witness", "calls_between", "member_name"]
 
 MARK = b"\xc1"
 KEYS_MAX = 1000
@@ -37,20 +41,28 @@ SAMPLE_S = 1.0
 
 CALLED, CALLED_UNNAMED, OWN, OWN_UNNAMED = MARK + b"P", MARK + b"p", MARK + b"O", MARK + b"o"
 """What wrote a key: a call of a member, or the home itself; and whether the key is named, or here in its beginning."""
+
+RUN = struct.Struct("<BBBBI")
+"""Messages of one type with numbers in a row: type, the first two bytes of their bodies, how many, the first number."""
+RUNS_MAX = (DATA_BYTES - 2) // RUN.size
+RUN_MAX = 255
+
 _WRITTEN = struct.Struct("<2sQQ")
 _BEGUN = struct.Struct("<2sQ")
 _PIECE = struct.Struct("<2sQIII")
-_LIVES = struct.Struct("<QQc")
 
 
-def _head(kind: type[msgspec.Struct]) -> bytes:
+def _tag(kind: type[msgspec.Struct]) -> int:
     tag = kind.__struct_config__.tag
     assert isinstance(tag, int)
-    return MARK + bytes([tag])
+    return tag
 
 
-CALL, PROBE, NACK, ACK, ACKACK, PIECE = [_head(kind) for kind in (Call, Probe, Nack, Ack, AckAck, Piece)]
-REFUSED = MARK + b"R"
+OF_CALLS = {kind: _tag(kind) for kind in (Call, Probe, Nack, Ack, AckAck)}
+CALLERS = frozenset((Call, Probe, AckAck))
+"""Those that a caller sends."""
+CALL, PROBE, NACK, ACK, ACKACK, PIECE = [MARK + bytes([_tag(kind)]) for kind in (Call, Probe, Nack, Ack, AckAck, Piece)]
+REFUSED, BUNDLE = MARK + b"R", MARK + b"B"
 
 
 def member_name(number: int, life: int) -> str:
@@ -65,15 +77,20 @@ def member_name(number: int, life: int) -> str:
     return f"{which}.{life & 0xFFFFFF:06x}"
 
 
+def calls_between(caller: str, callee: str) -> int:
+    """Return what, with the number of a call of one member to another, makes its id (by exclusive or)."""
+    return hash64(f"{caller} > {callee}".encode())
+
+
 class Line:
     """What is the same for all messages between a life of this member and one of a peer's."""
 
     __slots__ = ("asked", "peer", "received", "resent", "sent", "served")
 
-    def __init__(self, here: Recorder, peer: str, me_life: int, life: int) -> None:
+    def __init__(self, here: Recorder, name: str, peer: str) -> None:
         self.peer = peer
         self.sent, self.resent, self.received = here.sent, here.resent, here.received
-        self.asked, self.served = _between(me_life, life, b"c"), _between(life, me_life, b"c")
+        self.asked, self.served = calls_between(name, peer), calls_between(peer, name)
 
 
 class Witness:
@@ -90,6 +107,7 @@ class Witness:
         self.due = 0.0
         """When `sample` is wanted next."""
         self._recorder = recorder
+        self._put, self._removed = recorder.put, recorder.removed
         self._authority = f"authority.{cluster & 0xFFFFFF:06x}"
         self._lines: dict[int, Line] = {}  # by the peer's life
         self._keys: set[str] = set()
@@ -97,49 +115,60 @@ class Witness:
 
     # --- messages ---------------------------------------------------------------------------------------------------
 
-    def sent(self, packet: Packet, again: bool) -> int:
-        """Record that a packet is put on the way; return the stamp that it is to carry, at least."""
-        message: Any = packet.message
-        kind = type(message)
-        if kind not in _OF_CALLS:
-            peer = self._name(packet.receiver, packet.receiver_life)
-            here = self._lane(packet.sender, packet.sender_life)
-            return here.sent(peer, _other_id(packet), _other_data(message))
+    def said(self, packet: Packet, messages: Sequence[Any], again: Sequence[Any]) -> int:
+        """Record what leaves in one frame, and what of it not for the first time; return the stamp it is to carry."""
         line = self._lines.get(packet.receiver_life)
-        if line is None:
-            line = self._line(packet.sender, packet.sender_life, packet.receiver, packet.receiver_life)
-        if kind is Call:
-            write = line.resent if again else line.sent
-            return write(line.peer, line.asked ^ message.number, CALL + message.body)
-        if kind is Ack:
-            write = line.resent if again else line.sent
-            return write(line.peer, line.served ^ message.number, ACK + message.body)
-        if kind is AckAck:
-            return line.sent(line.peer, line.asked ^ message.number, ACKACK)
-        if kind is Nack:
-            return line.sent(line.peer, line.served ^ message.number, NACK)
-        return line.sent(line.peer, line.asked ^ message.number, PROBE)
+        if line is None or type(messages[0]) not in OF_CALLS:
+            name = self._name(packet.sender, packet.sender_life)
+            line = Line(self._recorder.lane(name), name, self._name(packet.receiver, packet.receiver_life))
+            if packet.receiver_life and packet.sender != NOBODY:
+                self._lines[packet.receiver_life] = line
+        if len(messages) == 1 and not again:
+            message = messages[0]
+            kind = type(message)
+            if kind is Call:
+                return line.sent(line.peer, line.asked ^ message.number, CALL + message.body)
+            if kind is Ack:
+                return line.sent(line.peer, line.served ^ message.number, ACK + message.body)
+            if kind is AckAck:
+                return line.sent(line.peer, line.asked ^ message.number, ACKACK)
+        elif not again and (runs := _runs(messages)) is not None:
+            return line.sent(line.peer, line.asked ^ messages[0].number, runs)
+        stamp = 0
+        for message in messages:
+            ident, data = _of(message, line.asked, line.served)
+            stamp = (line.resent if message in again else line.sent)(line.peer, ident, data)
+        return stamp
 
-    def received(self, packet: Packet, refused: str | None) -> None:
-        """Record that a packet has come, and why it does not count, if it does not."""
-        message: Any = packet.message
+    def heard(self, packets: Sequence[Packet], refusals: Sequence[str | None]) -> None:
+        """Record the packets that have come in one frame, and of each why it does not count, if it does not."""
+        first = packets[0]
+        line = self._lines.get(first.sender_life)
+        message: Any = first.message
         kind = type(message)
-        if refused is not None or kind not in _OF_CALLS:
-            self._received_other(packet, refused)
-            return
-        line = self._lines.get(packet.sender_life)
-        if line is None:
-            line = self._line(packet.receiver, packet.receiver_life, packet.sender, packet.sender_life)
-        if kind is Call:
-            line.received(line.peer, line.served ^ message.number, CALL + message.body, packet.hlc)
-        elif kind is Ack:
-            line.received(line.peer, line.asked ^ message.number, ACK + message.body, packet.hlc)
-        elif kind is AckAck:
-            line.received(line.peer, line.served ^ message.number, ACKACK, packet.hlc)
-        elif kind is Nack:
-            line.received(line.peer, line.asked ^ message.number, NACK, packet.hlc)
+        if line is None or kind not in OF_CALLS or first.receiver_life == 0:
+            name = self._name(first.receiver, first.receiver_life)
+            line = Line(self._recorder.lane(name), name, self._name(first.sender, first.sender_life))
+            if kind in OF_CALLS and not any(refusals):
+                self._lines[first.sender_life] = line
+        if any(refusals):
+            self._not_taken(packets, refusals, line)
+        elif len(packets) == 1:
+            if kind is Call:
+                line.received(line.peer, line.served ^ message.number, CALL + message.body, first.hlc)
+            elif kind is Ack:
+                line.received(line.peer, line.asked ^ message.number, ACK + message.body, first.hlc)
+            elif kind is AckAck:
+                line.received(line.peer, line.served ^ message.number, ACKACK, first.hlc)
+            else:
+                line.received(line.peer, *_of(message, line.served, line.asked), first.hlc)
         else:
-            line.received(line.peer, line.served ^ message.number, PROBE, packet.hlc)
+            messages: list[Any] = [packet.message for packet in packets]
+            if (runs := _runs(messages)) is not None:
+                line.received(line.peer, line.served ^ message.number, runs, first.hlc)
+            else:
+                for message in messages:
+                    line.received(line.peer, *_of(message, line.served, line.asked), first.hlc)
 
     def refused(self, reason: str) -> None:
         """Record that a frame was not taken: nobody can say whose it was."""
@@ -147,37 +176,30 @@ class Witness:
         if self._n_refused <= REFUSED_MAX:
             self._recorder.dropped(None, 0, REFUSED + reason.encode())
 
-    def _received_other(self, packet: Packet, refused: str | None) -> None:
-        message: Any = packet.message
-        here, peer = self._lane(packet.receiver, packet.receiver_life), self._name(packet.sender, packet.sender_life)
-        write: Message = here.received
-        if refused is not None:
-            here.note(f"not taken: {refused}")
-            write = here.dropped
-        kind = type(message)
-        if kind not in _OF_CALLS:
-            write(peer, _other_id(packet), _other_data(message), packet.hlc)
-            return
-        to_us, from_us = packet.sender_life, packet.receiver_life
-        ends = (to_us, from_us) if kind in _OF_CALLERS else (from_us, to_us)
-        head = _head(kind)
-        write(peer, _between(*ends, b"c") ^ message.number, head + getattr(message, "body", b""), packet.hlc)
+    def _not_taken(self, packets: Sequence[Packet], refusals: Sequence[str | None], line: Line) -> None:
+        first = packets[0]
+        here = self._recorder.lane(self._name(first.receiver, first.receiver_life))
+        for packet, refusal in zip(packets, refusals, strict=True):
+            write = here.received
+            if refusal is not None:
+                here.note(f"not taken: {refusal}")
+                write = here.dropped
+            write(line.peer, *_of(packet.message, line.served, line.asked), packet.hlc)
 
     # --- keys and members -------------------------------------------------------------------------------------------
 
     def ordered(self, effect: Ordered, life_of: Callable[[int], int | None]) -> None:
         """Record that a key takes a new value here, its home."""
-        key, op = effect.key, effect.op
+        key, op, keys = effect.key, effect.op, self._keys
+        write = self._put if effect.value is not None else self._removed
         ident, named, unnamed = 0, OWN, OWN_UNNAMED
         if type(op) is tuple and (line := self._lines.get(life_of(op[0]) or 0)) is not None:
             ident, named, unnamed = line.served ^ op[1], CALLED, CALLED_UNNAMED
-        write = self._recorder.removed if effect.value is None else self._recorder.put
-        keys = self._keys
         if key in keys or len(keys) < KEYS_MAX:
             keys.add(key)
             write(key, _WRITTEN.pack(named, ident, effect.version))
         else:
-            write(ident, _BEGUN.pack(unnamed, ident) + key[:17].encode(errors="replace"))
+            write(ident, _BEGUN.pack(unnamed, ident) + key[: DATA_BYTES - _BEGUN.size].encode(errors="replace"))
 
     def entered(self, view: View) -> None:
         """Forget the lives that do not belong any more."""
@@ -196,27 +218,20 @@ class Witness:
     def _name(self, number: int, life: int) -> str:
         return member_name(number, life) if life else self._authority
 
-    def _lane(self, number: int, life: int) -> Recorder:
-        return self._recorder.lane(self._name(number, life))
 
-    def _line(self, me: int, me_life: int, peer: int, life: int) -> Line:
-        line = Line(self._lane(me, me_life), self._name(peer, life), me_life, life)
-        self._lines[life] = line
-        return line
-
-
-_OF_CALLS = frozenset((Call, Probe, Nack, Ack, AckAck))
-_OF_CALLERS = frozenset((Call, Probe, AckAck))
-
-
-def _between(first: int, second: int, what: bytes) -> int:
-    """Return 64 bits that stand for two lives."""
-    return hash64(_LIVES.pack(first, second, what))
-
-
-def _other_id(packet: Packet) -> int:
-    message: Any = packet.message
-    return _between(packet.sender_life, packet.receiver_life, b"m") ^ (_own_number(message) & (2**64 - 1))
+def _of(message: Any, asked: int, served: int) -> tuple[int, bytes]:
+    """Return id and data of a message, given what makes ids of its sender's calls and of its receiver's."""
+    kind = type(message)
+    tag = OF_CALLS.get(kind)
+    if tag is not None:
+        base = asked if kind in CALLERS else served
+        return base ^ message.number, MARK + bytes([tag]) + getattr(message, "body", b"")
+    if kind is Piece:
+        size_bytes = min(message.size_bytes, 2**32 - 1)
+        data = _PIECE.pack(PIECE, message.transfer, message.index, message.n_pieces, size_bytes)
+    else:
+        data = MARK + encode_message(message)[1:]  # without the head of the array: it begins with the type
+    return (~asked ^ _own_number(message)) & (2**64 - 1), data
 
 
 def _own_number(message: Any) -> int:
@@ -235,7 +250,27 @@ def _own_number(message: Any) -> int:
     return 0
 
 
-def _other_data(message: Any) -> bytes:
-    if type(message) is Piece:
-        return _PIECE.pack(PIECE, message.transfer, message.index, message.n_pieces, message.size_bytes & 0xFFFFFFFF)
-    return MARK + encode_message(message)[1:]
+def _runs(messages: Sequence[Any]) -> bytes | None:
+    """Return the bundle of these messages; None if they are not a few runs of calls and answers."""
+    runs: list[tuple[int, int, int, int, int]] = []
+    kind, begins, following, first = None, b"", 0, 0
+    for message in messages:
+        kind_now = type(message)
+        if kind_now not in OF_CALLS:
+            return None
+        number = message.number
+        begins_now = message.body[:2] if kind_now is Call or kind_now is Ack else b"\0\0"
+        if number == following and kind_now is kind and begins_now == begins:
+            following += 1
+            continue
+        if kind is not None:
+            runs.append((OF_CALLS[kind], *begins, following - first, first))
+        kind, begins, first, following = kind_now, begins_now, number, number + 1
+    assert kind is not None
+    runs.append((OF_CALLS[kind], *begins, following - first, first))
+    if len(runs) > RUNS_MAX:
+        return None
+    try:
+        return BUNDLE + b"".join([RUN.pack(*run) for run in runs])
+    except (struct.error, TypeError):  # more than fits: a number above 2**32, more than 255 in a row, a body too short
+        return None
