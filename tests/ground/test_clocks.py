@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hydroscope.ground.clocks.hlc import HybridClock, time_ns
+from hydroscope.ground.clocks.hlc import UNIT_NS, HybridClock, time_ns
 from hydroscope.ground.clocks.simulated import SimulatedClock
 from hydroscope.ground.clocks.system import SystemClock
 from hydroscope.ground.errors import InternalError
 
-UNIT_NS = 2**16
 STEPS = st.lists(
     st.tuples(st.integers(0, 2), st.sampled_from(["tick", "say", "pass", "jump"]), st.floats(-5, 5)), max_size=60
 )

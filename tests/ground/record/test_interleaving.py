@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import dis
 import itertools
 import os
 import random
+import sys
+import types
 
+import numpy as np
+
+from hydroscope.ground.clocks import hlc
+from hydroscope.ground.clocks.hlc import HybridClock
+from hydroscope.ground.clocks.simulated import SimulatedClock
 from hydroscope.ground.record import hot, reader
-from hydroscope.ground.record.layout import END, HEADER_BYTES, RECORD, RECORD_BYTES
+from hydroscope.ground.record.layout import HEADER_BYTES, RECORD, RECORD_BYTES, Kind
 from hydroscope.ground.record.reader import read_ring
 from hydroscope.ground.record.recorder import Recorder
 from hydroscope.ground.record.writer import Writer
@@ -30,12 +39,12 @@ class SlowWriter:
     def _all_steps(self):
         for number in itertools.count():
             at = number % 2 * RECORD_BYTES
-            raw = RECORD.pack(number + 1, number, number, 1, 27, 1, proved(number), END)
+            raw = RECORD.pack(number + 1, number, number, 27, 1, proved(number), 1)
             for word in range(0, RECORD_BYTES, WORD):
                 yield at + word, bytes(WORD)
             for word in range(0, RECORD_BYTES - WORD, WORD):
                 yield at + word, raw[word : word + WORD]
-            yield at + RECORD_BYTES - WORD, raw[-WORD:-1] + b"\0"
+            yield at + RECORD_BYTES - WORD, raw[-WORD:-4] + bytes(4)
             yield at + RECORD_BYTES - WORD, raw[-WORD:]
 
 
@@ -70,31 +79,108 @@ def test_a_record_that_changes_while_it_is_read_is_whole_or_left_out(tmp_path, m
     assert n_torn > 100
 
 
-def test_stamps_stay_unique_whoever_comes_between(tmp_path, monkeypatch):
-    """Another thread or a signal handler records, and merges, while the counter of stamps is being replaced."""
-    rec = Recorder("node", SECONDS, tmp_path)
-    stamps: list[int] = []
-    between = iter([])
-    real = itertools.count
+@contextlib.contextmanager
+def others_come_in(files, act):
+    """Call `act` wherever CPython would let another thread or a signal handler into the code of these files."""
 
-    def count(start):
-        made = real(start)
-        for ahead in between:
-            stamps.append(rec.received("other", 1, b"", rec.sent("a", 0) + ahead))
-            stamps.extend(rec.sent("a", 0) for _ in range(3))
-        return made
+    def trace(frame, event, _):
+        if frame.f_code.co_filename not in files:
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            if before.get(frame) in LETS_IN:
+                act()
+            before[frame] = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+        elif event == "return":
+            before.pop(frame, None)
+        return trace
 
-    monkeypatch.setattr(hot, "itertools", type("", (), {"count": count, "repeat": itertools.repeat}))
-    for ahead in range(0, 3000, 7):
-        between = iter([ahead, 2 * ahead])
-        before = rec.sent("a", 0)
-        stamps.append(before)
-        n = len(stamps)
-        after = rec.received("other", 1, b"", before + ahead)
-        assert after > max(stamps[n - 1 :])
-        stamps += [after, rec.sent("a", 0)]
-    assert len(set(stamps)) == len(stamps)
+    before: dict[types.FrameType, str] = {}
+    found = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(found)
+
+
+LETS_IN = {name for name in dis.opmap if "CALL" in name or "BACKWARD" in name or name in ("RESUME", "FOR_ITER", "SEND")}
+"""Instructions of CPython 3.11 after which, or in which, it looks for threads that wait and signals that came."""
+
+
+def test_stamps_stay_unique_and_rise_whoever_comes_between(tmp_path):
+    """Others record, and merge what is ahead, at any moment they can; the clocks go on, and are set back."""
+    clock = SimulatedClock()
+    rec = Recorder("node", SECONDS, tmp_path, clock)
+    chance = random.Random(3)
+    given: list[int] = []
+    now = 0.0
+    n_acts = 0
+
+    def event() -> None:
+        nonlocal now
+        now += chance.choice([0.0, 1e-7, 1e-5, 1e-2])
+        clock.set(now)
+        newest = max(given, default=0)
+        ahead = chance.choice([None, None, -5, 0, 1, 70, 10**6, 10**12])
+        stamp = None if ahead is None else newest + ahead
+        own = rec.received("other", 1, b"", stamp)
+        given.append(own)
+        assert own > newest
+        if ahead is not None and ahead < 10**12:
+            assert own > stamp
+
+    def act() -> None:
+        nonlocal n_acts
+        if chance.random() < 0.2:
+            n_acts += 1
+            for _ in range(chance.randrange(1, 4)):
+                event()
+        if chance.random() < 0.01:
+            clock.jump(chance.choice([-2.0, 0.5]))
+
+    for _ in range(500):
+        now += chance.choice([0.0, 1e-5])
+        clock.set(now)
+        with others_come_in({hot.__file__}, act):
+            outer = rec.received("other", 1, b"", given[-1] + 50 if given and chance.random() < 0.5 else None)
+        given.append(outer)
+    assert len(set(given)) == len(given)
+    assert n_acts > 500
+    records = events(read_ring(rec.path))
+    kept = records[np.isin(records["kind"], [Kind.RECEIVED])]["stamp"]
+    assert set(kept.tolist()) <= set(given)
+    assert len(kept) > min(len(given), PER_PART) - 2000
+    assert rec.n_lost == 0
     rec.close()
+
+
+def test_a_member_s_stamps_stay_unique_and_rise_whoever_comes_between():
+    clock = SimulatedClock()
+    member = HybridClock(clock)
+    chance = random.Random(4)
+    given: list[int] = []
+    now = 0.0
+
+    def event() -> None:
+        nonlocal now
+        now += chance.choice([0.0, 1e-6, 1e-3])
+        clock.set(now)
+        newest = max(given, default=0)
+        if chance.random() < 0.3:
+            newest += chance.choice([-1, 0, 1, 50, 10**6])
+            assert member.merge(newest)
+        stamp = member.tick()
+        assert stamp > newest
+        given.append(stamp)
+
+    for _ in range(1000):
+        with others_come_in({hlc.__file__}, lambda: chance.random() < 0.5 and event()):
+            if chance.random() < 0.5:
+                member.merge(given[-1] + chance.choice([3, 10**5]) if given else 5)
+            stamp = member.tick()
+        given.append(stamp)
+    assert len(set(given)) == len(given) > 1500
 
 
 def test_no_slot_is_used_twice_whoever_comes_between(tmp_path, monkeypatch):

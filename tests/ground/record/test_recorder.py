@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hydroscope.ground.clocks.hlc import MAX_AHEAD_S
+from hydroscope.ground.clocks.hlc import MAX_AHEAD_S, UNIT_NS
 from hydroscope.ground.clocks.simulated import SimulatedClock
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.about import rings
@@ -322,7 +322,7 @@ def test_stamps_stay_near_the_fastest_clock(tmp_path):
         fast.set(step * 1e-5)
         slow.set(step * 1e-5)
         got = b.received("a", step, b"", a.sent("b", step, b""))
-        assert fast.wall_ns() - 2 * 65536 <= got <= fast.wall_ns() + 2 * 65536
+        assert fast.wall_ns() - 2 * UNIT_NS <= got <= fast.wall_ns() + 2 * UNIT_NS
         a.received("b", step, b"", got)
     a.close()
     b.close()

@@ -1,8 +1,9 @@
 """The file of a ring: a header, the names, and slots of one record each, written in turn for ever.
 
 A record is 64 bytes (`FIELDS`, in this machine's byte order). Who writes one first makes all of it zero, then writes
-its stamp, which no other record of the ring has, then the rest in order, and `END` last: a record without its end is
-torn. `reader` says how one that changes while it is read is told apart.
+its stamp, which no other record of the ring has, then the rest in order. Kind and lane are its end, 4 bytes that are
+written at once: a record that has no kind yet is torn. `reader` says how one that changes while it is read is told
+apart.
 
 Other processes see these writes in this order on x86-64. On other processors that is certain only once the writer has
 ended.
@@ -16,12 +17,9 @@ from enum import IntEnum, unique
 from hashlib import blake2b
 from zlib import crc32
 
-import numpy as np
-
 __all__ = [
     "CLOCK",
     "DATA_BYTES",
-    "END",
     "FIELDS",
     "HEADER",
     "HEADER_BYTES",
@@ -33,7 +31,6 @@ __all__ = [
     "PART_BYTES",
     "RECORD",
     "RECORD_BYTES",
-    "RECORD_TYPE",
     "SAMPLE",
     "SUFFIX",
     "VERSION",
@@ -46,11 +43,10 @@ __all__ = [
 ]
 
 MAGIC = b"hydsring"
-VERSION = 1
+VERSION = 2
 SUFFIX = ".ring"
 
 DATA_BYTES = 27
-END = 0xE5
 
 NOWHERE = 2**62
 """In place of a slot, where there is no ring."""
@@ -59,21 +55,20 @@ FIELDS = (
     ("stamp", "Q", "u8", "hybrid logical time"),
     ("at_ns", "Q", "u8", "nanoseconds of this machine's clock that never goes back"),
     ("id", "Q", "u8", "of the message, task or key"),
-    ("peer", "I", "u4", "the other end, or the key: a name"),
     ("n_bytes", "I", "u4", "length of the message, of which `data` is the beginning"),
-    ("kind", "H", "u2", "what happened: `Kind`"),
-    ("lane", "H", "u2", "who did it, within the process: a name"),
+    ("peer", "I", "u4", "the other end, or the key: a name"),
     ("data", f"{DATA_BYTES}s", f"V{DATA_BYTES}", "first bytes of the message, or a small payload"),
-    ("end", "B", "u1", "`END`, once all the rest is there"),
+    ("nothing", "x", "V1", "zero"),
+    ("kind", "H", "u2", "what happened: `Kind`; never 0, once all the rest is there"),
+    ("lane", "H", "u2", "who did it, within the process: a name"),
 )
 """A record: name, code of `struct`, type of numpy, meaning."""
 
-RECORD_TYPE = np.dtype([(name, kind) for name, _, kind, _ in FIELDS])
 RECORD_BYTES = 64
 RECORD = struct.Struct("@" + "".join(code for _, code, _, _ in FIELDS).replace("HH", "I"))
 """For writing: kind and lane are one number (`kind_and_lane`), which saves a conversion. In the machine's own byte
 order, which packs twice as fast as a stated one."""
-assert RECORD.size == RECORD_TYPE.itemsize == RECORD_BYTES
+assert RECORD.size == RECORD_BYTES
 
 CLOCK = struct.Struct("@qQ")
 """`data` of a CLOCK: by how much the wall's clock went otherwise than the one that never goes back since the last

@@ -1,11 +1,15 @@
 """Reading rings: of this process or another, while it writes, or after it was killed.
 
-A record may change while it is read. So the ring is read four times over: all stamps; all ends; everything; all stamps
-again. Where the stamp is the same three times, and the end was there both times, the record is whole: a writer makes
-the end zero before it writes a stamp and puts it back when all is written (`layout`), so where an end is seen after a
-stamp, the record of that stamp was complete; and as no stamp is ever used twice, one that is still there at last says
-that nobody has begun to write over it. What comes of it is the ring as it was at the first look, without those of its
-oldest records that were written over since: no gap in the middle.
+A record may change while it is read. So the ring is read four times over: all stamps; all ends (the kinds); everything;
+all stamps again. Where the stamp is the same three times, and the end was there both times, the record is whole: a
+writer makes the end zero before it writes a stamp and puts one there when all is written (`layout`), so where an end is
+seen after a stamp, the record of that stamp was complete; and as no stamp is ever used twice, one that is still there
+at last says that nobody has begun to write over it.
+
+What is left out should be the oldest records, which were written over since the first look. But where the reader was
+held up in the middle of a look, and the writer came past it, records are missing between others that were read; then
+what is on one side of the gap is kept, the larger part. So what comes of it is the ring as it was at one moment,
+without some of its oldest records: no gap in the middle.
 
 Reading goes through `read`, not through a map of the file: a file that was cut short would end the process, and where
 nothing was written yet a map would take up memory.
@@ -25,19 +29,25 @@ import numpy.typing as npt
 from hydroscope.ground.errors import DataError
 from hydroscope.ground.record.about import About, read_header
 from hydroscope.ground.record.layout import (
-    END,
+    FIELDS,
     HEADER_BYTES,
     N_NAMES,
     NAME_BYTES,
     NAMES_AT,
     RECORD_BYTES,
-    RECORD_TYPE,
+    Kind,
     unpack_name,
 )
 
-__all__ = ["Ring", "read_ring"]
+__all__ = ["RECORD_TYPE", "Ring", "read_ring"]
+
+RECORD_TYPE: Final = np.dtype([(name, kind) for name, _, kind, _ in FIELDS])
+"""Here and not with the rest of the layout: who only writes rings does without NumPy."""
+assert RECORD_TYPE.itemsize == RECORD_BYTES
 
 _CHUNK_BYTES: Final = 2**20
+_AT_WORK: Final = 16
+"""Records that threads may have begun before others and end after them: no more are taken for a gap."""
 
 Stamps = npt.NDArray[np.uint64]
 
@@ -98,18 +108,43 @@ def read_ring(path: str | os.PathLike[str]) -> Ring:
 def _read_records(file: FileIO, n_slots: int) -> tuple[npt.NDArray[np.void], int]:
     """Return the whole records in order, and how many are torn."""
     stamps = _read_field(file, n_slots, "stamp")
-    ends = _read_field(file, n_slots, "end")
+    ends = _read_field(file, n_slots, "kind")
     words = np.zeros((n_slots, RECORD_BYTES // 8), np.uint64)
     _read_into(file, words, 0)
     records = words.view(RECORD_TYPE)[:, 0]
     after = _read_field(file, n_slots, "stamp")
     stays = (stamps == records["stamp"]) & (stamps == after)
-    whole = stays & (stamps != 0) & (ends == END) & (records["end"] == END)
+    whole = stays & (stamps != 0) & (ends == records["kind"]) & (ends > Kind.NONE) & (ends <= max(Kind))
     begun = stays & ~whole
     n_torn = int(np.count_nonzero(words[begun].any(axis=1)))
     order = np.flatnonzero(whole)
     order = order[np.argsort(stamps[order], kind="stable")]
+    changed = stamps != after
+    order = order[_without_gap(stamps[order], stamps[changed], after[changed])]
     return words[order].view(RECORD_TYPE)[:, 0], n_torn
+
+
+def _without_gap(stamps: Stamps, gone: Stamps, new: Stamps) -> slice:
+    """Return the most records in a row between which none are missing.
+
+    Parameters
+    ----------
+    stamps : array of uint64
+        Of the records that were read, in order.
+    gone : array of uint64
+        Of those that were there at the first look only.
+    new : array of uint64
+        Of those that were there at the last look only. A few of them may be anywhere: of threads that began a record
+        before others did and ended it after them.
+    """
+    if not len(stamps):
+        return slice(0)
+    n_gone, n_new = (
+        np.bincount(np.searchsorted(stamps, missing), minlength=len(stamps) + 1)[1:-1] for missing in (gone, new)
+    )
+    edges = np.r_[0, 1 + np.flatnonzero((n_gone > 0) | (n_new > _AT_WORK)), len(stamps)]
+    longest = int(np.argmax(np.diff(edges)))
+    return slice(int(edges[longest]), int(edges[longest + 1]))
 
 
 def _read_field(file: FileIO, n_slots: int, name: str) -> npt.NDArray[Any]:

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from hydroscope.ground.clocks.hlc import COUNTER_BITS, MAX_AHEAD_S
+from hydroscope.ground.clocks.hlc import TIME, is_poison
 from hydroscope.ground.clocks.port import Clock
 from hydroscope.ground.clocks.system import SystemClock
 from hydroscope.ground.errors import UserError
@@ -32,7 +32,6 @@ from hydroscope.ground.record.hot import hot_path
 from hydroscope.ground.record.layout import (
     CLOCK,
     DATA_BYTES,
-    END,
     HEADER_BYTES,
     NOWHERE,
     PART_BYTES,
@@ -47,12 +46,12 @@ from hydroscope.ground.record.names import Names, text_of
 
 __all__ = ["Writer", "id_of", "safe_text"]
 
-_TIME: Final = ~((1 << COUNTER_BITS) - 1)
 _SECOND_NS: Final = 10**9
-_MAX_AHEAD_NS: Final = round(MAX_AHEAD_S * 1e9)
 _JUMP_NS: Final = 10**6
 """The wall's clock is corrected by less than this in a second, unless it is set."""
 _AT_ONCE_NS: Final = 100_000
+_TRIES: Final = 3
+"""To read two clocks at once. A process that is held up between them has not seen one of them jump."""
 _POPULATE: Final = 23
 """MADV_POPULATE_WRITE of Linux 5.14: room now, or an error now."""
 _KNOWN: Final = 4096
@@ -130,7 +129,7 @@ class Writer:
         self.numbers = self.names.number
         self.hot = hot_path(self)
         self.hot.onto(self._buffer)
-        self.hot.stamp(self._wall() & _TIME)
+        self.hot.stamp(self._wall() & TIME)
         self._note = self.hot.writes(Kind.NOTE, 0)
         self._clocks = self.hot.writes(Kind.CLOCK, 0)
         self._samples = self.hot.writes(Kind.SAMPLE, 0)
@@ -249,27 +248,24 @@ class Writer:
 
     # ------------------------------------------------------------ time
 
-    def each_tick(self, at_ns: int) -> None:
-        """Put the stamps forward to the time on the wall; once a second, note the clocks and take a sample."""
-        wall_ns = self._wall()
-        self.hot.stamp(wall_ns & _TIME)
-        if at_ns >= self._next_second or abs(wall_ns - at_ns - self._offset_ns) > _JUMP_NS:
-            self._look_at_clocks(at_ns)
-
-    def _look_at_clocks(self, now_ns: int) -> None:
-        at_ns = wall_ns = 0
-        for _ in range(3):  # a process that is held up between two looks has not seen a clock jump
-            at_ns, wall_ns = self.mono(), self._wall()
-            if self.mono() - at_ns < _AT_ONCE_NS:
+    def look(self, at_ns: int) -> None:
+        """See how far the wall's clock is ahead of the other; once a second, note the clocks and take a sample."""
+        for _ in range(_TRIES):
+            before_ns = self.mono()
+            wall_ns = self._wall()
+            after_ns = self.mono()
+            if after_ns - before_ns < _AT_ONCE_NS:
                 break
-        jump_ns = wall_ns - at_ns - self._offset_ns
-        due = now_ns >= self._next_second
+        ahead_ns = wall_ns - after_ns  # not a ns too much: stamps do not run ahead of the wall
+        self.hot.clock(ahead_ns)
+        due = at_ns >= self._next_second
+        jump_ns = ahead_ns - self._offset_ns
         if not due and abs(jump_ns) <= _JUMP_NS:
             return
-        self._offset_ns += jump_ns
+        self._offset_ns = ahead_ns
         self._clocks(None, max(wall_ns, 0), CLOCK.pack(jump_ns, time.clock_gettime_ns(_ASLEEP_TOO)))
         if due:
-            self._next_second = now_ns + _SECOND_NS
+            self._next_second = at_ns + _SECOND_NS
             self.sample()
 
     def sample(self) -> int:
@@ -278,16 +274,16 @@ class Writer:
         return self._samples(None, 0, used)
 
     def merged(self, stamp: int, peer: object, ident: object) -> int:
-        """Return a stamp higher than one received, which is refused if it is too far ahead: all later ones would be."""
-        ahead_ns = int(stamp) - self._wall()
-        if ahead_ns <= _MAX_AHEAD_NS:
+        """Return a stamp higher than one received; 0 if that is too far ahead, for all later ones would be."""
+        wall_ns = self._wall()
+        if not is_poison(stamp, wall_ns):
             return self.hot.stamp(int(stamp) + 1)
         self.n_refused += 1
         now_ns = self.mono()
         if now_ns >= self._next_refusal:
             self._next_refusal = now_ns + _SECOND_NS
-            self._note(peer, ident, f"stamp {ahead_ns / 1e9:.0f} s ahead: not taken"[:DATA_BYTES].encode())
-        return self.hot.next_stamp()
+            self._note(peer, ident, f"stamp {(stamp - wall_ns) / 1e9:.0f} s ahead: not taken"[:DATA_BYTES].encode())
+        return 0
 
     # ------------------------------------------------------------ what is not plain
 
@@ -309,7 +305,7 @@ class Writer:
 
     def odd(self, at: int, kind_lane: int, peer: object, ident: object, data: Any, stamp: Any) -> int:
         """Write what could not be written in the straight way, as well as can be; never raise."""
-        own = self.hot.next_stamp()
+        own = self.hot.stamp(0)
         try:
             if self._buffer is None:
                 if not self._forked:
@@ -320,13 +316,13 @@ class Writer:
             if at == NOWHERE:
                 at = self.hot.slot()
             if isinstance(stamp, int) and stamp >= own:
-                own = self.merged(stamp, peer, ident)
+                own = self.merged(stamp, peer, ident) or own
             if not isinstance(data, bytes | bytearray):
                 data = _bytes_of(data)
             n_bytes = min(len(data), _32_BITS)
             number, ident = self.names.of(peer), id_of(ident)
             assert self._buffer is not None
-            RECORD.pack_into(self._buffer, at, own, self.mono(), ident, number, n_bytes, kind_lane, data, END)
+            RECORD.pack_into(self._buffer, at, own, self.mono(), ident, n_bytes, number, data, kind_lane)
         except Exception:  # of the texts of foreign objects, of a file that is gone: counted
             self.n_lost += 1
         return own
