@@ -34,6 +34,7 @@ KINDS = (
     "duplicate",
     "unfinished",
     "torn",
+    "not well",
     "no records",
     "clocks unknown",
 )
@@ -341,5 +342,6 @@ def _watching(events: Events, found: Order, missing: Sequence[Missing]) -> Itera
             said = f"messages say only: {bounds[0]}" if bounds else "no messages connect it with the others"
             yield Finding("clocks unknown", f"the clock of {node.name} is taken as its wall says it; {said}", ())
     for name, reason in why.items():
-        partly = any(node.name == name for node in events.nodes)
-        yield Finding("no records", f"{'not all' if partly else 'nothing'} of {name} was read: {reason}", ())
+        known = any(node.name == name for node in events.nodes)
+        said = f"{name}: {reason}" if known else f"nothing of {name} was read: {reason}"
+        yield Finding("not well" if known else "no records", said, ())

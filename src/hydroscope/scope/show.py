@@ -57,8 +57,8 @@ class Listing:
         return f"<p>{html.escape(self.head)}</p>" + _html(self.columns, self.rows)
 
 
-def summary(timeline: Timeline) -> str:
-    """Return what a timeline is, in some lines."""
+def summary(timeline: Timeline, go_on: bool = True) -> str:
+    """Return what a timeline is, in some lines; at last how to go on."""
     lines = [_head(timeline), *_text(*_nodes(timeline), {1, 2, 3}), ""]
     every = timeline.findings
     lines.append(_count(every))
@@ -67,6 +67,8 @@ def summary(timeline: Timeline) -> str:
     if len(every) > FINDINGS_SHOWN:
         lines.append(f"  and {len(every) - FINDINGS_SHOWN:,} more in .findings")
     lines += [f"Note: {each}" for each in timeline.labels.complaints]
+    if not go_on:
+        return "\n".join(lines)
     width = max(len(call) for call, _ in GO_ON)
     return "\n".join([*lines, "", *(f"{call.ljust(width)}  {what}" for call, what in GO_ON)])
 

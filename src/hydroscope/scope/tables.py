@@ -156,7 +156,7 @@ def nodes_table(timeline: Timeline) -> Any:
                 "is_reference": k == found.reference,
                 "pid": node.pid or None,
                 "read": node.read,
-                "missing": why.pop(node.name, None) if begin == end else None,
+                "missing": why.pop(node.name, None),
             }
         )
     rows += [{"node": each.name, "records": 0, "torn": 0, "read": "nothing", "missing": each.why}
