@@ -23,6 +23,7 @@ from hydroscope.ground.record.layout import (
     NAME_BYTES,
     NAMES_AT,
     RECORD_BYTES,
+    Kind,
     pack_name,
     unpack_name,
 )
