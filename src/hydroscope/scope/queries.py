@@ -34,7 +34,7 @@ def last_time(predicate: Predicate, logs: Logs = None) -> Snapshot | None:
     predicate : function of a State
         That depends on nothing but what it reads of the state.
     logs : WindowLog, PastLog or several of them, optional
-        Default: all window-logs of this process.
+        Default: as of `snapshot`.
 
     Returns
     -------
@@ -67,7 +67,7 @@ def first_time(predicate: Predicate, logs: Logs = None) -> Snapshot | None:
     predicate : function of a State
         That depends on nothing but what it reads of the state.
     logs : WindowLog, PastLog or several of them, optional
-        Default: all window-logs of this process.
+        Default: as of `snapshot`.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def bisect(invariant: Predicate, logs: Logs = None) -> Snapshot:
         some 40 questions. If it changed more often, *an* event that broke it is found, not always the first;
         `first_time` finds that.
     logs : WindowLog, PastLog or several of them, optional
-        Default: all window-logs of this process.
+        Default: as of `snapshot`.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def watch(invariant: Predicate, logs: Logs = None, alert: Callable[[Snapshot], A
     invariant : function of a State
         That depends on nothing but what it reads of the state.
     logs : WindowLog, PastLog or several of them, optional
-        Default: all window-logs of this process.
+        Default: as of `snapshot`.
     alert : function of a Snapshot, optional
         Called, by whoever calls `check`, with the cut right after each such event.
 
@@ -226,7 +226,7 @@ class _Probe:
     def holds(self) -> bool:
         """Ask the predicate, and take down what it reads."""
         self._reads = {}
-        return bool(self._predicate(State(self.snap.cuts, self._reads)))
+        return bool(self._predicate(self.snap.told(self._reads)))
 
     def move(self, stamp: int) -> None:
         """Go to another moment."""

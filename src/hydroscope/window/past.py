@@ -20,7 +20,7 @@ from hydroscope.window.history import GONE, ROW_BYTES, Beginning, Block, Chunk, 
 from hydroscope.window.tape import HEADER_BYTES, KEY_SHIFT, RECORD, STILL, SUFFIX, Kind
 from hydroscope.wire import values
 
-__all__ = ["Large", "PastLog", "past_of", "read_window", "read_written"]
+__all__ = ["Large", "PastLog", "past_of", "read_files", "read_window", "read_written"]
 
 CHUNK_ENTRIES: Final = 8192
 TRIES: Final = 8
@@ -155,6 +155,14 @@ def read_window(folder: str | Path, name: str | None = None) -> PastLog:
 
 def read_written(found: Written) -> PastLog:
     """Read what one writer has left; `DataError` if it went away. Cost: as `read_window`."""
+    return past_of(*read_files(found))
+
+
+def read_files(found: Written) -> tuple[list[tuple[str, bytes]], int]:
+    """Return the files that one writer has left, and the stamp up to which they have everything; `DataError` if none.
+
+    Cost: a copy.
+    """
     folder, stem = found.paths[0].parent, found.paths[0].name.removesuffix(SUFFIX).rpartition(".")[0]
     for _ in range(TRIES):
         until = time.time_ns()  # what is stamped from now on may be missing
@@ -164,7 +172,7 @@ def read_written(found: Written) -> PastLog:
         except FileNotFoundError:
             continue
         if files and all(path.exists() for path in paths):  # what the oldest alone had is in one of the others
-            return past_of(files, until)
+            return files, until
     raise DataError(f"the files of window-log {found.head.name!r} went away while they were read; ask again")
 
 
@@ -173,7 +181,7 @@ def glob_of(stem: str) -> str:
     return "".join(f"[{each}]" if each in "*?[" else each for each in stem)
 
 
-def past_of(files: Sequence[tuple[str, bytes]], until: int) -> PastLog:
+def past_of(files: Sequence[tuple[str, bytes]], until: int, is_alive: bool | None = None) -> PastLog:
     """Return the log of what one writer's files have, the oldest first.
 
     Parameters
@@ -181,6 +189,8 @@ def past_of(files: Sequence[tuple[str, bytes]], until: int) -> PastLog:
     files : (where it is from, content)
     until : int
         The stamp up to which they have everything, if the writer lives.
+    is_alive : bool, optional
+        Whether it does; None: to be looked at, here.
 
     Raises
     ------
@@ -196,7 +206,7 @@ def past_of(files: Sequence[tuple[str, bytes]], until: int) -> PastLog:
             reading.read(source, data)
     if first is None:
         raise DataError(f"{files[0][0]} has no changes yet; ask again")
-    return reading.log(first, until)
+    return reading.log(first, until, first.is_alive if is_alive is None else is_alive)
 
 
 class _Reading:
@@ -273,7 +283,7 @@ class _Reading:
                 return Large(str(told[0]), int(told[1]))
         raise CorruptError(f"{source}, byte {at}: a record of kind {what}, which there is not; the file was damaged")
 
-    def log(self, head: Head, until: int) -> PastLog:
+    def log(self, head: Head, until: int, is_alive: bool) -> PastLog:
         """Put the changes in the order of their stamps, and find their old values."""
         stamps = np.maximum(np.array(self.stamps, np.uint64), np.uint64(head.start + 1))
         order = np.argsort(stamps, kind="stable")
@@ -286,7 +296,6 @@ class _Reading:
             for rows in (slice(begin, begin + CHUNK_ENTRIES),)
         ]
         state[ids] = new
-        is_alive = head.is_alive
         newest = int(stamps[-1]) if len(stamps) else head.start
         until = max(until, newest) if is_alive else _STAMP_MAX
         line = (next(_readings), 0)

@@ -31,6 +31,7 @@ __all__ = [
     "Die",
     "Done",
     "Freeze",
+    "LogHead",
     "Look",
     "Lying",
     "Part",
@@ -39,6 +40,7 @@ __all__ = [
     "Seal",
     "Seen",
     "Ship",
+    "ShipLogs",
     "Thaw",
     "Unable",
     "Where",
@@ -130,6 +132,15 @@ class Die(Shape, frozen=True, tag=5):
     """End the process. Answered by `Done`, before."""
 
 
+class ShipLogs(Shape, frozen=True, tag=6):
+    """Send the window-logs of this cluster that lie beside your rings: each file as `LogHead` and `Part`s; then `Done`.
+
+    Files of one log follow each other, the oldest first.
+    """
+
+    cluster: int
+
+
 # --- answers --------------------------------------------------------------------------------------------------------
 
 
@@ -156,6 +167,19 @@ class RingHead(Shape, frozen=True, tag=21):
     damage: tuple[str, ...]
 
 
+class LogHead(Shape, frozen=True, tag=25):
+    """A file of a window-log follows: so many bytes. Nothing up to the stamp `until` is missing from its log.
+
+    Or, if it is not written to any more, nothing at all.
+    """
+
+    log: str
+    file: str
+    n_bytes: int
+    until: int
+    is_alive: bool
+
+
 class Part(Shape, frozen=True, tag=22):
     """The next bytes of what follows."""
 
@@ -173,8 +197,8 @@ class Done(Shape, frozen=True, tag=24):
     """That was all."""
 
 
-Question = Look | Ship | Freeze | Thaw | Die
-Answer = Seen | RingHead | Part | Unable | Done
+Question = Look | Ship | ShipLogs | Freeze | Thaw | Die
+Answer = Seen | RingHead | LogHead | Part | Unable | Done
 
 _ENCODER = msgspec.msgpack.Encoder()
 QUESTIONS: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)

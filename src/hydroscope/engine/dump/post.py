@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hydroscope.engine.bell import Bell
-from hydroscope.engine.dump import disk
+from hydroscope.engine.dump import disk, logs
 from hydroscope.engine.dump.line import Broken, Line
 from hydroscope.engine.forks import abandon_after_fork
 from hydroscope.ground.errors import DataError, UserError
@@ -40,6 +40,7 @@ from hydroscope.wire.dumps import (
     RingHead,
     Seen,
     Ship,
+    ShipLogs,
     Thaw,
     Unable,
     Where,
@@ -356,6 +357,10 @@ class _Talk:
                 there = post.lying()
                 for file in files:
                     self._ship(there.get(file), file, since_ns)
+                line.say(Done())
+            case ShipLogs(cluster=cluster):
+                for part in logs.parts(cluster):
+                    line.say(part)
                 line.say(Done())
             case Freeze(seconds=seconds):
                 why = post.freeze(seconds)
