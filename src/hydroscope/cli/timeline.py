@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
-FINDINGS_SHOWN = 20
-
 
 def run(asked: argparse.Namespace, screen: Screen) -> None:
     """Do what was asked for."""
@@ -112,54 +110,16 @@ def _press(addresses: list[str], asked: argparse.Namespace, screen: Screen) -> T
 
 
 def _show(shown: Timeline, asked: argparse.Namespace, screen: Screen) -> None:
-    """Print the nodes, what is missing and what is wrong; or the records."""
+    """Print the nodes, what is missing and what is wrong; or only that; or records."""
+    from hydroscope.scope.show import summary
+
     if asked.table is not None:
-        _show_records(shown, asked.table, screen)
-        return
-    if not asked.findings:
-        if not len(shown) and not shown.missing:
-            screen.result("nothing was recorded here: a program records with hs.Recorder, or as part of a cluster")
-            return
-        _show_nodes(shown, screen)
-    for finding in shown.findings[:FINDINGS_SHOWN]:
-        screen.result(f"{finding.kind}: {finding.text}")
-    if not shown.findings:
-        screen.result("nothing is wrong with it")
-    if len(shown.findings) > FINDINGS_SHOWN:
-        screen.result(f"... and {len(shown.findings) - FINDINGS_SHOWN:,} more: --output FILE.html shows all")
-
-
-def _show_nodes(shown: Timeline, screen: Screen) -> None:
-    from hydroscope.scope.tables import nodes_table
-
-    rows = [
-        [
-            each["node"],
-            f"{each['records']:,}",
-            "" if each["seconds"] is None else f"{each['seconds']:,.2f}",
-            _offset(each["ahead_us"], each["error_us"]),
-        ]
-        for each in nodes_table(shown).to_pylist()
-    ]
-    screen.table(("node", "records", "seconds", "clock ahead"), rows, left=("node",))
-    for missing in shown.missing:
-        screen.result(f"{missing.name}: {missing.why}")
-
-
-def _offset(ahead_us: float | None, error_us: float | None) -> str:
-    return "" if ahead_us is None or error_us is None else f"{ahead_us:,.0f} ± {error_us:,.0f} µs"
-
-
-def _show_records(shown: Timeline, n: int, screen: Screen) -> None:
-    """Print the last records in the one order."""
-    from hydroscope.scope.tables import events_table
-
-    table = events_table(shown)
-    columns = ("seconds", "node", "lane", "kind", "peer", "text")
-    rows = table.slice(max(table.num_rows - n, 0)).select(columns).to_pylist()
-    cells = [["" if row[name] is None else _cell(row[name]) for name in columns] for row in rows]
-    screen.table(columns, cells, left=columns[1:])
-
-
-def _cell(value: object) -> str:
-    return f"{value:.6f}" if isinstance(value, float) else str(value)
+        last = int(shown.order.rank.argmax()) if len(shown) else None
+        screen.result(str(shown.table(around=last, limit=asked.table)))
+    elif asked.findings:
+        for finding in shown.findings:
+            screen.result(f"{finding.kind}: {finding.text}")
+    elif len(shown) or shown.missing:
+        screen.result(summary(shown, go_on=False))
+    else:
+        screen.result("nothing was recorded here: a program records with hs.Recorder, or as part of a cluster")

@@ -199,15 +199,23 @@ def _connected(where: Where, until: float) -> socket.socket:
             raise Late("no answer in time")
         try:
             if where.port == 0:
-                door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-                door.settimeout(left)
-                door.connect(where.host)
-                return door
+                return _through_door(where.host, left)
             return socket.create_connection((where.host, where.port), timeout=min(left, TRY_S))
         except TimeoutError:
             continue
         except OSError as error:
             raise Broken(f"{where.host}:{where.port} cannot be reached: {error.strerror or error}") from None
+
+
+def _through_door(path: str, within_s: float) -> socket.socket:
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        door.settimeout(within_s)
+        door.connect(path)
+    except BaseException:
+        door.close()
+        raise
+    return door
 
 
 def _order(asked: Asked, line: Line, order: Question) -> None:

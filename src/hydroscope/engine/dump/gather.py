@@ -147,6 +147,7 @@ class _Gathering:
         self._known: dict[tuple[str, int], Where] = {}  # whose rings are read here, so that nobody has to be asked
         self._posts: list[tuple[Where, bytes]] = []
         self._fetches: list[tuple[Asked, _Place, list[Lying]]] = []
+        self._failed: list[Asked] = []
         self._places: dict[int, _Place] = {}
         self._got: dict[tuple[int, str], Got] = {}
         found = disk.lying()
@@ -236,6 +237,11 @@ class _Gathering:
             self._add(where, key)
 
     def _fetch_what_nobody_ships(self) -> None:
+        for fetch, place, rings in self._fetches:
+            if fetch.is_over and self._is_failed(fetch) and fetch not in self._failed:
+                self._failed.append(fetch)
+                place.under_way -= {ring.file for ring in rings}
+                place.n_tries += 1  # then by way of the next one
         late = time.monotonic() >= self._began + NEIGHBOUR_SHARE * self._deadline_s
         pending = {self._owner(asked.where) for asked, _ in self._asked.values() if not asked.is_over}
         for number, place in self._places.items():
@@ -259,10 +265,6 @@ class _Gathering:
                 continue
             place.under_way |= {ring.file for ring in rings}
             self._fetches.append((fetch, place, rings))
-        for fetch, place, rings in self._fetches:
-            if fetch.is_over and self._is_failed(fetch) and place.under_way & {ring.file for ring in rings}:
-                place.under_way -= {ring.file for ring in rings}
-                place.n_tries += 1  # then by way of the next one
 
     def _is_waiting(self) -> bool:
         """Tell whether something may still come that is not there."""
