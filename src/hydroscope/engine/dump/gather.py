@@ -159,14 +159,13 @@ class _Gathering:
 
     def run(self) -> None:
         """Ask, read, wait, until all is there or time is over."""
-        while True:
+        while time.monotonic() < self._until:
+            was_waiting = self._is_waiting()  # before what has come is taken in: else the last would be missed
+            for asked in self._come(SLICE_S if was_waiting else 0.0):
+                self._take(asked)
             self._fetch_what_nobody_ships()
-            if not self._is_waiting() or time.monotonic() >= self._until:
+            if not was_waiting and not self._is_waiting():
                 break
-            try:
-                self._take(self._events.get(timeout=SLICE_S))
-            except Empty:
-                continue
         for asked in [*(asked for asked, _ in self._asked.values()), *(fetch for fetch, *_ in self._fetches)]:
             self._take(asked)
             asked.stop()
@@ -215,6 +214,15 @@ class _Gathering:
             return
         task = Task(key, self._until, self._freeze_s, not is_here, self._wants, self._seconds)
         self._asked[address] = Asked(where, self._events).start(task.ask), key
+
+    def _come(self, within_s: float) -> list[Asked]:
+        """Return who has something to tell."""
+        found: list[Asked] = []
+        with contextlib.suppress(Empty):
+            found.append(self._events.get(timeout=within_s) if within_s else self._events.get_nowait())
+            while True:
+                found.append(self._events.get_nowait())
+        return found
 
     def _take(self, asked: Asked) -> None:
         """Take in what has come."""
