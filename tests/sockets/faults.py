@@ -11,8 +11,11 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
+import msgspec
+
 from hydroscope.engine.sockets.address import family_of
 from hydroscope.engine.sockets.datagrams import UdpSocket
+from hydroscope.wire.frame import HEADER_BYTES, MAC_BYTES
 
 RECORDED = 500
 
@@ -28,6 +31,8 @@ class Weather:
     ports: tuple[int, ...] = ()
     room_bytes: int = 0
     """Of the send buffer (0: enough), which the card empties `room_bytes` in 10 ms."""
+    types: tuple[int, ...] = ()
+    """All datagrams with messages of these types are lost."""
 
 
 class FaultyDatagrams(UdpSocket):
@@ -53,7 +58,7 @@ class FaultyDatagrams(UdpSocket):
         if weather.room_bytes and not self._has_room(len(data)):
             self.counters["no room to send"] += 1
             return
-        if rng.random() < weather.loss:
+        if rng.random() < weather.loss or (weather.types and not types_of(data).isdisjoint(weather.types)):
             self.counters["lost"] += 1
             return
         copies = 1 + (rng.random() < weather.double)
@@ -91,6 +96,11 @@ class FaultyDatagrams(UdpSocket):
             if self._socket.fileno() < 0:
                 return
             super().send(data, host, port)
+
+
+def types_of(frame: bytes) -> set[int]:
+    """Return the types of the messages in a frame."""
+    return {message[0] for message in msgspec.msgpack.decode(frame[HEADER_BYTES:-MAC_BYTES])}
 
 
 class Relay:

@@ -132,11 +132,12 @@ class Witness:
                 return line.sent(line.peer, line.served ^ message.number, ACK + message.body)
             if kind is AckAck:
                 return line.sent(line.peer, line.asked ^ message.number, ACKACK)
-        elif not again and (runs := _runs(messages)) is not None:
+        runs = _runs(messages) if len(messages) > 1 else None
+        if runs is not None and not again:
             return line.sent(line.peer, line.asked ^ messages[0].number, runs)
         stamp = 0
         for message in messages:
-            ident, data = _of(message, line.asked, line.served)
+            ident, data = _of(message, line.asked, line.served, runs is not None)
             stamp = (line.resent if message in again else line.sent)(line.peer, ident, data)
         return stamp
 
@@ -179,12 +180,13 @@ class Witness:
     def _not_taken(self, packets: Sequence[Packet], refusals: Sequence[str | None], line: Line) -> None:
         first = packets[0]
         here = self._recorder.lane(self._name(first.receiver, first.receiver_life))
+        is_bundle = len(packets) > 1 and _runs([packet.message for packet in packets]) is not None
         for packet, refusal in zip(packets, refusals, strict=True):
             write = here.received
             if refusal is not None:
                 here.note(f"not taken: {refusal}")
                 write = here.dropped
-            write(line.peer, *_of(packet.message, line.served, line.asked), packet.hlc)
+            write(line.peer, *_of(packet.message, line.served, line.asked, is_bundle), packet.hlc)
 
     # --- keys and members -------------------------------------------------------------------------------------------
 
@@ -219,13 +221,18 @@ class Witness:
         return member_name(number, life) if life else self._authority
 
 
-def _of(message: Any, asked: int, served: int) -> tuple[int, bytes]:
-    """Return id and data of a message, given what makes ids of its sender's calls and of its receiver's."""
+def _of(message: Any, asked: int, served: int, as_bundle: bool = False) -> tuple[int, bytes]:
+    """Return id and data of a message, given what makes ids of its sender's calls and of its receiver's.
+
+    `as_bundle`: of one that shares a frame with others that could be one record. What one end knows of it (that it is
+    sent again, that it does not count) the other does not, and both are to have the same data.
+    """
     kind = type(message)
     tag = OF_CALLS.get(kind)
     if tag is not None:
         base = asked if kind in CALLERS else served
-        return base ^ message.number, MARK + bytes([tag]) + getattr(message, "body", b"")
+        whole = MARK + bytes([tag]) + getattr(message, "body", b"")
+        return base ^ message.number, (as_bundle and _runs([message])) or whole
     if kind is Piece:
         size_bytes = min(message.size_bytes, 2**32 - 1)
         data = _PIECE.pack(PIECE, message.transfer, message.index, message.n_pieces, size_bytes)
