@@ -1,0 +1,1 @@
+"""The viewer: a timeline as one page that needs no server."""

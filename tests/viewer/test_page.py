@@ -1,0 +1,109 @@
+"""The page is one file that needs nothing else; and a comparison finds where two runs part."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from hydroscope.ground.record.layout import Kind
+from hydroscope.scope.events import COLUMNS, Events
+from hydroscope.scope.timeline import Timeline
+from hydroscope.scope.viewer.pack import pack
+from hydroscope.scope.viewer.page import joined, write_html
+from tests.scope.histories import Plan, simulate, take
+from tests.viewer.histories import everything
+from tests.viewer.node import ask, check
+
+PAGE = files("hydroscope.scope.viewer").joinpath("page")
+MODULES = sorted(each.name for each in PAGE.iterdir() if each.name.endswith(".js"))
+TOP = re.compile(r"^(?:export )?(?:async )?(?:class|const|let|function) (\w+)", re.MULTILINE)
+IMPORT = re.compile(r'^import \{([^}]*)\} from "\./([\w-]+\.js)";$', re.MULTILINE)
+WIDEST = 124
+
+
+def source(name):
+    return PAGE.joinpath(name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_is_small_and_can_be_joined(name):
+    text = source(name)
+    assert text.startswith("/**\n * ")
+    assert len(text.splitlines()) <= 500
+    assert max(map(len, text.splitlines())) <= WIDEST
+    assert len(IMPORT.findall(text)) == len(re.findall(r"^\s*import\b", text, re.MULTILINE))
+    assert "export default" not in text
+    assert " as " not in "".join(names for names, _ in IMPORT.findall(text))
+    for names, module in IMPORT.findall(text):
+        exported = set(
+            re.findall(r"^export (?:async )?(?:class|const|let|function) (\w+)", source(module), re.MULTILINE)
+        )
+        assert {each.strip() for each in names.split(",") if each.strip()} <= exported
+
+
+def test_joined_modules_are_one_that_is_right(tmp_path):
+    text = joined()
+    names = [name for module in MODULES for name in TOP.findall(source(module))]
+    assert len(names) == len(set(names)), sorted(name for name in set(names) if names.count(name) > 1)
+    assert check(text, tmp_path) == ""
+    assert not re.search(r"^\s*(import|export)\b", text, re.MULTILINE)
+    order = re.findall(r"^// ([\w-]+\.js)$", text, re.MULTILINE)
+    assert sorted(order) == MODULES
+    for name in MODULES:
+        for _, needed in IMPORT.findall(source(name)):
+            assert order.index(needed) < order.index(name)
+
+
+def test_the_page_needs_nothing_else_and_what_was_recorded_cannot_break_it(tmp_path):
+    timeline = everything()
+    path = write_html(timeline, tmp_path / "x.html", title="</title><b>", other=timeline)
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"""(?:src|href)\s*=|@import|url\(|https?://""", text)
+    assert text.count("<script") == text.count("</script>") == 3
+    assert "</title><b>" not in text
+    assert "&lt;/title&gt;" in text
+    assert not re.search(r"\{\{\w+\}\}", text)
+
+
+def test_timelines_are_written_as_pages_by_their_suffix(tmp_path):
+    timeline = everything(n_records=300)
+    timeline.write(tmp_path / "a.html")
+    assert (tmp_path / "a.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def changed(events, row, **values):
+    columns = {name: getattr(events, name).copy() for name in COLUMNS}
+    for name, value in values.items():
+        columns[name][row] = value
+    return Events.sorted(events.nodes, events.names, columns)
+
+
+@pytest.mark.parametrize("same_ids", [True, False])
+def test_the_first_divergence_is_where_the_other_run_was_changed(tmp_path, same_ids):
+    history = simulate(Plan(n_nodes=3, n_records=3000, offset_s=0.1), 4)
+    events = history.events
+    rank = Timeline(events).order.rank
+    puts = np.flatnonzero(events.kind == Kind.STARTED)
+    row = int(puts[np.argsort(rank[puts])][puts.size // 2])
+    other = changed(events, row, kind=Kind.FAILED)
+    if not same_ids:
+        other = changed(other, slice(None), id=other.id + np.uint64(10**9))
+    one, two = Timeline(events), Timeline(other)
+    boxes = [pack(one), pack(two)]
+    same, found = ask(tmp_path, [boxes[0], boxes[0]], [["divergence"]])[0], ask(tmp_path, boxes, [["divergence"]])[0]
+    assert same is None
+    assert row in (found["here"], found["there"])
+    if same_ids:
+        told = ask(tmp_path, [boxes[0], pack(two, comparison=one.compare(two))], [["comparison"]])[0]
+        assert row in (told["here"], told["there"])
+
+
+def test_a_longer_recording_of_the_same_run_is_no_divergence(tmp_path):
+    history = simulate(Plan(n_nodes=3, n_records=3000), 4)
+    late = take(replace(history), history.true_ns > np.quantile(history.true_ns, 0.3))
+    boxes = [pack(Timeline(history.events)), pack(Timeline(late.events))]
+    assert ask(tmp_path, boxes, [["divergence"]])[0] is None
