@@ -59,6 +59,8 @@ BUILT_IN = {
     "http": "plain:HTTP",
     "resp": "plain:RESP",
     "json": "plain:JSON",
+    "dns": "dns:DNS",
+    "memcached": "memcached:MEMCACHED",
 }
 """Decoders by name: the module of `scope.decoders` and the name of its `Dialect` there."""
 

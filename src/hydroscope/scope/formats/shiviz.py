@@ -22,6 +22,7 @@ from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.formats.built import Records
 from hydroscope.scope.formats.shown import Where, chosen, coded, texts
 from hydroscope.scope.matching import RECEIPTS, SENDS
+from hydroscope.scope.rules import Rule
 from hydroscope.scope.timeline import Timeline
 
 __all__ = ["LIMIT", "read_shiviz", "write_shiviz"]
@@ -128,7 +129,7 @@ class _Event:
     text: str
 
 
-def read_shiviz(paths: Sequence[str | os.PathLike[str]]) -> Timeline:
+def read_shiviz(paths: Sequence[str | os.PathLike[str]], rules: Sequence[Rule] | str = ()) -> Timeline:
     """Read logs for ShiViz, or of tools that write such.
 
     Parameters
@@ -136,6 +137,8 @@ def read_shiviz(paths: Sequence[str | os.PathLike[str]]) -> Timeline:
     paths : sequence of path
         Files of one execution. One that has no expression in its first line is read with that of ShiViz's page, or
         with that of GoVector, in which the host comes first.
+    rules : sequence of Rule, or str
+        As for `Timeline`.
 
     Returns
     -------
@@ -161,7 +164,7 @@ def read_shiviz(paths: Sequence[str | os.PathLike[str]]) -> Timeline:
         own.sort(key=lambda each: each.clock[host])
         for k, event in enumerate(own, 1):
             _check(host, k, event, by_host)
-    return _built(by_host)
+    return _built(by_host, rules)
 
 
 def _parsed(path: str | os.PathLike[str]) -> Iterator[_Event]:
@@ -219,7 +222,7 @@ Ends = dict[tuple[str, int], list[tuple[str, int, int]]]
 """Event (host and number) -> of each of its messages the event at the other end, and the message's number."""
 
 
-def _built(by_host: dict[str, list[_Event]]) -> Timeline:
+def _built(by_host: dict[str, list[_Event]], rules: Sequence[Rule] | str) -> Timeline:
     records = Records()
     number = {host: records.node(host) for host in by_host}
     sent, received = _messages(by_host)
@@ -230,7 +233,7 @@ def _built(by_host: dict[str, list[_Event]]) -> Timeline:
         for place, (kind, other, message) in enumerate(each or [(Kind.NOTE, "", 0)]):
             at_ns, peer = depth * STEP_NS + place, number.get(other, -1)
             records.add(number[host], "", kind, at_ns, text, text, message_id=message, peer=peer)
-    return records.timeline()
+    return records.timeline(rules=rules)
 
 
 def _messages(by_host: dict[str, list[_Event]]) -> tuple[Ends, Ends]:

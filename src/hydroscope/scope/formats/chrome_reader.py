@@ -1,0 +1,272 @@
+"""Traces in Chrome's JSON as timelines: of Chrome and many tools that write the same, and of `chrome`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from hydroscope.ground.errors import DataError
+from hydroscope.ground.record.layout import Kind, hash64
+from hydroscope.scope.events import MESSAGES
+from hydroscope.scope.formats.built import Records
+from hydroscope.scope.formats.chrome import FINDING, OWN
+from hydroscope.scope.formats.shown import IN_WORDS
+from hydroscope.scope.rules import Rule
+from hydroscope.scope.timeline import Timeline
+
+__all__ = ["read_chrome"]
+
+Entry = dict[str, Any]
+
+FAR_US = 2**52
+"""No time is further from 0."""
+ARROWS = ("s", "t", "f")
+PHASES = (*ARROWS, *"XBEbenNiIRPC")
+"""What an entry is; others tell nothing that happened at a time."""
+KINDS = {kind.name.lower(): kind for kind in Kind}
+MOST_TOLD = 8
+MOST_TEXT = 500
+
+
+def read_chrome(paths: Sequence[str | os.PathLike[str]], rules: Sequence[Rule] | str = ()) -> Timeline:
+    """Read traces in Chrome's JSON.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Of one run, with times of one clock.
+    rules : sequence of Rule, or str
+        As for `Timeline`.
+
+    Returns
+    -------
+    Timeline
+        A process is a node, a thread a lane, a slice a task, an arrow a message, all else a note. Of files that
+        `Timeline.write` made, messages are what they were, without their first bytes.
+
+    Raises
+    ------
+    DataError
+        It is no JSON, or not of this format; an entry is not an object, or has no process, or a time that is none.
+
+    Notes
+    -----
+    An array that was not closed, as of a program that was killed, is read as far as it goes. Cost: some 10 us an
+    entry, and 2 KB of memory.
+    """
+    records = Records()
+    for path in paths:
+        _File(os.fspath(path), records).read()
+    return records.timeline(rules=rules)
+
+
+def _loaded(path: str) -> tuple[list[Any], Entry]:
+    """Return the entries, and what is beside them."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read().decode("utf-8-sig", errors="replace").strip()
+    except OSError as error:
+        raise DataError(f"{path!r} cannot be read: {error.strerror or error}") from error
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        found = _unclosed(text)
+        if found is None:
+            raise DataError(f"{path!r} is no JSON: {error}") from None
+    entries = found.get("traceEvents") if isinstance(found, dict) else found
+    if not isinstance(entries, list):
+        raise DataError(f"{path!r} is JSON, but no trace: it is neither an array nor an object with 'traceEvents'")
+    other = found.get("otherData") if isinstance(found, dict) else None
+    return entries, other if isinstance(other, dict) else {}
+
+
+def _unclosed(text: str) -> Any:
+    """Return the array that these are the first entries of, or None."""
+    if not text.startswith("["):
+        return None
+    end = text.rfind("}")
+    while end > 0 and len(text) - end < 2**16:
+        try:
+            return json.loads(text[: end + 1].rstrip(", \n") + "]")
+        except (ValueError, RecursionError):
+            end = text.rfind("}", 0, end)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A record before it is known in what order they come."""
+
+    ns: int
+    turn: int
+    """Among those of one time: ends, then what has no length, then ends of what has none."""
+    number: int
+    """Of the entry."""
+    node: str
+    lane: str
+    kind: Kind
+    label: str
+    text: str
+    id: int = 0
+    peer: str = ""
+    n_bytes: int = 0
+
+
+class _File:
+    """Owner of what is being read: names of processes and threads, slices that are open, arrows."""
+
+    def __init__(self, path: str, records: Records) -> None:
+        self.path, self.records = path, records
+        self.entries, other = _loaded(path)
+        self.is_own = other.get("writer") == OWN
+        base = str(other.get("base_ns", ""))
+        self.base_ns = int(base) if self.is_own and base.isdecimal() and len(base) < 20 else 0
+        self.open: dict[object, list[int]] = {}
+        self.arrows: dict[object, list[tuple[int, int, Entry]]] = {}
+        self.processes: dict[str, str] = {}
+        self.threads: dict[tuple[str, str], str] = {}
+        self.found: list[_Found] = []
+
+    def read(self) -> None:
+        """Add all records."""
+        for number, entry in enumerate(self.entries):
+            if not isinstance(entry, dict):
+                raise DataError(f"entry {number} of {self.path!r} is {str(entry)[:80]!r}, and no object")
+            if entry.get("ph") == "M":
+                self.name(number, entry)
+        timed = [
+            (self.ns(number, entry, "ts"), number, entry)
+            for number, entry in enumerate(self.entries)
+            if entry.get("ph") in PHASES and entry.get("cat") != FINDING
+        ]
+        for ns, number, entry in sorted(timed, key=lambda each: each[:2]):
+            self.entry(ns, number, entry)
+        if not self.is_own:
+            for arrow, steps in enumerate(self.arrows.values()):
+                self.messages(arrow, steps)
+        node = self.records.node
+        for each in sorted(self.found, key=lambda each: (each.ns, each.turn, each.number)):
+            self.records.add(
+                node(each.node), each.lane, each.kind, each.ns, each.label, each.text,
+                message_id=each.id, peer=node(each.peer) if each.peer else -1, n_bytes=each.n_bytes,
+            )  # fmt: skip
+
+    def ns(self, number: int, entry: Entry, field: str) -> int:
+        """Return a time of an entry."""
+        value = entry.get(field)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < FAR_US:
+            raise DataError(
+                f"entry {number} of {self.path!r} has {field!r} {str(value)[:40]!r}: it is a number of microseconds"
+            )
+        return round(value * 1000) + (self.base_ns if field == "ts" else 0)
+
+    def place(self, number: int, entry: Entry) -> tuple[str, str]:
+        """Return process and thread of an entry."""
+        found = []
+        for field in ("pid", "tid"):
+            value = entry.get(field, 0)
+            if not isinstance(value, int | str):
+                raise DataError(f"entry {number} of {self.path!r} has {field!r} {str(value)[:40]!r}: no number or text")
+            found.append(str(value))
+        return found[0], found[1]
+
+    def name(self, number: int, entry: Entry) -> None:
+        """Take in what a process or thread is called."""
+        process, thread = self.place(number, entry)
+        arguments = _arguments(entry)
+        name = str(arguments.get("lane" if self.is_own and "lane" in arguments else "name", ""))
+        if entry.get("name") == "process_name" and name:
+            taken = name in self.processes.values()
+            self.processes[process] = f"{name} {process}" if taken else name
+        elif entry.get("name") == "thread_name":
+            self.threads[process, thread] = name
+
+    def node(self, number: int, entry: Entry) -> tuple[str, str]:
+        """Return the names of the node and lane of an entry."""
+        process, thread = self.place(number, entry)
+        return self.processes.get(process, process), self.threads.get((process, thread), thread)
+
+    def entry(self, ns: int, number: int, entry: Entry) -> None:
+        """Take in an entry, all before which are taken in."""
+        phase, name, arguments = entry["ph"], str(entry.get("name", "")), _arguments(entry)
+        node, lane = self.node(number, entry)
+        add = partial(self.add, number, node, lane)
+        if phase in ARROWS:
+            key = (str(entry.get("cat")), name, str(entry.get("id")), str(entry.get("bind_id")))
+            self.arrows.setdefault(key, []).append((ns, number, entry))
+        elif self.is_own and (kind := KINDS.get(str(entry.get("cat")))) and (phase != "X" or kind in MESSAGES):
+            word = f"{IN_WORDS.get(kind, '')} "
+            peer = arguments.get("other_end")
+            add(
+                ns, 1, kind, name.removeprefix(word) if word != " " else name, str(arguments.get("says", "")),
+                id=_whole(arguments.get("id")), peer=peer if isinstance(peer, str) else "",
+                n_bytes=_whole(arguments.get("bytes")),
+            )  # fmt: skip
+        elif phase == "X":
+            took_ns = self.ns(number, entry, "dur") if entry.get("dur") is not None else 0
+            task = _whole(arguments.get("id")) if self.is_own else self.task(number)
+            says = str(arguments.get("says", "")) if self.is_own else _told(name, arguments)
+            add(ns, 1, Kind.STARTED, name, says, id=task)
+            if not arguments.get("unfinished"):
+                add(ns + max(took_ns, 0), 0 if took_ns > 0 else 2, Kind.ENDED, name, says, id=task)
+        elif phase in "Bb":
+            self.open.setdefault(self.key(number, entry), []).append(self.task(number))
+            add(ns, 1, Kind.STARTED, name, _told(name, arguments), id=self.task(number))
+        elif phase in "Ee":
+            begun = self.open.get(self.key(number, entry)) or [self.task(number)]
+            add(ns, 0, Kind.ENDED, name, _told(name, arguments), id=begun.pop())
+        else:
+            add(ns, 1, Kind.NOTE, name, _told(name, arguments))
+
+    def add(
+        self, number: int, node: str, lane: str, ns: int, turn: int, kind: Kind, label: str, text: str, **more: Any
+    ) -> None:
+        self.found.append(_Found(ns, turn, number, node, lane, kind, label, text, **more))
+
+    def task(self, number: int) -> int:
+        """Return the number of a task that an entry begins."""
+        return hash64(f"{self.path} {number}".encode())
+
+    def key(self, number: int, entry: Entry) -> object:
+        """Return what the beginning and the end of a slice have in common."""
+        if entry["ph"] in "BE":
+            return self.place(number, entry)
+        return str(entry.get("cat")), str(entry.get("id", entry.get("id2"))), str(entry.get("name"))
+
+    def messages(self, arrow: int, steps: Sequence[tuple[int, int, Entry]]) -> None:
+        """Take in an arrow: each step but the first receives, each but the last sends."""
+        places = [self.node(number, entry) for _, number, entry in steps]
+        for k, (ns, number, entry) in enumerate(steps):
+            name = str(entry.get("name", "message"))
+            says = _told(name, _arguments(entry))
+            if k:
+                step = hash64(f"{self.path} {arrow} {k - 1}".encode())
+                self.add(number, *places[k], ns, 1, Kind.RECEIVED, name, says, id=step, peer=places[k - 1][0])
+            if k < len(steps) - 1 or not k:
+                step = hash64(f"{self.path} {arrow} {k}".encode())
+                peer = places[k + 1][0] if k < len(steps) - 1 else ""
+                self.add(number, *places[k], ns, 1, Kind.SENT, name, says, id=step, peer=peer)
+
+
+def _arguments(entry: Entry) -> Entry:
+    found = entry.get("args")
+    return found if isinstance(found, dict) else {}
+
+
+def _told(name: str, arguments: Entry) -> str:
+    """Return what an entry says, in one line."""
+    told = ", ".join(f"{key} = {value}" for key, value in list(arguments.items())[:MOST_TOLD])
+    return f"{name}: {told[:MOST_TEXT]}" if told else name
+
+
+def _whole(value: object) -> int:
+    """Return a number of 64 bits, written in any way; 0 if it is none."""
+    try:
+        found = int(value, 0) if isinstance(value, str) else int(value) if isinstance(value, int | float) else 0
+    except (ValueError, OverflowError):
+        return 0
+    return found % 2**64
