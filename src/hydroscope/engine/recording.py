@@ -124,7 +124,7 @@ class Work:
         if here is not None:
             self._first = first = _new_ids()
             if not self.each:
-                here.started(first, f"{name[: DATA_BYTES - 11]} x{n_items}")
+                here.started(first, f"{short(name, DATA_BYTES - 11)} x{n_items}")
             elif n_items <= QUEUED_MAX:
                 for index in range(n_items):
                     here.queued(first + index, self.text(index))
@@ -180,7 +180,20 @@ def item_text(name: str, index: int, n_items: int) -> str:
     'split_rows 3/8'
     """
     tail = f" {index + 1}/{n_items}"
-    return name[: DATA_BYTES - len(tail)] + tail
+    return short(name, DATA_BYTES - len(tail)) + tail
+
+
+def short(name: str, n: int) -> str:
+    """Return a name in at most so many letters: without the names around it, if it must be, then its beginning.
+
+    Examples
+    --------
+    >>> short("Level.find.search", 20), short("Level.find.search", 12), short("Level.find.search", 4)
+    ('Level.find.search', 'find.search', 'sear')
+    """
+    while len(name) > n and "." in name:
+        name = name.partition(".")[2]
+    return name[:n]
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -196,7 +209,7 @@ def name_of(function: Callable[..., Any]) -> str:
     while isinstance(function, partial):
         function = function.func
     name: str = getattr(function, "__qualname__", type(function).__qualname__)
-    return name.replace(".<lambda>", "").replace("<locals>.", "")
+    return name.replace(".<locals>.<lambda>", "").replace("<locals>.", "")
 
 
 def _new_ids() -> int:
