@@ -14,6 +14,7 @@ from hydroscope.node import ports as _ports
 
 if TYPE_CHECKING:
     from hydroscope import kv
+    from hydroscope.engine import taps
     from hydroscope.engine.boot import init, shutdown
     from hydroscope.engine.cluster import join_cluster, start_cluster
     from hydroscope.engine.dump.signals import timeline_on_signal
@@ -100,6 +101,7 @@ __all__ = [
     "shutdown",
     "snapshot",
     "start_cluster",
+    "taps",
     "thaw",
     "timeline",
     "timeline_on_signal",
@@ -154,6 +156,7 @@ _HOME = {
     "shutdown": "engine.boot",
     "snapshot": "scope.snapshots",
     "start_cluster": "engine.cluster",
+    "taps": "engine.taps",
     "thaw": "scope.button",
     "timeline": "scope.button",
     "timeline_on_signal": "engine.dump.signals",
@@ -162,7 +165,7 @@ _HOME = {
 }
 """The module in which each name lives."""
 
-_MODULES = frozenset({"kv", "metrics"})
+_MODULES = frozenset({"kv", "metrics", "taps"})
 """Names that are the module itself."""
 
 

@@ -40,13 +40,17 @@ class Matching:
     """Of each record: of a receipt the first copy that was sent, which came before it for certain; or -1."""
     headless: Flags
     """Of each group: the first copy that is left was itself sent again, and receipts may be of one before."""
+    alike: Flags
+    """Of each group: nothing was sent again, so that copies are messages of their own that look alike."""
 
     def causes(self, time_ns: Ints, error_ns: Reals) -> Ints:
         """Return of each receipt the copy it is of, as the corrected times tell; -1 without one.
 
         Where one thing was sent several times a receipt belongs to the last copy that can have been
         sent before it. What the clocks leave open is given to the later copy, up to the middle
-        between the two; where they say nothing, to the first, which is right in any order.
+        between the two; where they say nothing, to the first, which is right in any order. Messages that
+        look alike have a receipt each, in turn: of those that can have been sent before it the first that is
+        not received, as long as the later ones are received as well.
 
         Notes
         -----
@@ -69,6 +73,9 @@ class Matching:
         by = np.lexsort((~is_send, times, group))
         rows, group, is_send = rows[by], group[by], is_send[by]
         last = np.maximum.accumulate(np.where(is_send, np.arange(rows.size), -1))
+        sends, receipts = _in_turn(group, is_send)
+        alike = self.alike[group[receipts]]
+        last[receipts[alike]] = sends[alike]
         has = (last >= 0) & ~is_send
         has[has] = group[last[has]] == group[has]
         receipts, copies = rows[has], rows[last[has]]
@@ -91,7 +98,8 @@ def match(events: Events) -> Matching:
     Notes
     -----
     First bytes that are there at one end only are no obstacle. A group whose first copy that
-    is left was sent again has lost its beginning: nothing in it is certain.
+    is left was sent again has lost its beginning: nothing in it is certain. Nor is it where more of
+    several messages that look alike arrived than were sent.
 
     Cost: one sort of the messages' records.
     """
@@ -110,15 +118,18 @@ def match(events: Events) -> Matching:
     rows, is_send, full = rows[by], is_send[by], full[by]
     group = np.cumsum(np.diff(full, prepend=full[:1]) != 0)
     earliest = np.full(len(events), -1)
-    headless = np.zeros(0, np.bool_)
+    headless = alike = np.zeros(0, np.bool_)
     if rows.size:
         begins = np.flatnonzero(np.diff(group, prepend=-1))
         first = np.minimum.reduceat(np.where(is_send, rows, NEVER), begins)
         headless = first < NEVER
         headless[headless] = events.kind[first[headless]] == Kind.RESENT
-        sure = ~is_send & ((first < NEVER) & ~headless)[group]
+        alike = np.bincount(group, events.kind[rows] == Kind.RESENT) == 0
+        n_sends, n = np.bincount(group, is_send), np.bincount(group)
+        forgotten = alike & (n_sends > 1) & (n > 2 * n_sends)  # of so many receipts some are of what is not there
+        sure = ~is_send & ((first < NEVER) & ~headless & ~forgotten)[group]
         earliest[rows[sure]] = first[group[sure]]
-    return Matching(rows, group, is_send, earliest, headless)
+    return Matching(rows, group, is_send, earliest, headless, alike)
 
 
 def partners(cause: Ints, rank: Ints) -> Ints:
@@ -128,6 +139,31 @@ def partners(cause: Ints, rank: Ints) -> Ints:
     receipts = receipts[np.argsort(rank[receipts])[::-1]]
     found[cause[receipts]] = receipts  # the last that is written stays
     return found
+
+
+def _in_turn(group: Ints, is_send: Flags) -> tuple[Ints, Ints]:
+    """Return, as pairs, the places of what was sent and of its receipts, where each has one.
+
+    Parameters
+    ----------
+    group, is_send : (n,)
+        Group after group, in a group by time.
+
+    Notes
+    -----
+    Each receipt takes away the last that was sent before it and is still there, as brackets close: so what is left
+    over was lost. Those taken away are then received in turn. Cost: O(n).
+    """
+    apart = 2 * group.size + 2
+    first = np.flatnonzero(np.diff(group, prepend=-1))
+    up = np.cumsum(np.where(is_send, 1, -1))
+    up -= np.repeat(up[first] - np.where(is_send[first], 1, -1), np.diff(first, append=group.size))
+    lowest = np.minimum.accumulate(np.minimum(up, 0) - group * apart) + group * apart
+    there = up - lowest  # sent and not received so far
+    before = np.concatenate([[0], lowest[:-1]])
+    before[first] = 0
+    least_after = np.minimum.accumulate((there + group * apart)[::-1])[::-1] - group * apart
+    return np.flatnonzero(is_send & (least_after < there)), np.flatnonzero(~is_send & (up >= before))
 
 
 def _bridged(keys: Words, full: Words, blank: Flags, is_send: Flags) -> Words:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hydroscope.ground.record.reader import Ring
+from hydroscope.scope.addresses import announced, resolved
 from hydroscope.scope.decoding import Decoder, Dialect, Labels, label
 from hydroscope.scope.events import Events, Missing
 from hydroscope.scope.findings import Finding, findings
@@ -61,7 +62,8 @@ class Timeline:
 
         The rules of hydroscope's own calls, keys and tasks hold for what it recorded itself.
         """
-        events = Events.of(rings)
+        rings = list(rings)
+        events = resolved(Events.of(rings), announced(rings))
         given = parse(rules) if isinstance(rules, str) else tuple(rules)
         return cls(events, (*own_rules(events), *given), **more)
 

@@ -1,4 +1,4 @@
-"""How a ring tells where a node can be reached, and by which address it knew a peer: taps write it, timelines read it."""
+"""How a ring tells where a node can be reached, and by which address it knew a peer: taps write it, and scope reads."""
 
 from __future__ import annotations
 
