@@ -12,7 +12,8 @@ import pytest
 from hydroscope.ground.clocks.hlc import HybridClock, time_ns
 from hydroscope.ground.clocks.simulated import START_NS, SimulatedClock
 from hydroscope.ground.errors import UnknownNameError, UserError
-from hydroscope.scope.snapshots import Change, snapshot
+from hydroscope.scope.snapshots import snapshot
+from hydroscope.scope.states import Change
 from hydroscope.window.errors import WindowError
 from hydroscope.window.history import ABSENT
 from hydroscope.window.log import WindowLog

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hydroscope.ground.errors import UserError
-from hydroscope.scope.snapshots import Logs, Snapshot, State, snapshot
+from hydroscope.scope.snapshots import Logs, Snapshot, snapshot
+from hydroscope.scope.states import State
 from hydroscope.window.cut import Cut
 from hydroscope.window.history import History
 from hydroscope.window.times import shown

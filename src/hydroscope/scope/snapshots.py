@@ -8,23 +8,24 @@ effect is in the cut without its cause. Nobody is stopped and nobody is asked be
 from __future__ import annotations
 
 import datetime
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from hydroscope.engine.diary import VIEW
 from hydroscope.engine.past_keys import DEADLINE_S, PastKeys, past_keys
 from hydroscope.ground.clocks.hlc import time_ns
 from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.scope.events import Missing
+from hydroscope.scope.states import Change, Difference, State
 from hydroscope.window.cut import Cut, Source
 from hydroscope.window.errors import outside
 from hydroscope.window.history import ABSENT
 from hydroscope.window.log import WindowLog, open_logs
 from hydroscope.window.times import shown, stamp_of
+
+if TYPE_CHECKING:
+    from hydroscope.frame.frame import Frame
 
 __all__ = ["Change", "Difference", "Snapshot", "State", "snapshot"]
 
@@ -32,160 +33,6 @@ Logs = Source | Iterable[Source] | None
 
 ENDED = 2**64 - 1
 """Until when a log is known that nobody writes to any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What an event did to one key; `hydroscope.window.history.ABSENT` stands for a key that is not there."""
-
-    node: str
-    key: Hashable
-    old: Any
-    new: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """What one snapshot has and another has not, key by key."""
-
-    added: dict[Hashable, Any]
-    """Keys that only the other one has, with their values."""
-    removed: dict[Hashable, Any]
-    """Keys that only this one has."""
-    changed: dict[Hashable, tuple[Any, Any]]
-    """Keys whose values differ: this one's, the other's."""
-
-    def note(self, key: Hashable, mine: Any, its: Any) -> None:
-        """Take in what a key is here and there."""
-        if mine is its:
-            return
-        if mine is ABSENT:
-            self.added[key] = its
-        elif its is ABSENT:
-            self.removed[key] = mine
-        elif not _same(mine, its):
-            self.changed[key] = (mine, its)
-
-    def __bool__(self) -> bool:
-        return bool(self.added or self.removed or self.changed)
-
-
-class State:
-    """Keys and values at one moment, to be read like a dictionary.
-
-    Of one log the keys are the log's; of several each key is a pair: name of the log, key. Of the members of a
-    cluster the keys are those of `hs.kv`, wherever they were at home.
-    """
-
-    __slots__ = ("_is_shared", "_reads", "cuts")
-
-    def __init__(
-        self,
-        cuts: Mapping[str, Cut],
-        reads: dict[str, set[Hashable] | None] | None = None,
-        is_shared: bool = False,
-    ) -> None:
-        self.cuts = cuts
-        """The state of each log; of a cluster's, whose word counts for a key comes first."""
-        self._reads = reads
-        """If given, takes down what is read: keys by log, None for all of them."""
-        self._is_shared = is_shared
-        """Whether the logs are those of members who share keys."""
-
-    @property
-    def nodes(self) -> tuple[str, ...]:
-        """The names of the logs."""
-        return tuple(self.cuts)
-
-    def node(self, name: str) -> State:
-        """Return the state of one log, with its own keys. Cost: free."""
-        return State({name: self._cut(name)}, self._reads, self._is_shared)
-
-    def get(self, key: Any, default: Any = None) -> Any:
-        """Return the value of a key, or `default`. Cost: about 1 us."""
-        if self._is_shared:
-            return self._shared(key, default)
-        if len(self.cuts) == 1:
-            ((name, cut),) = self.cuts.items()
-        else:
-            if not (isinstance(key, tuple) and len(key) == 2):
-                raise UserError(f"{key!r} could be of any of {len(self.cuts)} logs; ask for (name of the log, key)")
-            name, key = key
-            cut = self._cut(name)
-        if self._reads is not None:
-            keys = self._reads.setdefault(name, set())
-            if keys is not None:
-                keys.add(key)
-        return cut.value(key, default)
-
-    def __getitem__(self, key: Any) -> Any:
-        value = self.get(key, ABSENT)
-        if value is ABSENT:
-            raise KeyError(key)
-        return value
-
-    def __contains__(self, key: object) -> bool:
-        return self.get(key, ABSENT) is not ABSENT
-
-    def items(self) -> list[tuple[Any, Any]]:
-        """Return all keys with their values. Cost: O(keys), about 0.1 us each."""
-        if self._reads is not None:
-            self._reads.update(dict.fromkeys(self.cuts))
-        if self._is_shared:
-            return self._all_shared()
-        if len(self.cuts) == 1:
-            return next(iter(self.cuts.values())).items()
-        return [((name, key), value) for name, cut in self.cuts.items() for key, value in cut.items()]
-
-    def values(self) -> list[Any]:
-        """Return all values. Cost: O(keys)."""
-        return [value for _, value in self.items()]
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter([key for key, _ in self.items()])
-
-    def __len__(self) -> int:
-        if self._reads is not None:
-            self._reads.update(dict.fromkeys(self.cuts))
-        if self._is_shared:
-            return len(self._all_shared())
-        return sum(int(np.count_nonzero(cut.is_there())) for cut in self.cuts.values())
-
-    def owner(self, key: Any) -> str | None:
-        """Return the log that has the key, or that of the member it was at home at; None if it is not there."""
-        if not self._is_shared:
-            name = key[0] if len(self.cuts) > 1 else next(iter(self.cuts))
-            return name if key in self else None
-        for name, cut in self.cuts.items():
-            value = cut.value(key)
-            if value is not ABSENT:
-                return None if value is None else name
-        return None
-
-    def _shared(self, key: Any, default: Any) -> Any:
-        if self._reads is not None:
-            for name in self.cuts:
-                keys = self._reads.setdefault(name, set())
-                if keys is not None:
-                    keys.add(key)
-        for cut in self.cuts.values():
-            value = cut.value(key)
-            if value is not ABSENT:
-                return default if value is None or key == VIEW else value  # None: removed, after its first home died
-        return default
-
-    def _all_shared(self) -> list[tuple[Any, Any]]:
-        merged: dict[Any, Any] = {}
-        for cut in reversed(list(self.cuts.values())):
-            merged.update(cut.items())
-        merged.pop(VIEW, None)
-        return [pair for pair in merged.items() if pair[1] is not None]
-
-    def _cut(self, name: str) -> Cut:
-        cut = self.cuts.get(name)
-        if cut is None:
-            raise unknown_name("log", name, self.cuts, "this snapshot")
-        return cut
 
 
 class Snapshot(State):
@@ -259,6 +106,45 @@ class Snapshot(State):
                     raise outside(history, stamp)
         self.move(stamp)
         return self
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """The logs, by name."""
+        return self._sources
+
+    def sql(self, query: str) -> Frame:
+        """Return the answer to a question in SQL, as DuckDB understands it.
+
+        Parameters
+        ----------
+        query : str
+            The table is `state`: node, key, value, number. Values are texts (lists and dictionaries as JSON); those
+            that are numbers are numbers too, for others `number` is missing.
+
+        Returns
+        -------
+        Frame
+
+        Raises
+        ------
+        UserError
+            The question is not understood, or the package duckdb is not there.
+
+        Notes
+        -----
+        Cost: about 2 us a key, and what DuckDB takes. `hs.history` has tables of more than one moment.
+
+        Examples
+        --------
+        >>> from hydroscope.window.log import WindowLog
+        >>> log = WindowLog("till")
+        >>> log["euros"], log["dollars"] = 10, 2.5
+        >>> snapshot(logs=log).sql("select sum(number) as sum from state").to_dict()
+        {'sum': [12.5]}
+        """
+        from hydroscope.scope.tables import ask_of, state_table
+
+        return ask_of({"state": lambda: state_table(self)}, query)
 
     def step(self, n: int = 1) -> int:
         """Move to the n-th next event of any log, or back if `n` is below 0; return how many events it went.
@@ -460,10 +346,3 @@ def _candidates(mine: Cut, theirs: Cut) -> Iterable[Hashable]:
             places = sorted((history.place(mine.stamp), history.place(theirs.stamp)))
             return [history.keys[number] for number in history.changed(*places).tolist()]
     return dict.fromkeys([*(key for key, _ in mine.items()), *(key for key, _ in theirs.items())])
-
-
-def _same(mine: Any, its: Any) -> bool:
-    try:
-        return bool(mine == its)
-    except ValueError:  # arrays say it element by element
-        return bool(np.array_equal(mine, its))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +16,10 @@ from hydroscope.frame.frame import Frame
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.matching import RECEIPTS, SENDS
+from hydroscope.window.changes import numbers_of, texts_of
 
 if TYPE_CHECKING:
+    from hydroscope.scope.states import State
     from hydroscope.scope.timeline import Timeline
 
 __all__ = [
@@ -23,16 +27,21 @@ __all__ = [
     "as_frame",
     "as_texts",
     "ask",
+    "ask_of",
     "coded",
     "events_table",
     "findings_table",
     "messages_table",
     "nodes_table",
+    "state_table",
 ]
 
 Ints = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+
+TEXT_MAX = 10_000
+"""Characters of a value in a table."""
 
 US = 1e3
 S = 1e9
@@ -211,17 +220,37 @@ def as_frame(table: Any) -> Frame:
     return Frame(table)
 
 
+def state_table(state: State) -> Any:
+    """Return a state as a table: node, key, value (text), number. Cost: about 2 us a key."""
+    rows = state.owned()
+    values = [value for _, _, value in rows]
+    keys = texts_of([key for _, key, _ in rows], TEXT_MAX)
+    return pa.table(
+        {
+            "node": pa.array([node for node, _, _ in rows], pa.string()),
+            "key": as_texts(keys.tolist()),
+            "value": as_texts(texts_of(values, TEXT_MAX).tolist()),
+            "number": pa.array(numbers_of(values), pa.float64()),
+        }
+    )
+
+
 def ask(timeline: Timeline, query: str) -> Frame:
     """Return the answer to a question in SQL; see `Timeline.sql`."""
+    return ask_of({name: partial(make, timeline) for name, make in TABLES.items()}, query)
+
+
+def ask_of(makers: Mapping[str, Callable[[], Any]], query: str) -> Frame:
+    """Return the answer to a question in SQL about tables, which are made if they are named in it."""
     try:
         import duckdb
     except ImportError as error:
         raise UserError("sql() needs the package duckdb: pip install 'hydroscope[sql]'") from error
     with duckdb.connect(":memory:", config={"python_enable_replacements": False}) as connection:
         made = {}
-        for name, make in TABLES.items():
-            if name in query.lower():  # decoding all texts takes its time: only what is asked for
-                made[name] = make(timeline)
+        for name, make in makers.items():
+            if re.search(rf"\b{name}\b", query, re.IGNORECASE):  # texts take their time: only what is asked for
+                made[name] = make()
                 connection.register(name, made[name])
         try:
             answer = connection.sql(query)
@@ -232,6 +261,6 @@ def ask(timeline: Timeline, query: str) -> Frame:
             known = "; ".join(f"{name}({', '.join(table.column_names)})" for name, table in made.items())
             said = str(error).strip().splitlines()[0]
             raise UserError(
-                f"the question was not understood: {said}; tables are {', '.join(TABLES)}{': ' if known else ''}{known}"
+                f"the question was not understood: {said}; tables are {', '.join(makers)}{': ' if known else ''}{known}"
             ) from None
     return as_frame(found)
