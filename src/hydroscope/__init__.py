@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from hydroscope.node.ports import EngineError, NodeLost
     from hydroscope.node.records import jobs
     from hydroscope.scope.button import thaw, timeline
+    from hydroscope.scope.past import history
     from hydroscope.scope.queries import bisect, first_time, last_time, watch
     from hydroscope.scope.reading import read_timeline
     from hydroscope.scope.snapshots import snapshot
@@ -84,6 +85,7 @@ __all__ = [
     "full",
     "get_frame",
     "get_model",
+    "history",
     "init",
     "jobs",
     "join_cluster",
@@ -139,6 +141,7 @@ _HOME = {
     "full": "mapreduce.task",
     "get_frame": "models.shelf",
     "get_model": "models.shelf",
+    "history": "scope.past",
     "init": "engine.boot",
     "jobs": "node.records",
     "join_cluster": "engine.cluster",
