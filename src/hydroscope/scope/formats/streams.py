@@ -117,7 +117,8 @@ class Stream:
                 at, index = stop, index + 1
             elif at < start + len(own):
                 stop = min(start + len(own), end)
-                self.again.append((at, stop, ns))
+                if end - begin > 1:  # one byte only asks whether the other is still there
+                    self.again.append((at, stop, ns))
                 at = stop
             else:
                 index += 1
@@ -151,8 +152,6 @@ class Stream:
         begun = [message[0] for message in found]
         times: dict[int, list[int]] = {}
         for low, high, ns in again:
-            if high - low <= 1:
-                continue  # asks whether the other is still there
             for k in range(max(bisect_right(begun, low) - 1, 0), bisect_left(begun, high)):
                 if found[k][1] > low:
                     times.setdefault(k, []).append(ns)

@@ -1,0 +1,306 @@
+"""Captures made with scapy, of hosts whose clocks are off, against what was sent, when, and what was lost."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import dpkt
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hydroscope as hs
+from hydroscope.ground.errors import DataError, UserError
+from hydroscope.ground.record.layout import Kind
+from hydroscope.scope.decoding import Decoded
+from hydroscope.scope.formats.captured import read_capture
+from hydroscope.scope.formats.packets import pieces
+from hydroscope.wire.framing import length_prefixed
+from tests.formats.wires import BEGUN_NS, FILES, LINKS, Wire, dns, redis
+
+MS, S = 10**6, 10**9
+CLOCKS = {"a": (3_200_000_000, 80e-6), "b": (-4_700_000_000, -120e-6)}
+
+
+def calls(wire, n=200, every_ns=20 * MS):
+    """Let a ask b `n` times; the answer takes 2 ms."""
+    wire.open()
+    for k in range(1, n + 1):
+        wire.tcp("ab", k * every_ns, redis(b"GET", b"key:%d" % k))
+        wire.tcp("ba", k * every_ns + 2 * MS, b"$3\r\nabc\r\n")
+
+
+def rows(timeline, node, *kinds):
+    names = [each.name for each in timeline.events.nodes]
+    events = timeline.events
+    return np.flatnonzero((events.node == names.index(node)) & np.isin(events.kind, kinds))
+
+
+def shown(timeline):
+    """Return all that is recorded, by node and time."""
+    events = timeline.events
+    return [
+        (events.nodes[node].name, Kind(kind).name, int(at), timeline.labels[k], timeline.text(k))
+        for k, (node, kind, at) in enumerate(zip(events.node.tolist(), events.kind.tolist(), events.at_ns, strict=True))
+    ]
+
+
+def test_clocks_that_are_seconds_apart_are_found_from_packets_alone(tmp_path):
+    wire = Wire(CLOCKS)
+    calls(wire)
+    timeline = hs.read_timeline(wire.write(tmp_path))
+    events, order = timeline.events, timeline.order
+    assert [node.name for node in events.nodes] == ["a", "b"]
+    messages = np.flatnonzero(np.isin(events.kind, (Kind.SENT, Kind.RECEIVED)))
+    acks = 1  # the end of the opening says nothing, and is left out
+    assert messages.size == 2 * (2 + 2 * 200 + acks - 1)
+    assert (order.partner[messages] >= 0).all()
+    reference = events.nodes[order.reference].name
+    ahead, drift = CLOCKS[reference]
+    for name in "ab":
+        own = rows(timeline, name, Kind.SENT, Kind.RECEIVED)
+        true = (events.at_ns[own] - BEGUN_NS - CLOCKS[name][0]) / (1 + CLOCKS[name][1])
+        off = order.time_ns[own] - BEGUN_NS - (true + ahead + drift * true)
+        assert np.isfinite(order.error_ns[own]).all()
+        assert (np.abs(off) <= order.error_ns[own] + 1000).all()
+        assert np.abs(off).max() < MS
+
+
+def test_each_call_is_a_task_of_client_and_server(tmp_path):
+    wire = Wire(CLOCKS)
+    calls(wire, n=20)
+    timeline = hs.read_timeline(wire.write(tmp_path))
+    for node, took_ns in (("a", 2 * MS + 50_000), ("b", 2 * MS - 50_000)):
+        begun, ended = rows(timeline, node, Kind.STARTED), rows(timeline, node, Kind.ENDED)
+        assert begun.size == ended.size == 20
+        assert np.array_equal(timeline.events.id[begun], timeline.events.id[ended])
+        took = timeline.events.at_ns[ended] - timeline.events.at_ns[begun]
+        assert np.allclose(took, took_ns, rtol=1e-3)
+        assert {timeline.labels[int(k)] for k in begun} == {"GET"}
+    assert timeline.text(int(rows(timeline, "a", Kind.STARTED)[6])) == "GET key:7"
+
+
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("link", LINKS)
+def test_every_link_and_file_tells_the_same(link, file, version, tmp_path):
+    wire = Wire(CLOCKS, version, link=link)
+    calls(wire, n=3)
+    wire.udp("ab", 90 * MS, dns(7, "a.example"))
+    wire.udp("ba", 91 * MS, dns(7, "a.example", "192.0.2.1"), ports=(53, 40_001))
+    found = shown(hs.read_timeline(wire.write(tmp_path, file)))
+    plain = Wire(CLOCKS, version)
+    plain.seen = wire.seen
+    expected = shown(hs.read_timeline(plain.write(tmp_path)))
+    unit = 1 if "nano" in file else 1000
+    assert [(*each[:2], *each[3:]) for each in found] == [(*each[:2], *each[3:]) for each in expected]
+    assert np.allclose([each[2] - BEGUN_NS for each in found], [each[2] - BEGUN_NS for each in expected], atol=unit)
+    assert Counter(each[3] for each in found if each[1] in ("SENT", "RECEIVED")) == {
+        "SYN": 2,
+        "SYN ACK": 2,
+        "GET": 6,
+        "value": 6,
+        "query A": 2,
+        "answer A": 2,
+    }
+
+
+def test_payloads_are_those_that_dpkt_reads(tmp_path):
+    wire = Wire(CLOCKS)
+    calls(wire, n=30)
+    wire.udp("ab", 90 * MS, dns(7, "a.example"))
+    for path in wire.write(tmp_path):
+        expected = []
+        with path.open("rb") as file:
+            for _, data in dpkt.pcap.Reader(file):
+                ip = dpkt.ethernet.Ethernet(data).data
+                expected.append((ip.src, ip.dst, ip.data.sport, ip.data.dport, bytes(ip.data.data)))
+        found = [(each.source, each.target, *each.ports, each.data) for each in pieces(read_capture(path))]
+        assert found == expected
+
+
+def test_what_is_lost_and_sent_again_is_told(tmp_path):
+    wire = Wire(CLOCKS)
+    calls(wire)
+    end = 4 * S + 500 * MS
+    wire.tcp("ab", end, redis(b"SET", b"key", b"1"), lost=True)
+    size = len(redis(b"SET", b"key", b"1"))
+    at = (wire.sequence["a"] - size - (2**32 - 40) - 1) % 2**32
+    wire.tcp("ab", end + 200 * MS, redis(b"SET", b"key", b"1"), at=at)
+    wire.tcp("ba", end + 210 * MS, b"+OK\r\n")
+    wire.tcp("ab", end + 900 * MS, redis(b"PING"))
+    wire.tcp("ba", end + 901 * MS, b"+PONG\r\n")
+    timeline = hs.read_timeline(wire.write(tmp_path))
+    (again,) = rows(timeline, "a", Kind.RESENT)
+    partner = timeline.order.partner[again]
+    assert partner >= 0
+    assert timeline.labels[int(partner)] == "SET"
+    (lost,) = (each for each in timeline.findings if each.kind == "loss")
+    assert lost.text.startswith("1 of 20")
+    assert "from a to b never arrived" in lost.text
+
+
+def test_a_question_that_is_asked_again_is_one_call(tmp_path):
+    wire = Wire(CLOCKS)
+    calls(wire, n=50)
+    wire.udp("ab", 300 * MS, dns(7, "a.example"), lost=True)
+    wire.udp("ab", 400 * MS, dns(7, "a.example"))
+    wire.udp("ba", 410 * MS, dns(7, "a.example", "192.0.2.1"), ports=(53, 40_001))
+    timeline = hs.read_timeline(wire.write(tmp_path))
+    events = timeline.events
+    (begun,) = (k for k in rows(timeline, "a", Kind.STARTED) if timeline.labels[int(k)] == "query A")
+    (ended,) = np.flatnonzero((events.kind == Kind.ENDED) & (events.id == events.id[begun]) & (events.node == 0))
+    assert round((events.at_ns[ended] - events.at_ns[begun]) / MS) == 110
+    assert any(each.kind == "loss" and each.count == 1 for each in timeline.findings)
+
+
+def test_refused_and_broken_connections_are_failures(tmp_path):
+    wire = Wire(CLOCKS)
+    calls(wire, n=20)
+    wire.tcp("ba", 500 * MS, flags="R")
+    wire.ports["a"] = 40_500
+    wire.tcp("ab", 600 * MS, flags="S")
+    wire.tcp("ba", 600 * MS + 60_000, flags="RA")
+    timeline = hs.read_timeline(wire.write(tmp_path))
+    said = [timeline.labels[int(k)] for k in rows(timeline, "a", Kind.FAILED)]
+    assert said == ["connection reset by 10.0.0.2 port 6379", "connection refused by 10.0.0.2 port 6379"]
+    assert any(each.kind == "failure" and "2 errors at a" in each.text for each in timeline.findings)
+
+
+def test_one_capture_has_the_others_as_nodes_without_records(tmp_path):
+    wire = Wire({"a": (0, 0.0)})
+    calls(wire, n=5)
+    timeline = hs.read_timeline(wire.write(tmp_path)[0])
+    assert [(node.name, node.read) for node in timeline.events.nodes] == [("a", "import"), ("10.0.0.2", "nothing")]
+    assert len(rows(timeline, "a", Kind.RECEIVED)) == 6
+
+
+def test_it_is_asked_whose_a_capture_is_where_nothing_tells(tmp_path):
+    wire = Wire({"a": (0, 0.0)})
+    for k in range(5):
+        wire.udp("ab", k * MS, b"hello %d" % k, ports=(5000, 5001))
+    (path,) = wire.write(tmp_path)
+    with pytest.raises(UserError, match=r"could be of 10\.0\.0\.[12] or 10\.0\.0\.[12]; say whose: local="):
+        hs.read_timeline(path)
+    for address, kind in (("10.0.0.1", Kind.SENT), ("10.0.0.2", Kind.RECEIVED)):
+        timeline = hs.read_timeline(path, names=["x"], local={"x": [address]})
+        assert set(timeline.events.kind.tolist()) == {kind}
+    with pytest.raises(UserError, match="'here' is no address"):
+        hs.read_timeline(path, local={"a": ["here"]})
+    with pytest.raises(UserError, match="no host 'y' in the captures"):
+        hs.read_timeline(path, local={"y": ["10.0.0.1"]})
+    with pytest.raises(UserError, match="2 names for 1 captures"):
+        hs.read_timeline(path, names=["x", "y"])
+
+
+def test_packets_that_a_switch_sent_to_everybody_are_not_the_hosts_own(tmp_path):
+    wire = Wire(CLOCKS | {"c": (10**9, 0.0)})
+    calls(wire, n=100)
+    for k in range(60):
+        wire.udp("bc", k * 5 * MS, b"to the third %d" % k, ports=(6000, 6000))
+        wire.udp("cb", k * 5 * MS + MS, b"and back %d" % k, ports=(6000, 6000))
+    wire.seen["a"] += [
+        (ns + 7_900_000_000, packet, False) for ns, packet, out in wire.seen["b"] if out and b"third" in packet
+    ]
+    timeline = hs.read_timeline(wire.write(tmp_path))
+    assert len(rows(timeline, "a", Kind.SENT)) == 101
+    assert len(rows(timeline, "c", Kind.SENT)) == 60
+    notes = [timeline.text(int(k)) for k in rows(timeline, "a", Kind.NOTE)]
+    assert notes == ["the capture: 60 packets between other hosts"]
+
+
+def test_ones_own_protocol_has_ones_own_names_and_ends(tmp_path):
+    wire = Wire(CLOCKS, port=7000)
+    wire.open()
+    for k in range(20):
+        body = b"VOTE term %d" % k
+        whole = len(body).to_bytes(4, "big") + body
+        wire.tcp("ab", (k + 1) * MS, whole[:6], flags="A")
+        wire.tcp("ab", (k + 1) * MS + 1000, whole[6:] + whole)
+
+    def decode(data):
+        return Decoded("vote", {}, data[4:].decode()) if data[4:8] == b"VOTE" else None
+
+    timeline = hs.read_timeline(wire.write(tmp_path), decoders=[decode], framers={7000: length_prefixed(4)})
+    labels = Counter(timeline.labels[int(k)] for k in rows(timeline, "b", Kind.RECEIVED))
+    assert labels == {"SYN": 1, "vote": 40}
+    assert "VOTE term 19" in {timeline.text(int(k)) for k in rows(timeline, "b", Kind.RECEIVED)}
+
+
+def test_fragments_and_others_are_counted_and_told(tmp_path):
+    wire = Wire(CLOCKS)
+    calls(wire, n=5)
+    fragment = bytearray(wire.seen["a"][5][1])
+    fragment[6] |= 0x20
+    arp = bytes(fragment)
+    wire.seen["a"].append((wire.seen["a"][-1][0] + 1, arp, True))
+    icmp = bytearray(fragment)
+    icmp[6], icmp[9] = 0, 1
+    wire.seen["a"].append((wire.seen["a"][-1][0] + 1, bytes(icmp), True))
+    paths = wire.write(tmp_path)
+    paths[0].write_bytes(paths[0].read_bytes() + b"cut off")
+    timeline = hs.read_timeline(paths)
+    assert {timeline.text(int(k)) for k in rows(timeline, "a", Kind.NOTE)} == {
+        "the capture: 1 fragments of packets",
+        "the capture: 1 packets that are neither TCP nor UDP",
+        "the capture: 1 cut off, or damaged, after the last packet that is whole",
+    }
+
+
+def test_files_that_are_no_captures_are_refused(tmp_path):
+    path = tmp_path / "a.pcap"
+    for data, why in (
+        (b"nothing of the kind", "neither pcap nor pcapng"),
+        (b"\xd4\xc3\xb2\xa1", "no packet of TCP or UDP: 1 cut off in its header"),
+        (b"\xd4\xc3\xb2\xa1" + bytes(20), "no packet of TCP or UDP: no packets"),
+    ):
+        path.write_bytes(data)
+        with pytest.raises(DataError, match=why):
+            read_capture(path) if "neither" in why else hs.read_timeline(path)
+
+
+SOURCES = {}
+
+
+def source(file):
+    """Return the bytes of a capture of this format."""
+    if file not in SOURCES:
+        import tempfile
+        from pathlib import Path
+
+        with tempfile.TemporaryDirectory() as folder:
+            wire = Wire(CLOCKS)
+            calls(wire, n=10)
+            wire.udp("ab", 90 * MS, dns(7, "a.example"))
+            SOURCES[file] = wire.write(Path(folder), file)[0].read_bytes()
+    return SOURCES[file]
+
+
+@given(st.sampled_from(FILES), st.integers(0, 2**32))
+def test_damaged_captures_are_read_as_far_as_they_are_whole_or_refused(tmp_path_factory, file, seed):
+    chance = random.Random(seed)
+    data = bytearray(source(file))
+    for _ in range(chance.randint(1, 20)):
+        at = chance.randrange(len(data))
+        what = chance.random()
+        if what < 0.7:
+            data[at] = chance.choice((0, 1, 0x7F, 0xFF, chance.randrange(256)))
+        elif what < 0.8:
+            del data[at : at + chance.randint(1, 40)]
+        elif what < 0.9:
+            data[at:at] = chance.randbytes(chance.randint(1, 40))
+        else:
+            del data[at:]
+        if not data:
+            break
+    path = tmp_path_factory.mktemp("damaged") / "x.pcap"
+    path.write_bytes(data)
+    try:
+        timeline = hs.read_timeline(path, local={"x": ["10.0.0.1"]})
+    except DataError:
+        return
+    finally:
+        path.unlink()
+    assert len(timeline) == len(timeline.order.rank)
