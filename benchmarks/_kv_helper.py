@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import select
 import socket
 import subprocess
@@ -25,12 +26,13 @@ PIECE_BYTES: Final = 1 << 20
 
 
 class Helper:
-    """A handle on such a process."""
+    """A handle on such a process; `environment`: variables that it has beside this one's."""
 
-    def __init__(self) -> None:
+    def __init__(self, **environment: str) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks._kv_helper"],
             cwd=REPOSITORY,
+            env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -74,11 +76,19 @@ def value_of(number: int, n_bytes: int) -> bytes:
     return np.random.default_rng(number).bytes(n_bytes)
 
 
+def np_text(target: Any) -> Any:
+    """Return 0 and 1 as texts."""
+    import numpy as np
+
+    return np.array(["no", "yes"])[target]
+
+
 class _Here:
     """What the process can do."""
 
     def __init__(self) -> None:
         self._keys: Any = None
+        self._frame: Any = None
 
     def connect(self, address: str, secret: str) -> str:
         from hydroscope.engine.sockets.start import connect
@@ -86,8 +96,49 @@ class _Here:
         self._keys = connect(address, bytes.fromhex(secret))
         return str(self._keys.me)
 
+    def serve(self, members: int) -> list[str]:
+        """Start a cluster; returns its address and secret."""
+        from hydroscope.engine.sockets.start import serve
+
+        self._keys = serve(members=members)
+        return [str(self._keys.address), self._keys.secret.hex()]
+
     def leave(self) -> None:
         self._keys.shutdown()
+
+    def cpu_s(self) -> float:
+        """Return the processor time of this process so far."""
+        return time.process_time()
+
+    def read(self, prefix: str, n: int) -> list[float]:
+        """Read keys that another process has; returns the seconds on the wall and of the processor."""
+        return self._timed(lambda: [self._keys.get(f"{prefix}{i}") for i in range(n)])
+
+    def stream(self, prefix: str, n: int, n_bytes: int) -> list[float]:
+        """Put without waiting, until all have arrived; returns as `read`."""
+        return self._timed(lambda: self.fill(prefix, n, n_bytes))
+
+    def gbm_load(self, rows: int) -> int:
+        """Make the table of the benchmark of gradient boosting, and train on it once."""
+        import hydroscope as hs
+        from benchmarks._gbm_data import numeric
+
+        table = numeric(rows)
+        self._frame = hs.Frame({**table.columns, "target": np_text(table.target)})
+        self.gbm_fit(2)
+        return rows
+
+    def gbm_fit(self, trees: int) -> list[float]:
+        """Train; returns as `read`."""
+        import hydroscope as hs
+
+        model = hs.GBMClassifier(n_estimators=trees, max_depth=6, min_rows=20, scoring_interval=trees, random_state=1)
+        return self._timed(lambda: model.fit(self._frame, "target"))
+
+    def _timed(self, work: Callable[[], object]) -> list[float]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        work()
+        return [time.perf_counter() - wall, time.process_time() - cpu]
 
     def get(self, key: str) -> bool:
         return self._keys.get(key) is not None

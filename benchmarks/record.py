@@ -3,6 +3,8 @@
 Every contender is told of the same messages in a loop (peer, number, 20 bytes) and stamps them with the time. What the
 loop itself costs has a row of its own, "a call of nothing", and is not taken off. At the end of each turn it is checked
 that the events are where they should be. Reading a full ring is timed at the end.
+
+Then the *share* of real work that the recorder takes, which is always on: `--share` measures that alone.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from benchmarks._harness import (
     status,
     table,
 )
+from benchmarks._record_share import WORK, shares
 from hydroscope.ground.record.reader import read_ring
 from hydroscope.ground.record.recorder import Recorder
 
@@ -213,7 +216,16 @@ def _read_ms(n_events: int, rounds: int) -> dict[str, float]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run it; exit code 1 when a contender failed or lost events."""
-    options = begin(arguments(__doc__ or "", deadline_s=600), argv)
+    parser = arguments(__doc__ or "", deadline_s=1200)
+    parser.add_argument(
+        "--share", nargs="*", metavar="WORK", help=f"only the shares of real work, of {', '.join(WORK)}"
+    )
+    options = begin(parser, argv)
+    if options.share is not None:
+        say(machine_line(["numpy"]))
+        work = tuple(options.share) or WORK
+        emit("record", {"share": shares(options.rounds, options.quick, work, options.scale)})
+        return status()
     n_events = max(1000, round((QUICK if options.quick else EVENTS) * options.scale))
     say(machine_line(["numpy", "viztracer"]))
     say(f"{n_events:,} events a turn, {options.rounds} rounds")
@@ -244,7 +256,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     n_read = 500_000 if n_events == EVENTS else n_events
     reading = _read_ms(n_read, options.rounds)
     say(f"Reading a ring of {n_read:,} events: {reading['median']:.0f} ms (best {reading['best']:.0f} ms).")
-    emit("record", {"events": n_events, "ns": results, "read_ms": reading})
+    share = shares(options.rounds, options.quick, scale=options.scale)
+    emit("record", {"events": n_events, "ns": results, "read_ms": reading, "share": share})
     return status()
 
 

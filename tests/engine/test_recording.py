@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -80,25 +80,32 @@ def test_items_that_last_are_recorded_one_by_one_on_the_lane_of_their_thread(rec
     assert timeline.order.violations == ()
 
 
-def test_items_that_are_quick_are_recorded_as_one_or_not_at_all(rec, engine, monkeypatch):
-    for _ in range(3):
-        engine.parallel(quick, 500)
-    first, *_ = told(rec)[1]
-    n_before = len(told(rec)[1])
-    assert n_before <= 3 * 2  # of many items nobody knows yet how long they last
-    assert first[2] == "quick x500"
-    monkeypatch.setattr(recording, "_paces", {"quick": (recording.ITEM_S / 2, recording.MAP_S)})
+def pace_of(function: Callable[[int], int], item_s: float, map_s: float, skip: int = 0) -> None:
+    """Let it be known how long maps of a function last."""
+    pace = recording._paces.setdefault(id(function.__code__), recording.Pace(function.__code__, function.__name__))
+    pace.item_s, pace.map_s, pace.skip = item_s, map_s, skip
+
+
+def test_items_that_are_quick_are_recorded_as_one_or_not_at_all(rec, engine):
+    engine.parallel(quick, 500)
+    first, last = told(rec)[1]  # of many items nobody knows yet how long they last
+    assert (first[0], first[2], last[0]) == (Kind.STARTED, "quick x500", Kind.ENDED)
+    assert first[1] == last[1]
+    n_before = 2
+    pace_of(quick, recording.ITEM_S / 2, recording.MAP_S)
     engine.parallel(quick, 500)
     n_as_one = len(told(rec)[1])
     assert n_as_one == n_before + 2
-    monkeypatch.setattr(recording, "_paces", {"quick": (recording.ITEM_S / 2, recording.MAP_S / 2)})
+    pace_of(quick, recording.ITEM_S / 2, recording.MAP_S / 2)
     engine.parallel(quick, 500)
     assert len(told(rec)[1]) == n_as_one
 
 
-def test_an_item_that_turns_slow_is_seen_the_next_time(rec, engine, monkeypatch):
-    monkeypatch.setattr(recording, "_paces", {"slow": (0.0, 0.0)})
-    engine.parallel(slow, 4)
+def test_items_that_turn_slow_are_seen_before_long(rec, engine):
+    pace_of(slow, 0.0, 0.0, skip=recording.SKIPPED)
+    for _ in range(recording.SKIPPED):
+        engine.parallel(slow, 1)
+    engine.parallel(slow, 4)  # is timed
     assert told(rec)[1] == []
     engine.parallel(slow, 4)
     assert Counter(kind for kind, _, _ in told(rec)[1]) == dict.fromkeys(TASKS, 4)

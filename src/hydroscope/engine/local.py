@@ -19,7 +19,7 @@ from typing import Any
 
 from hydroscope.engine.latch import Latch
 from hydroscope.engine.merge import merge_run
-from hydroscope.engine.recording import Work, lane, work
+from hydroscope.engine.recording import Work, failed, lane, work
 from hydroscope.engine.threads import Crew
 from hydroscope.ground.errors import CancelledError, UserError
 from hydroscope.ground.record.recorder import Recorder
@@ -204,8 +204,8 @@ class Batch:
 
     def _fail(self, index: int, error: BaseException) -> None:
         if isinstance(error, Exception) and not isinstance(error, CancelledError):
-            if self._told is not None and not hasattr(error, "__notes__"):  # else a map within this one has told
-                self._told.failed(index, error)
+            if not hasattr(error, "__notes__"):  # else a map within this one has told
+                failed(error, self._told, index)
             error.add_note(item_note(self._shown, index, self._n_items))
         with self._lock:
             self._errors[index] = error

@@ -23,16 +23,20 @@ from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.layout import DATA_BYTES, hash64
 from hydroscope.ground.record.recorder import SECONDS_MAX, Recorder
 
-__all__ = ["ITEM_S", "MAP_S", "Work", "item_text", "lane", "name_of", "recorder", "task_id", "work"]
+__all__ = ["ITEM_S", "MAP_S", "Work", "failed", "item_text", "lane", "name_of", "recorder", "short", "task_id", "work"]
 
 SWITCH = "HYDROSCOPE_RECORD"
 SECONDS = "HYDROSCOPE_RECORD_SECONDS"
 
-ITEM_S = 200e-6
-"""Items that last so long on average are recorded one by one: three records, below 1 % of it."""
+ITEM_S = 1e-3
+"""Items that last so long on average are recorded one by one: three records. One costs 0.5 us in a loop of its own, and
+several times as much in the middle of other work, where nothing of it is in the processor's caches."""
 
-MAP_S = 100e-6
+MAP_S = 1e-3
 """Maps that last so long on average are recorded as one task if their items do not; two records."""
+
+SKIPPED = 15
+"""Maps of a function whose maps are shorter that are not even timed, before one is again."""
 
 UNKNOWN_MAX = 64
 """Items of a map that are recorded one by one although nobody knows yet how long they last."""
@@ -46,13 +50,24 @@ IDS = 2**20
 PACES_MAX = 4096
 """Functions whose pace is remembered."""
 
+
+class Pace:
+    """How long items and maps of a function last."""
+
+    __slots__ = ("code", "item_s", "map_s", "name", "skip")
+
+    def __init__(self, code: object, name: str) -> None:
+        self.code, self.name = code, name
+        self.item_s, self.map_s, self.skip = -1.0, MAP_S, 0
+
+
 _making = threading.Lock()
 _made: Recorder | None = None
 _is_off = False
 _base = secrets.randbits(64)
 _numbers = itertools.count(1)
-_paces: dict[str, tuple[float, float]] = {}
-"""By function: seconds of an item and of a map."""
+_paces: dict[int, Pace] = {}
+"""By the id of the function's code, which the pace keeps alive."""
 
 
 def recorder(role: str = "process") -> Recorder | None:
@@ -104,71 +119,82 @@ def task_id(*what: object) -> int:
 
 
 class Work:
-    """One map, as it is recorded: item by item, or as a whole.
+    """One map, as it is recorded: item by item, as a whole, or not at all; how long it took is kept.
 
     Parameters
     ----------
-    name : str
+    pace : Pace
         Of the function.
     n_items : int
+    here : Recorder or None
+        The lane of the thread that maps; None: nothing is recorded.
     each : bool
         Whether items are recorded one by one.
     """
 
-    __slots__ = ("_began", "_first", "_lane", "each", "n_items", "name")
+    __slots__ = ("_began", "_first", "_lane", "_pace", "each", "n_items")
 
-    def __init__(self, name: str, n_items: int, here: Recorder | None, each: bool) -> None:
-        self.name, self.n_items, self.each = name, n_items, each and here is not None
-        self._lane = here
+    def __init__(self, pace: Pace, n_items: int, here: Recorder | None, each: bool) -> None:
+        self._pace, self.n_items, self.each, self._lane = pace, n_items, each, here
         self._first = 0
         if here is not None:
             self._first = first = _new_ids()
-            if not self.each:
-                here.started(first, f"{short(name, DATA_BYTES - 11)} x{n_items}")
+            if not each:
+                here.started(first, f"{short(pace.name, DATA_BYTES - 11)} x{n_items}")
             elif n_items <= QUEUED_MAX:
                 for index in range(n_items):
-                    here.queued(first + index, self.text(index))
+                    here.queued(first + index, item_text(pace.name, index, n_items))
         self._began = time.monotonic()
-
-    def text(self, index: int) -> str:
-        """Return what an item is called."""
-        return item_text(self.name, index, self.n_items)
 
     def run(self, index: int, here: Recorder, call: Callable[[int], Any]) -> Any:
         """Run an item and record when it began and ended."""
-        ident, text = self._first + index, self.text(index)
+        ident, text = self._first + index, item_text(self._pace.name, index, self.n_items)
         here.started(ident, text)
         try:
             return call(index)
         finally:
             here.ended(ident, text)
 
-    def failed(self, index: int, error: BaseException) -> None:
-        """Record that an item has failed."""
-        if (here := lane()) is not None:
-            here.failed(error, self._first + (index if self.each else 0))
+    def id_of(self, index: int) -> int:
+        """Return the id of an item, or of the map if its items have none."""
+        return self._first + (index if self.each else 0)
 
     def ended(self, n_threads: int) -> None:
         """Note that the map is over, and how long its items lasted."""
-        seconds = time.monotonic() - self._began
+        pace, seconds = self._pace, time.monotonic() - self._began
         if self._lane is not None and not self.each:
             self._lane.ended(self._first)
-        if len(_paces) < PACES_MAX or self.name in _paces:
-            _paces[self.name] = seconds * min(n_threads, self.n_items) / self.n_items, seconds
+        pace.item_s, pace.map_s = seconds * min(n_threads, self.n_items) / self.n_items, seconds
+        pace.skip = SKIPPED if seconds < MAP_S and pace.item_s < ITEM_S else 0
 
 
 def work(function: Callable[..., Any], n_items: int) -> Work | None:
-    """Return how a map is recorded, which begins now; None if nothing is, or there are no items.
+    """Return how a map is recorded, which begins now; None if nothing is.
 
     Cost: below a microsecond where maps of this function are too short to be recorded; else two records a map, or
     three an item.
     """
-    if not n_items or recorder() is None:
+    if _is_off or not n_items:
         return None
-    name = name_of(function)
-    item_s, map_s = _paces.get(name) or (ITEM_S if n_items <= UNKNOWN_MAX else 0.0, MAP_S)
-    each = item_s >= ITEM_S and n_items <= IDS
-    return Work(name, n_items, lane() if each or map_s >= MAP_S else None, each)
+    while type(function) is partial:
+        function = function.func
+    code = getattr(function, "__code__", None) or type(function)
+    pace = _paces.get(id(code))
+    if pace is None:
+        if recorder() is None or len(_paces) >= PACES_MAX:
+            return None
+        pace = _paces[id(code)] = Pace(code, name_of(function))
+    elif pace.skip:
+        pace.skip -= 1
+        return None
+    each = (pace.item_s >= ITEM_S or (pace.item_s < 0 and n_items <= UNKNOWN_MAX)) and n_items <= IDS
+    return Work(pace, n_items, lane() if each or pace.map_s >= MAP_S else None, each)
+
+
+def failed(error: BaseException, told: Work | None, index: int) -> None:
+    """Record that an item of a map has failed."""
+    if (here := lane()) is not None:
+        here.failed(error, None if told is None else told.id_of(index))
 
 
 def item_text(name: str, index: int, n_items: int) -> str:
