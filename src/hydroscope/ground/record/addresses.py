@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any, Final
 
+from hydroscope.ground.record.layout import hash64
+
 __all__ = ["AT", "ROUGH", "host_of", "joined", "place_of"]
 
 AT: Final = "at "
@@ -14,6 +16,8 @@ ROUGH: Final = "~"
 """Before the name of a peer: where messages to it begin and end is not known, so what has no other end is not lost."""
 
 _MAPPED: Final = "::ffff:"
+_LONGEST: Final = 54
+"""Bytes of a name for which there is room, after `AT`."""
 
 
 def place_of(address: Any) -> str:
@@ -32,9 +36,12 @@ def place_of(address: Any) -> str:
         address = os.fsdecode(address)
     if not isinstance(address, str) or not address:
         return ""
-    if address[0] == "\0":
-        return "unix:@" + address[1:]
-    return "unix:" + address if address[0] == "/" else address
+    if address[0] not in "\0/":
+        return address
+    place = "unix:" + address.replace("\0", "@", 1)
+    if len(place.encode(errors="replace")) <= _LONGEST:
+        return place
+    return f"unix:{hash64(address.encode(errors='surrogateescape')):016x}..{ascii(address[-16:])[1:-1][-30:]}"
 
 
 def joined(host: str, port: int) -> str:
