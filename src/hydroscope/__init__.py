@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from hydroscope.engine.boot import init, shutdown
     from hydroscope.engine.cluster import join_cluster, start_cluster
     from hydroscope.engine.dump.signals import timeline_on_signal
+    from hydroscope.engine.past_keys import read_keys
     from hydroscope.frame.frame import Frame
     from hydroscope.ground.errors import (
         CancelledError,
@@ -97,6 +98,7 @@ __all__ = [
     "metrics",
     "read",
     "read_csv",
+    "read_keys",
     "read_timeline",
     "read_window",
     "remove",
@@ -153,6 +155,7 @@ _HOME = {
     "metrics": "models.metrics",
     "read": "ingest.read",
     "read_csv": "ingest.read",
+    "read_keys": "engine.past_keys",
     "read_timeline": "scope.reading",
     "read_window": "window.past",
     "remove": "models.shelf",

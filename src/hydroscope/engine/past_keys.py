@@ -7,22 +7,31 @@ was last, and of two members that were home to a key one after the other the lat
 
 from __future__ import annotations
 
+import os
 import time
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
 
 from hydroscope.engine.diary import VIEW
 from hydroscope.engine.dump import logs as dumped
 from hydroscope.engine.sockets.keys import SocketKeys
 from hydroscope.ground.errors import UserError
+from hydroscope.ground.record.folder import default_folders
 from hydroscope.node import ports
 from hydroscope.window.cut import Cut
+from hydroscope.window.files import written
 from hydroscope.window.history import History
 from hydroscope.window.past import PastLog
 from hydroscope.wire.dumps import Where
 
-__all__ = ["NodeLog", "PastKeys", "past_keys", "socket_keys"]
+__all__ = ["DEADLINE_S", "NodeLog", "PastKeys", "past_keys", "read_keys"]
 
 DEADLINE_S: Final = 5.0
+
+Read = tuple[list[PastLog], list[str]]
+"""Logs, and what is wrong with others."""
 
 
 class NodeLog:
@@ -51,14 +60,12 @@ class NodeLog:
 
 
 class PastKeys:
-    """The logs of a cluster's members, and who is missing.
+    """The logs of a cluster's members, and who is missing; made by `past_keys` and `read_keys`.
 
     Parameters
     ----------
-    keys : SocketKeys
-        Of this process.
-    deadline_s : float
-        For each gathering.
+    read : callable
+        Returns the logs as they are now, and why others could not be had.
 
     Attributes
     ----------
@@ -68,26 +75,21 @@ class PastKeys:
         Members whose log could not be had, and why.
     """
 
-    def __init__(self, keys: SocketKeys, deadline_s: float = DEADLINE_S) -> None:
-        self._keys, self._deadline_s = keys, deadline_s
+    def __init__(self, read: Callable[[], Read]) -> None:
+        self._read = read
         self.nodes: list[NodeLog] = []
         self.missing: list[tuple[str, str]] = []
         self.gather()
 
+    def __repr__(self) -> str:
+        return f"<logs of {', '.join(node.name for node in self.nodes) or 'no member'}>"
+
     def gather(self) -> None:
-        """Read all logs as they are now, within the deadline. Cost: about 0.7 us a change, and a copy over the network.
+        """Read all logs as they are now. Cost: about 0.7 us a change, and a copy of those of other machines.
 
         A member that was gathered before and is not to be had now stays as it was.
         """
-        began = time.monotonic()
-        keys = self._keys
-        cluster = keys.address.cluster
-        logs, failures = dumped.here(cluster)
-        places = _elsewhere(keys)
-        if places and keys.post is not None:
-            left = self._deadline_s - (time.monotonic() - began)
-            got, failed = dumped.fetch(places, keys.post.key, cluster, max(left, 0.1))
-            logs, failures = logs + got, failures + failed
+        logs, failures = self._read()
         newest: dict[str, PastLog] = {}
         for log in logs:
             before = newest.get(log.name)
@@ -99,19 +101,14 @@ class PastKeys:
                 known[name].renew(log)
             else:
                 known[name] = NodeLog(name, log)
-        self.nodes = sorted(known.values(), key=lambda node: (-_epoch(node), node.name))
+        views = {name: _view(node) for name, node in known.items()}
+        self.nodes = sorted(known.values(), key=lambda node: (-int(views[node.name].get("epoch", 0)), node.name))
         there = {node.name.partition(".")[0] for node in self.nodes}
-        view = keys.socket.member.standing.view
-        founders = view.founders if view is not None else ()
+        founders = sorted({number for view in views.values() for number in view.get("founders", ())})
         why = "; ".join(failures) or "its log is not on this machine, and nobody there answers"
         self.missing = [(f"member-{n}", why) for n in founders if f"member-{n}" not in there]
-
-
-def socket_keys() -> SocketKeys | None:
-    """Return the cluster's part of this process; None if it belongs to none."""
-    keys = ports.keys_in_use()
-    keys = getattr(keys, "socket_keys", keys)
-    return keys if isinstance(keys, SocketKeys) else None
+        if failures and not self.missing:
+            self.missing = [("some member", why)]
 
 
 def past_keys(deadline_s: float) -> PastKeys | None:
@@ -122,26 +119,86 @@ def past_keys(deadline_s: float) -> PastKeys | None:
     UserError
         If logs are kept and none could be had.
     """
-    keys = socket_keys()
-    if keys is None or keys.diary is None:
+    keys = ports.keys_in_use()
+    keys = getattr(keys, "socket_keys", keys)
+    if not isinstance(keys, SocketKeys) or keys.diary is None:
         return None
-    past = PastKeys(keys, deadline_s)
+    past = PastKeys(partial(_of_cluster, keys, deadline_s))
     if not past.nodes:
-        told = "; ".join(f"{name}: {why}" for name, why in past.missing) or "work has not begun"
-        raise UserError(f"no member's window-log could be had: {told}")
+        why = "; ".join(why for _, why in past.missing) or "work has not begun"
+        raise UserError(f"no member's window-log could be had: {why}")
     return past
 
 
-def _elsewhere(keys: SocketKeys) -> dict[int, list[Where]]:
-    """Return the posts whose logs do not lie here, by where they lie."""
+def read_keys(folder: str | os.PathLike[str] | None = None, cluster: int | None = None) -> PastKeys:
+    """Read what the keys of a cluster were from the window-logs on this machine, also when all of it has ended.
+
+    Parameters
+    ----------
+    folder : path, optional
+        With the logs; default: where they are written.
+    cluster : int, optional
+        Its number, the last part of its address. Default: that of the log that was begun last.
+
+    Returns
+    -------
+    PastKeys
+        For `snapshot(logs=...)`, `history(logs=...)` and the questions; `missing` says whose log is not there.
+
+    Raises
+    ------
+    UserError
+        If there are no logs, or none of this cluster.
+
+    Notes
+    -----
+    Cost: about 0.7 us a change.
+
+    Examples
+    --------
+    >>> import hydroscope as hs
+    >>> with hs.start_cluster():
+    ...     hs.kv.put("k", 1, wait=True)
+    ...     hs.kv.put("k", 2, wait=True)
+    >>> snap = hs.snapshot(logs=hs.read_keys())
+    >>> snap["k"], snap.step(-1), snap["k"]
+    (2, 1, 1)
+    """
+    folders = default_folders() if folder is None else [Path(folder)]
+    found = [each for each in written(folders) if each.head.cluster]
+    if cluster is None:
+        if not found:
+            raise UserError(f"no members' window-logs lie in {', '.join(map(str, folders))}; give the folder")
+        cluster = max(found, key=lambda each: each.newest_start).head.cluster
+    past = PastKeys(partial(_on_disk, cluster, folders))
+    if not past.nodes:
+        numbers = ", ".join(sorted({str(each.head.cluster) for each in found})) or "none"
+        raise UserError(f"there is no window-log of cluster {cluster}; there are logs of {numbers}")
+    return past
+
+
+def _on_disk(cluster: int, folders: list[Path]) -> Read:
+    return dumped.here(cluster, folders)
+
+
+def _of_cluster(keys: SocketKeys, deadline_s: float) -> Read:
+    """Read the logs that lie here, and have those of other machines sent."""
+    began = time.monotonic()
+    cluster = keys.address.cluster
+    logs, failures = dumped.here(cluster)
     here = None if keys.post is None else keys.post.place
     places: dict[int, list[Where]] = {}
     for where in keys.posts():
         if where.place != here:
             places.setdefault(where.place, []).append(where)
-    return places
+    if places and keys.post is not None:
+        left = max(deadline_s - (time.monotonic() - began), 0.1)
+        got, failed = dumped.fetch(places, keys.post.key, cluster, left)
+        logs, failures = logs + got, failures + failed
+    return logs, failures
 
 
-def _epoch(node: NodeLog) -> int:
+def _view(node: NodeLog) -> dict[str, Any]:
+    """Return who belonged, as this member knew it last."""
     view = node.cut().value(VIEW, {})
-    return int(view.get("epoch", 0)) if isinstance(view, dict) else 0
+    return view if isinstance(view, dict) else {}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Change", "Difference", "Snapshot", "State", "snapshot"]
 
-Logs = Source | Iterable[Source] | None
+Logs = Source | PastKeys | Iterable[Source] | None
 
 ENDED = 2**64 - 1
 """Until when a log is known that nobody writes to any more."""
@@ -249,7 +249,7 @@ def snapshot(
     ----------
     at : int, float, str, datetime.datetime or datetime.timedelta, optional
         When: a stamp; a time, such as "14:03:07.25"; seconds back, such as -5. Default: now.
-    logs : WindowLog, PastLog or several of them, optional
+    logs : WindowLog, PastLog or several of them, or what `read_keys` returns, optional
         Default: those of all members of the cluster that this process belongs to, as one (what `hs.kv` held); in a
         process that belongs to none, all window-logs of this process.
     nodes : name or names, optional
@@ -284,8 +284,9 @@ def snapshot(
     (100, 70)
     """
     wanted = [nodes] if isinstance(nodes, str) else nodes
-    past = past_keys(deadline_s) if logs is None else None
-    sources = _named(logs, wanted) if past is None else _members(past, wanted)
+    own = None if isinstance(logs, PastKeys) else logs
+    past = logs if isinstance(logs, PastKeys) else past_keys(deadline_s) if logs is None else None
+    sources = _named(own, wanted) if past is None else _members(past, wanted)
     now = _now(sources.values())
     stamp = now if at is None else stamp_of(at, now)
     return Snapshot(sources, {name: source.cut(stamp) for name, source in sources.items()}, stamp, past)
@@ -305,7 +306,7 @@ def _members(past: PastKeys, nodes: Iterable[str] | None) -> dict[str, Source]:
     return {name: source for name, source in sources.items() if name in chosen}
 
 
-def _named(logs: Logs, nodes: Iterable[str] | None) -> dict[str, Source]:
+def _named(logs: Source | Iterable[Source] | None, nodes: Iterable[str] | None) -> dict[str, Source]:
     """Return the logs that are meant, by name."""
     if logs is None:
         chosen: list[Source] = sorted(open_logs, key=lambda each: each.name)

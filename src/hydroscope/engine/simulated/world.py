@@ -13,7 +13,7 @@ from hydroscope.engine.simulated.network import Network
 from hydroscope.engine.simulated.process import Process, SkewedClock, Thread
 from hydroscope.engine.simulated.program import Do, Keys, Program, meaning
 from hydroscope.ground.errors import InternalError, UserError
-from hydroscope.kv.effects import Changed, Finish, Ordered, Value
+from hydroscope.kv.effects import Adopted, Changed, Finish, Ordered, Value
 from hydroscope.kv.functions import Functions
 from hydroscope.node.member import Connect, Entered, Excluded, Member, Transmit
 from hydroscope.node.membership import Settings
@@ -99,6 +99,7 @@ class World:
         self.threads: list[Thread] = []
         self.lines: list[str] | None = [] if trace else None
         self.on_ordered: Callable[[Process, Ordered], None] | None = None
+        self.on_adopted: Callable[[Process, Adopted], None] | None = None
         self.on_finish: Callable[[Process, Any, Any], None] | None = None
         self.on_entered: Callable[[Process, Entered], None] | None = None
         self.on_changed: Callable[[Process, Changed], None] | None = None
@@ -393,6 +394,9 @@ class World:
                     self.on_ordered(process, action)
                 if self.lines is not None:
                     self._note(f"{process.place} orders {action.key} = {action.value!r} (v{action.version})")
+            elif kind is Adopted:
+                if self.on_adopted is not None:
+                    self.on_adopted(process, action)
             elif kind is Connect:
                 self._connect(process, action)
             elif kind is Changed:
