@@ -108,8 +108,9 @@ class View:
         """Return when it was, after the first record of all, and how certain that is."""
         since = int(self.found.time_ns[record]) - int(self.begins[self.has].min())
         error = float(self.found.error_ns[record])
-        give = "" if error == 0 else f" ± {span(error)}" if np.isfinite(error) else ", by a clock that nothing confirms"
-        return f"{span(since)}{give} after the first record"
+        if not np.isfinite(error):
+            return f"{span(since)} after the first record by a clock that nothing confirms"
+        return f"{span(since)}{f' ± {span(error)}' if error else ''} after the first record"
 
     def tell(self, record: int) -> str:
         """Return a record in words."""

@@ -18,6 +18,7 @@ from hydroscope.scope.rules import Rule, parse
 
 if TYPE_CHECKING:
     from hydroscope.frame.frame import Frame
+    from hydroscope.scope.compare import Comparison
     from hydroscope.scope.show import Listing
 
 __all__ = ["Missing", "Timeline"]
@@ -153,6 +154,35 @@ class Timeline:
         from hydroscope.scope.show import listing
 
         return listing(self, around, node, kind, match, limit)
+
+    def compare(self, other: Timeline) -> Comparison:
+        """Find where this timeline and another one of the same system first go apart.
+
+        Parameters
+        ----------
+        other : Timeline
+            Of another run, in which something went otherwise. Nodes are compared by their names; records by what they
+            are and by their ids, or if these differ, by their order between the same two ends.
+
+        Returns
+        -------
+        Comparison
+            Prints itself: what was common last, what this one did then, and what the other did.
+
+        Raises
+        ------
+        UserError
+            No node of the one has the name of a node of the other.
+
+        Notes
+        -----
+        Recordings may begin and end at different places: what one of them cannot have is no difference.
+
+        Cost: sorts of both; 3 s for two of a million records.
+        """
+        from hydroscope.scope.compare import compare
+
+        return compare(self, other)
 
     # -- as tables --------------------------------------------------------------------
 

@@ -1,0 +1,281 @@
+"""Where two timelines of one system first go apart: a run that went well beside one that did not.
+
+Records correspond if they tell the same of the same node: kind, other end, label, what it is about and, if the two
+runs use the same ids, the id. If they do not, records of one kind between the same two ends correspond by their place
+in that stream (`scope.streams`). Clocks are not compared, nor the order in which a node heard from several others:
+neither repeats.
+
+Rings begin and end anywhere. A record without its like counts only where the other recording had begun, and went on
+afterwards: some records of the same node correspond on both sides of it, or many of any node behind it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from hydroscope.ground.errors import UserError
+from hydroscope.ground.record.layout import Kind
+from hydroscope.scope.events import MESSAGES
+from hydroscope.scope.matching import mixed
+from hydroscope.scope.streams import pair_streams
+from hydroscope.scope.telling import View
+
+if TYPE_CHECKING:
+    from hydroscope.scope.timeline import Timeline
+
+__all__ = ["Comparison", "compare"]
+
+Ints = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+Flags = npt.NDArray[np.bool_]
+
+BY_IDS = 0.1
+"""Share of the messages that must be found by their ids in both for ids to count."""
+NEAR = 8
+"""Records of a node that must correspond before one that does not, and behind it, for the other to have recorded it."""
+GONE_ON = 64
+"""Or of any node behind it."""
+
+_IGNORED = (Kind.NONE, Kind.SAMPLE, Kind.CLOCK)
+_FREE = (Kind.NOTE, Kind.FAILED)
+"""Their texts may have numbers in them that differ each time."""
+_NUMBERS = re.compile(r"\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Where two timelines go apart."""
+
+    text: str
+    """In words."""
+    n_common: int
+    """Records that correspond."""
+    by_ids: bool
+    """Whether ids told which."""
+    node: str | None = None
+    """Where they go apart; None: nowhere."""
+    common: tuple[int, int] | None = None
+    """The last records of that node that correspond, here and there; None: there are none."""
+    mine: int | None = None
+    """What this one did then, and the other did not; None: nothing."""
+    theirs: int | None = None
+    """What the other did then, and this one did not; None: nothing."""
+
+    def __str__(self) -> str:
+        return self.text
+
+    __repr__ = __str__
+
+    @property
+    def is_same(self) -> bool:
+        """Whether they go together as far as both were recorded."""
+        return self.node is None
+
+
+class _Side:
+    """One of the two timelines, and what of the other corresponds."""
+
+    def __init__(self, timeline: Timeline, number: Callable[[str], int]) -> None:
+        events, labels = timeline.events, timeline.labels
+        self.timeline, self.events, self.rank = timeline, events, timeline.order.rank
+        nodes = np.array([*(number(node.name) for node in events.nodes), 0], np.uint64)
+        names = np.array([number(name) for name in events.names], np.uint64)
+        plain = np.array([number(name) for name in labels.names] or [0], np.uint64)
+        told = np.array([number(_NUMBERS.sub("#", name)) for name in labels.names] or [0], np.uint64)
+        rows = self.rows = np.flatnonzero(~np.isin(events.kind, _IGNORED))
+        """Records that are compared."""
+        self.node = nodes[events.node[rows]].astype(np.int64)
+        """Of each of `rows`, a number that is the same on both sides; so is what follows."""
+        free = np.isin(events.kind[rows], _FREE)
+        label = np.where(free, told[labels.codes[rows]], plain[labels.codes[rows]])
+        subject = np.where(free, 0, names[events.subject[rows]]).astype(np.uint64)
+        ends = nodes[events.node[rows]] << np.uint64(32) | nodes[events.peer[rows]]
+        self.stream = mixed(mixed(ends) ^ events.kind[rows].astype(np.uint64))
+        self.symbol = mixed(self.stream ^ mixed(label << np.uint64(32) | subject))
+        self.named = mixed(self.symbol ^ mixed(np.where(free, np.uint64(0), events.id[rows])))
+        """What it was, with its id."""
+        self.is_message = np.isin(events.kind[rows], MESSAGES)
+        self.like = np.full(len(events), -1, np.int64)
+        """Of each record that of the other side which corresponds."""
+
+    def pair(self, places: Ints, likes: Ints) -> None:
+        """Set what corresponds to some of `rows`."""
+        self.like[self.rows[places]] = likes
+
+    def expected(self, other: _Side, rows: Ints) -> Flags:
+        """Tell which records the other side would have if they had happened there."""
+        events = self.events
+        has = self.like >= 0
+        before = np.concatenate([[0], np.cumsum(has)])
+        first, end = events.starts[events.node[rows]], events.starts[events.node[rows] + 1]
+        n_before, n_behind = before[rows] - before[first], before[end] - before[rows]
+        began = (n_before >= NEAR) | self._begins_with(other)[events.node[rows]]
+        ranks = np.sort(self.rank[has])
+        n_on = ranks.size - np.searchsorted(ranks, self.rank[rows])
+        found: Flags = (n_before + n_behind > 0) & began & ((n_behind >= NEAR) | (n_on >= GONE_ON))
+        return found
+
+    def alone(self, other: _Side) -> Ints:
+        """Return the records without a like that ought to have one; of equal ones, if that is true of each of them."""
+        expected = self.expected(other, self.rows)
+        _, which = np.unique(self.named, return_inverse=True)
+        somewhere = np.bincount(which, ~expected) > 0
+        return self.rows[(self.like[self.rows] < 0) & expected & ~somewhere[which]]
+
+    def _begins_with(self, other: _Side) -> Flags:
+        """Tell of each node whether its two recordings begin with the same record."""
+        found = np.zeros(len(self.events.nodes), np.bool_)
+        firsts = [
+            side.rows[np.flatnonzero(np.diff(side.events.node[side.rows].astype(np.int64), prepend=-1))]
+            for side in (self, other)
+        ]
+        same = firsts[0][np.isin(self.like[firsts[0]], firsts[1])]
+        found[self.events.node[same]] = True
+        return found
+
+    def last_common(self, row: int) -> int | None:
+        """Return the last record of its node before one that has its like."""
+        begin = int(self.events.starts[self.events.node[row]])
+        here = np.flatnonzero(self.like[begin:row] >= 0)
+        return begin + int(here[-1]) if here.size else None
+
+    def name(self, row: int) -> str:
+        """Return the name of a record's node."""
+        return self.events.nodes[int(self.events.node[row])].name
+
+
+def compare(mine: Timeline, theirs: Timeline) -> Comparison:
+    """Find the first record at which two timelines go apart; see `Timeline.compare`."""
+    names = [[node.name for node in each.events.nodes] for each in (mine, theirs)]
+    if not set(names[0]) & set(names[1]):
+        raise UserError(
+            f"the timelines have no node in common: {_some(names[0])} here, {_some(names[1])} there; nodes are "
+            "compared by name"
+        )
+    numbers: dict[str, int] = {"": 0}
+    a, b = (_Side(each, lambda name: numbers.setdefault(name, len(numbers))) for each in (mine, theirs))
+    by_ids = _found_by_ids(a, b)
+    alone = _by_ids(a, b) if by_ids else _by_streams(a, b)
+    n_common = int(np.count_nonzero(a.like >= 0))
+    moments = [(float(a.rank[row]), 0, row) for row in alone[0].tolist()]
+    for row in alone[1].tolist():
+        common = b.last_common(row)
+        moments.append((-1.0 if common is None else float(a.rank[b.like[common]]) + 0.5, 1, row))
+    if not moments:
+        lines = [_common(n_common, by_ids), "As far as both were recorded, nothing differs.", *_only(mine, theirs)]
+        return Comparison("\n".join(lines), n_common, by_ids)
+    _, side, row = min(moments)
+    return _told(a, b, alone, (a, b)[side].name(row), n_common, by_ids)
+
+
+def _found_by_ids(a: _Side, b: _Side) -> bool:
+    """Tell whether the two use the same ids."""
+    ids = [np.unique(side.named[side.is_message]) for side in (a, b)]
+    least = min(each.size for each in ids)
+    return least > 0 and np.intersect1d(ids[0], ids[1], assume_unique=True).size >= BY_IDS * least
+
+
+def _by_ids(a: _Side, b: _Side) -> tuple[Ints, Ints]:
+    """Pair records by their ids; return those of each side that the other ought to have."""
+    _, left, right = np.intersect1d(_with_turns(a.named), _with_turns(b.named), assume_unique=True, return_indices=True)
+    a.pair(left, b.rows[right])
+    b.pair(right, a.rows[left])
+    return a.alone(b), b.alone(a)
+
+
+def _with_turns(keys: Words) -> Words:
+    """Return keys that tell equal ones apart by their turn."""
+    by = np.argsort(keys, kind="stable")
+    begins = np.flatnonzero(np.diff(keys[by], prepend=~keys[by[:1]]) != 0)
+    turns = np.arange(keys.size) - np.repeat(begins, np.diff(begins, append=keys.size))
+    found = np.empty_like(keys)
+    found[by] = mixed(keys[by] ^ mixed(turns.astype(np.uint64)))
+    return found
+
+
+def _by_streams(a: _Side, b: _Side) -> tuple[Ints, Ints]:
+    """Pair records by their places in streams; return those of each side that the other has not, for certain."""
+    found = pair_streams((a.node, b.node), (a.stream, b.stream), (a.symbol, b.symbol))
+    left, right = (np.concatenate([np.empty(0, np.int64), *each]) for each in (found.left, found.right))
+    a.pair(left, b.rows[right])
+    b.pair(right, a.rows[left])
+    alone = []
+    for side, other, apart, beyond in (
+        (a, b, found.left_apart, found.left_beyond),
+        (b, a, found.right_apart, found.right_beyond),
+    ):
+        rows = [int(side.rows[place]) for place in apart]
+        for places in beyond:
+            gone = side.rows[places][side.expected(other, side.rows[places])]
+            rows += gone[:1].tolist() if gone.size > NEAR else []
+        alone.append(np.array(sorted(rows), np.int64))
+    return alone[0], alone[1]
+
+
+def _told(a: _Side, b: _Side, alone: tuple[Ints, Ints], node: str, n_common: int, by_ids: bool) -> Comparison:
+    """Return where they go apart, of a node, in words."""
+    mine, theirs = (
+        next((row for row in rows.tolist() if side.name(row) == node), None)
+        for side, rows in zip((a, b), alone, strict=True)
+    )
+    before = None if mine is None else a.last_common(mine)
+    if theirs is not None:  # which of the two comes first, and is the other at the same place?
+        there = b.last_common(theirs)
+        its = None if there is None else int(b.like[there])
+        if mine is not None and before != its:
+            if its is not None and (before is None or before < its):
+                theirs = None
+            else:
+                mine, before = None, its
+        elif mine is None:
+            before = its
+    common = None if before is None else (before, int(a.like[before]))
+    here, there_ = (View(side.events, side.timeline.order, side.timeline.labels) for side in (a, b))
+    lines = [_common(n_common, by_ids)]
+    if common is None:
+        lines.append(f"{node} did nothing the same before.")
+    else:
+        lines.append(f"Up to this, {node} did the same: {here.tell(common[0])}; there {there_.when(common[1])}.")
+    lines.append(f"Here {_then(a, here, mine, common and common[0])}.")
+    lines.append(f"There {_then(b, there_, theirs, common and common[1])}.")
+    lines += _only(a.timeline, b.timeline)
+    return Comparison("\n".join(lines), n_common, by_ids, node, common, mine, theirs)
+
+
+def _common(n: int, by_ids: bool) -> str:
+    return f"{n:,} records correspond{'' if by_ids else ', by their order, because ids differ'}."
+
+
+def _then(side: _Side, view: View, row: int | None, common: int | None) -> str:
+    """Return what one side did then."""
+    if row is not None:
+        said = view.text(row)
+        more = f", which says: {said}" if said and said not in view.did(row) else ""
+        return f"it {view.did(row)} ({view.when(row)}){more}"
+    if common is None:
+        return "it did nothing of the kind"
+    place = int(np.searchsorted(side.rows, common)) + 1
+    if place < side.rows.size and side.events.node[side.rows[place]] == side.events.node[common]:
+        record = int(side.rows[place])
+        return f"it did not; what it did next: {view.did(record)} ({view.when(record)})"
+    return "it did not, and nothing more of it was recorded"
+
+
+def _only(mine: Timeline, theirs: Timeline) -> list[str]:
+    """Return which nodes only one of them knows."""
+    names = [{node.name for node in each.events.nodes} for each in (mine, theirs)]
+    lines = []
+    for here, known, other in (("here", names[0], names[1]), ("there", names[1], names[0])):
+        if only := sorted(known - other):
+            lines.append(f"Only {here}: {_some(only)}.")
+    return lines
+
+
+def _some(every: Sequence[str]) -> str:
+    return ", ".join(every[:5]) + (f" and {len(every) - 5} more" if len(every) > 5 else "")
