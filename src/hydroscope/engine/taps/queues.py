@@ -130,7 +130,7 @@ def untap_queue(queue: Any) -> bool:
 
 def _ends(queue: Any) -> list[Any]:
     every = [queue, *(getattr(queue, name, None) for name in _ENDS)]
-    return [each for each in every if hasattr(each, "_send_bytes") and hasattr(each, "_recv_bytes")]
+    return [each for each in every if isinstance(each, Connection)]
 
 
 def all_pipes(tap: Tap, installed: Installed) -> None:
