@@ -75,7 +75,7 @@ BOTH = pytest.mark.parametrize("other_ids", [False, True])
 
 
 @BOTH
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_two_runs_that_went_alike_do_not_differ_wherever_they_were_cut(history, seed, other_ids):
     rng = np.random.default_rng(seed)
     here, _ = cut(history.events, rng.uniform(0, 0.3, 4), rng.uniform(0, 0.02))
@@ -95,7 +95,7 @@ def test_what_one_run_did_and_the_other_did_not_is_found(history, seed, other_id
     events = history.events
     middle = (history.true_ns > 4 * S) & (history.true_ns < 6 * S)
     row = int(rng.choice(np.flatnonzero((events.kind == Kind.RECEIVED) & middle)))
-    again, by = rerun(events, seed, other_ids)
+    again, by = rerun(events, seed, other_ids, disorder=0)
     gone = int(np.flatnonzero(by == row)[0])
     there = kept(again, np.arange(len(again)) != gone)
     here, left = cut(events, rng.uniform(0, 0.2, 4), 0)
@@ -138,7 +138,7 @@ def test_what_was_said_otherwise_is_told_with_both_sides(history, other_ids):
 @BOTH
 def test_a_node_that_stopped_while_others_went_on(history, other_ids):
     events = history.events
-    again, by = rerun(events, 5, other_ids)
+    again, by = rerun(events, 5, other_ids, disorder=0)
     dead = (again.node == 2) & (history.true_ns[by] > 7 * S)
     found = Timeline(events).compare(Timeline(kept(again, ~dead)))
     assert found.node == "n2"

@@ -16,6 +16,7 @@ from hydroscope.scope.events import COLUMNS, Events, Missing, Node
 from hydroscope.scope.reading import writer_of
 from hydroscope.scope.rules import parse, written
 from hydroscope.scope.timeline import Timeline
+from hydroscope.window.changes import Changes
 from tests.scope.anything import any_events
 from tests.scope.histories import Plan, simulate
 
@@ -45,6 +46,17 @@ def test_what_was_saved_reads_back(tmp_path, seed):
     assert_same(timeline, found)
     found.save(tmp_path / "b.timeline")
     assert (tmp_path / "a.timeline").read_bytes() == (tmp_path / "b.timeline").read_bytes()
+
+
+def test_changes_of_states_are_kept(tmp_path):
+    texts = {"node": ["a", "b", "a"], "key": ["k", "k", "\ud800"], "old": [None, "1", "2"], "new": ["1", "2", None]}
+    columns = [np.array(each, object) for each in texts.values()]
+    timeline = Timeline(any_events(0), changes=Changes(np.array([5, 6, 2**63], np.uint64), *columns))
+    timeline.save(tmp_path / "a.timeline")
+    found = hs.read_timeline(tmp_path / "a.timeline").changes
+    assert found.stamp.tolist() == [5, 6, 2**63]
+    texts["key"][2] = "?"
+    assert {name: getattr(found, name).tolist() for name in texts} == texts
 
 
 def test_order_and_findings_are_the_same_again(tmp_path):
@@ -80,8 +92,8 @@ def test_damage_is_told_and_nothing_else_is_read(tmp_path):
     timeline.save(path)
     whole = path.read_bytes()
     rng = random.Random(7)
-    damaged = [whole[: rng.randrange(len(whole))] for _ in range(60)]
-    for _ in range(300):
+    damaged = [whole[: rng.randrange(len(whole))] for _ in range(30)]
+    for _ in range(120):
         at = rng.randrange(len(whole))
         damaged.append(whole[:at] + bytes([whole[at] ^ (1 << rng.randrange(8))]) + whole[at + 1 :])
     n_told = 0

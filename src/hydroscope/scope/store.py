@@ -15,7 +15,6 @@ import os
 import zipfile
 from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -30,6 +29,7 @@ from hydroscope.scope.decoding import Labels
 from hydroscope.scope.events import COLUMNS, Events, Missing, Node
 from hydroscope.scope.rules import parse, written
 from hydroscope.scope.tables import as_texts
+from hydroscope.window.changes import Changes
 
 if TYPE_CHECKING:
     from hydroscope.scope.timeline import Timeline
@@ -43,7 +43,8 @@ ABOUT = "timeline.json"
 RECORDS = "records.arrow"
 CHANGES = "changes.arrow"
 _BATCH = 2**16
-_CHANGES = ("stamp", "node", "key", "old", "new")
+_TEXTS = ("node", "key", "old", "new")
+"""Of changes."""
 
 
 class _Node(msgspec.Struct, forbid_unknown_fields=True):
@@ -95,7 +96,7 @@ def write(timeline: Timeline, path: str | os.PathLike[str], overwrite: bool = Fa
         _put(archive, ABOUT, msgspec.json.encode(about))
         _put(archive, RECORDS, _arrow(pa.table(columns)))
         if timeline.changes is not None:
-            _put(archive, CHANGES, _arrow(pa.table({n: pa.array(getattr(timeline.changes, n)) for n in _CHANGES})))
+            _put(archive, CHANGES, _arrow(_changes_table(timeline.changes)))
 
 
 def read(path: str | os.PathLike[str]) -> Timeline:
@@ -232,6 +233,18 @@ def _coded(table: Any, name: str) -> tuple[tuple[str, ...], npt.NDArray[Any]]:
     return tuple(map(str, chunk.dictionary.to_pylist())), chunk.indices.to_numpy()
 
 
-def _changes(data: bytes) -> SimpleNamespace:
+def _changes_table(changes: Changes) -> Any:
+    texts = {name: as_texts(getattr(changes, name).tolist()).dictionary_encode() for name in _TEXTS}
+    return pa.table({"stamp": pa.array(changes.stamp, pa.uint64()), **texts})
+
+
+def _changes(data: bytes) -> Changes:
     table = _table(data)
-    return SimpleNamespace(**{name: table.column(name).to_numpy() for name in _CHANGES})
+    texts = []
+    for name in _TEXTS:
+        column = np.empty(table.num_rows, object)
+        column[:] = table.column(name).to_pylist()
+        if not all(isinstance(text, str) or (text is None and name in ("old", "new")) for text in column):
+            raise ValueError(f"{name} is no text")
+        texts.append(column)
+    return Changes(_array(table, "stamp", "u8"), *texts)

@@ -49,12 +49,12 @@ S = 1e9
 KINDS = [Kind(k).name.lower() if k in list(Kind) else "?" for k in range(max(Kind) + 1)]
 
 
-def as_texts(texts: Sequence[str]) -> Any:
+def as_texts(texts: Sequence[str | None]) -> Any:
     """Return texts as Arrow has them: what is no Unicode (decoders may return anything) is replaced."""
     try:
         return pa.array(texts, pa.string())
     except UnicodeEncodeError:
-        return pa.array([text.encode(errors="replace").decode() for text in texts], pa.string())
+        return pa.array([text and text.encode(errors="replace").decode() for text in texts], pa.string())
 
 
 def coded(codes: npt.NDArray[Any], names: Sequence[str], gone: Flags | None = None) -> Any:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hydroscope.frame.frame import Frame
     from hydroscope.scope.compare import Comparison
     from hydroscope.scope.show import Listing
+    from hydroscope.window.changes import Changes
 
 __all__ = ["Missing", "Timeline"]
 
@@ -48,7 +49,7 @@ class Timeline:
         rules: Sequence[Rule] | str = (),
         decoders: Iterable[Decoder | Dialect | str] = (),
         labels: Labels | None = None,
-        changes: Any = None,
+        changes: Changes | None = None,
         missing: Sequence[Missing] = (),
     ) -> None:
         self.events, self.changes, self.missing = events, changes, tuple(missing)
