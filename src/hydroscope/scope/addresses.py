@@ -83,11 +83,12 @@ def resolved(events: Events, addresses: Announced) -> Events:
     if not rows.size:
         return events
     peer = events.peer.astype(np.int64)
+    in_pieces = rough[peer[rows]]
     told = _told(events, addresses, unknown)[events.node[rows], peer[rows]]
     met = _met(events, rows, is_message)
-    found = np.where(told >= 0, told, met)
-    found = np.where(found >= 0, found, _voted(events, rows, np.where(rough[peer[rows]], NOBODY, met)))
-    peer[rows] = np.where(found >= 0, found, np.where(rough[peer[rows]], NOBODY, peer[rows]))
+    found = np.where(in_pieces | (told < 0), met, told)
+    found = np.where(in_pieces | (found >= 0), found, _voted(events, rows, met))
+    peer[rows] = np.where(in_pieces | (found >= 0), found, peer[rows])
     return _without_unused(events, peer, unknown[:-1])
 
 
