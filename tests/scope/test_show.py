@@ -181,3 +181,13 @@ def test_records_are_told_by_what_they_are_about():
     assert any(re.fullmatch(r"received #\d+ from n\d", each) for each in told)
     assert any(each.startswith("noted ") for each in told)
     assert "looked at its clocks" in told
+
+
+def test_a_browser_is_asked_to_show_the_page(timeline, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("webbrowser.open", shown.append)
+    path = timeline.open()
+    assert shown == [path.as_uri()]
+    assert path.parent == tmp_path
+    assert "<html" in path.read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydroscope.ground.record.reader import Ring
@@ -288,3 +289,26 @@ class Timeline:
         from hydroscope.scope.reading import writer_of
 
         writer_of(path)(self, path, **options)
+
+    def open(self, other: Timeline | None = None) -> Path:
+        """Show the timeline in a browser, with another one below it for comparison if there is one.
+
+        Returns
+        -------
+        Path
+            Of the page, which is a temporary file: where there is no browser, it can be taken to one.
+
+        Notes
+        -----
+        Cost: some seconds for a million records.
+        """
+        import tempfile
+        import webbrowser
+
+        from hydroscope.scope.viewer.page import write_html
+
+        handle, name = tempfile.mkstemp(prefix="timeline-", suffix=".html")
+        os.close(handle)
+        path = write_html(self, name, other=other)
+        webbrowser.open(path.as_uri())
+        return path
