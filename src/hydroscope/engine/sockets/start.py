@@ -181,6 +181,7 @@ def _build(
         info = msgspec.structs.replace(info, post_port=post.port, pid=os.getpid(), place=post.place)
         post.note = post.note if rec is None else rec.note
     try:
+        seconds = history_s()
         framing = Framing(address.cluster, secret)
         reach = None if number == AUTHORITY else (address.host, address.port)
         witness = None if rec is None else Witness(rec, address.cluster)
@@ -190,7 +191,6 @@ def _build(
         if post is not None:
             post.close()
         raise
-    seconds = history_s()
     keys.attach(member, post, Diary(address.cluster, seconds, rec) if seconds else None)
     return keys, member
 

@@ -1,0 +1,114 @@
+"""Snapshots of the key/value store: cuts through simulated runs, and a cluster of real processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import hydroscope as hs
+from hydroscope.engine.simulated.world import World
+from hydroscope.ground.errors import UnknownNameError, UserError
+from hydroscope.kv.effects import Adopted, Ordered
+from hydroscope.node.member import Transmit
+from hydroscope.scope.snapshots import snapshot
+from tests.scope.cuts import KeysHistory, check_keys, problems
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_cut_is_what_was_ordered_by_then_and_has_all_the_money(seed):
+    """`python -m tests.scope.cuts` makes 10,000."""
+    check_keys(seed, 25)
+
+
+def test_states_of_different_moments_do_not_have_the_same_money(tmp_path):
+    """So the check above would notice."""
+    n_wrong = 0
+    for seed in range(4):
+        run = KeysHistory(seed, tmp_path / str(seed), 30)
+        past = run.past()
+        stamps = sorted(each[0] for each in run.changes)
+        for place in range(20, len(stamps) - 20, 5):
+            snap = snapshot(stamps[place], past)
+            for shift, name in enumerate(snap.nodes):
+                snap.cuts[name].move(stamps[place + 8 * shift - 8], snap.sources[name])
+            n_wrong += bool(problems(snap))
+    assert n_wrong > 10
+
+
+class Watched(World):
+    """A world in which what a member does is looked at."""
+
+    def _perform(self, process, actions):
+        placed = [
+            (place, action.stamp) for place, action in enumerate(actions) if isinstance(action, Ordered | Adopted)
+        ]
+        sent = [
+            (place, action.packet.hlc)
+            for place, action in enumerate(actions)
+            if isinstance(action, Transmit) and not action.again
+        ]
+        for place, stamp in placed:
+            assert stamp > 0
+            assert all((stamp < hlc) == (place < at) for at, hlc in sent)
+        self.n_followed = getattr(self, "n_followed", 0) + sum(at > place for place, _ in placed for at, _ in sent)
+        super()._perform(process, actions)
+
+
+def test_a_change_is_stamped_before_whatever_tells_of_it():
+    world = Watched(3, 5, joins=True, crashes=1, restarts=False, drop=0.1)
+    for member in range(3):
+        world.spawn(KeysHistory._clerk, member, 20, member=member)
+    world.run_programs()
+    assert world.n_followed > 50
+
+
+def test_a_cluster_of_one_is_asked_without_logs_being_named():
+    with hs.start_cluster():
+        hs.kv.put("a", 1, wait=True)
+        before = hs.snapshot()
+        hs.kv.put("a", 2, wait=True)
+        hs.kv.put("large", bytes(100_000), wait=True)
+        hs.kv.atomic("n", "add", 5)
+        hs.kv.remove("a", wait=True)
+        snap = hs.snapshot()
+        assert (sorted(snap), len(snap), snap.get("a"), snap["n"], snap.missing) == (["large", "n"], 2, None, 5, ())
+        assert repr(snap["large"]) == "<bytes of length 100,000, not kept>"
+        assert (before["a"], dict(before.items())) == (1, {"a": 1})
+        assert before.diff(snap).removed == {"a": 1}
+        assert set(before.diff(snap).added) == {"large", "n"}
+        assert snap.step(-1) == 1
+        assert snap["a"] == 2
+        (change,) = snap.changes()
+        assert (change.key, change.old, change.new) == ("n", hs.snapshot(before.at).get("n", change.old), 5)
+        assert hs.last_time(lambda state: state.get("a") == 1)["a"] == 1
+        assert hs.first_time(lambda state: "n" in state)["n"] == 5
+        guard = hs.watch(lambda state: state.get("n", 0) < 10)
+        hs.kv.atomic("n", "add", 6)
+        hs.kv.atomic("n", "add", -3)
+        assert [broken["n"] for broken in guard.check()] == [11]
+        rows = hs.history().sql("select new_number as n from changes where key = 'n' order by stamp").to_dict()
+        assert rows == {"n": [5.0, 11.0, 8.0]}
+        (name,) = snap.nodes
+        assert hs.snapshot(nodes="member-0").nodes == hs.snapshot(nodes=["member-0.*"]).nodes == (name,)
+        assert snap.owner("n") == name
+        assert snap.owner("a") == name
+        assert hs.snapshot().owner("a") is None
+        assert hs.snapshot().node(name)["n"] == 8
+        with pytest.raises(UnknownNameError, match="no member 'member-7'"):
+            hs.snapshot(nodes="member-7")
+
+
+def test_without_a_cluster_or_with_logs_turned_off_only_logs_of_the_process_are_asked(monkeypatch, tmp_path):
+    log = hs.WindowLog("a test's own")
+    log["a"] = 1
+    monkeypatch.setenv("HYDROSCOPE_HISTORY", "0")
+    with hs.start_cluster():
+        hs.kv.put("a", 2, wait=True)
+        assert "a test's own" in hs.snapshot().nodes
+    monkeypatch.setenv("HYDROSCOPE_HISTORY", "soon")
+    with pytest.raises(UserError, match="HYDROSCOPE_HISTORY='soon' must be seconds"):
+        hs.start_cluster()
+    with pytest.raises(UserError, match="no members' window-logs lie in"):
+        hs.read_keys(Path(tmp_path))
+    log.close()
