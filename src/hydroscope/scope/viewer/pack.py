@@ -6,18 +6,20 @@ finds its first receipt by the receipts.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hydroscope.ground.record.layout import DATA_BYTES, SAMPLE, Kind
-from hydroscope.scope.compare import Comparison
 from hydroscope.scope.events import Events
 from hydroscope.scope.matching import RECEIPTS
 from hydroscope.scope.order import Order
 from hydroscope.scope.timeline import Timeline
 from hydroscope.scope.viewer.columns import Container
+
+if TYPE_CHECKING:
+    from hydroscope.scope.compare import Comparison
 
 __all__ = ["begun", "error_codes", "pack"]
 

@@ -22,6 +22,7 @@ import { acrossLanes, alongLane, otherEnd } from "./walk.js";
 /** @typedef {"findings" | "event" | "show" | "state"} Tab */
 
 const STEPS_BACK = 50;
+const TELLING_MS = 80;
 
 export class App {
   /** @param {HTMLElement} place */
@@ -308,7 +309,7 @@ export class App {
   #tell() {
     const pane = this.active;
     if (!pane || this.telling) return;
-    this.telling = requestAnimationFrame(() => {
+    this.telling = window.setTimeout(() => {
       this.telling = undefined;
       const { trace, view, marked, cone } = pane.scene;
       const [first, last] = pane.scene.all().range(view.from, view.to);
@@ -317,7 +318,7 @@ export class App {
       if (marked >= 0) parts.push("marked: select another record to measure");
       if (cone) parts.push("blue: can have caused it · orange: can be its effect");
       this.status.textContent = parts.join("  ·  ");
-    });
+    }, TELLING_MS);
   }
 
   flipTheme() {

@@ -11,8 +11,8 @@ import { KIND } from "./trace.js";
 /** @typedef {import("./layout.js").Slot} Slot */
 /** @typedef {{record: number, x1: number, y1: number, x2: number, y2: number}} Arrow */
 
-const BUDGET = 1000;
-const BUDGET_DENSE = 400;
+const BUDGET = 700;
+const BUDGET_DENSE = 300;
 const HEADS = 400;
 const STUBS = 300;
 

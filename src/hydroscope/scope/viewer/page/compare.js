@@ -36,7 +36,7 @@ export function firstDivergence(one, two) {
   return {
     here: isMine ? record : like,
     there: isMine ? like : record,
-    text: `${trace.nodes[trace.node[record]].name} ${trace.told(record)}, ${isMine ? "and not in the other" : "only there"}`,
+    text: `${trace.nodes[trace.node[record]].name} ${trace.told(record)}, only ${isMine ? "here" : "there"}`,
   };
 }
 

@@ -28,14 +28,14 @@ export function make(tag, has = {}, inside = []) {
  * @param {number} width
  * @param {number} height
  */
-export function sized(canvas, width, height) {
+export function sized(canvas, width, height, alpha = true) {
   const ratio = window.devicePixelRatio || 1;
   const [w, h] = [Math.max(Math.round(width * ratio), 1), Math.max(Math.round(height * ratio), 1)];
   if (canvas.width !== w || canvas.height !== h) {
     canvas.width = w;
     canvas.height = h;
   }
-  const ctx = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const ctx = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { alpha }));
   ctx.setTransform(ratio, 0, 0, ratio, 0, 0);
   return ctx;
 }

@@ -9,7 +9,7 @@ import { BAR_HEIGHT, FLAT_HEIGHT, LANE_HEIGHT, NODE_HEIGHT } from "./layout.js";
 import { drawMark } from "./marks.js";
 import { span } from "./scale.js";
 import { CLASS_COLOURS, colourOf } from "./theme.js";
-import { KIND } from "./trace.js";
+import { KIND, lowerBound } from "./trace.js";
 
 /** @typedef {import("./scene.js").Scene} Scene */
 /** @typedef {import("./layout.js").Slot} Slot */
@@ -19,14 +19,19 @@ const BIN = 2;
 const MARKS = 5000;
 const TEXT_ROOM = 26;
 const LONGEST_TEXT = 48;
+const WHY_ROOM = 90;
 const FONT = "11px system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
+
+/** Kinds whose labels would say nothing beside their marks. */
+const UNTOLD = new Set([KIND.STARTED, KIND.ENDED, KIND.SAMPLE, KIND.CLOCK]);
 
 let bins = new Uint32Array(0);
 
 /** @param {Context} ctx @param {Scene} scene */
 export function draw(ctx, scene) {
   const { layout, view, colour, height, scrollY } = scene;
-  ctx.clearRect(0, 0, view.width, height);
+  ctx.fillStyle = colour.bg;
+  ctx.fillRect(0, 0, view.width, height);
   ctx.font = FONT;
   ctx.textBaseline = "middle";
   ctx.save();
@@ -94,6 +99,11 @@ function drawNode(
     ctx.fillRect(Math.max(begin, 0), middle, Math.min(end, view.width) - Math.max(begin, 0), 1);
     drawUncertainty(ctx, scene, slot, middle);
   }
+  if (about.why && end < view.width - WHY_ROOM) {
+    const x = Math.max(end, 0) + 8;
+    ctx.fillStyle = colour.trouble;
+    ctx.fillText(scene.fitted(ctx, about.why, view.width - x - 8), x, middle);
+  }
   for (const jump of about.jumps) {
     const x = Math.round(view.x(jump.time));
     if (x < -50 || x > view.width) continue;
@@ -152,16 +162,17 @@ function drawCurves(
     [curve.cpu, curve.mostCpu, "task"],
   ])) {
     if (!(most > 0)) continue;
+    const first = Math.max(lowerBound(curve.time, view.from) - 1, 0);
+    const stop = Math.min(lowerBound(curve.time, view.to) + 1, values.length);
     ctx.beginPath();
     let last = -Infinity;
-    for (let k = 0; k < values.length; k++) {
+    for (let k = first; k < stop; k++) {
       const x = view.x(curve.time[k]);
-      if (x < -view.width || x - last < 0.5) continue;
+      if (x - last < 0.5) continue;
       const y = bottom - (values[k] / most) * height;
       if (last === -Infinity) ctx.moveTo(x, y);
       else ctx.lineTo(x, y);
       last = x;
-      if (x > 2 * view.width) break;
     }
     ctx.strokeStyle = colour[name];
     ctx.lineWidth = 1.25;
@@ -289,7 +300,7 @@ function drawMarks(
     if (trace.kind[i] !== KIND.STARTED && (trace.kind[i] !== KIND.ENDED || trace.begun[i] < 0 || !slot.barRows)) {
       drawMark(ctx, trace.kind[i], x, y, own, colour.bg);
     }
-    if (isRoomy && trace.kind[i] !== KIND.STARTED && trace.kind[i] !== KIND.ENDED) {
+    if (isRoomy && !UNTOLD.has(trace.kind[i])) {
       ctx.fillStyle = colour.text;
       drawLabel(ctx, scene, i, x + 9, y, nextX - x - 16);
     }

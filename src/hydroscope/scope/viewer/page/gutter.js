@@ -16,6 +16,9 @@ import { bytes, commas, span } from "./scale.js";
  */
 export function fillGutter(place, scene, onToggle) {
   const { layout, scrollY, height, trace } = scene;
+  const key = `${layout.version} ${scrollY} ${height}`;
+  if (place.dataset.filled === key) return;
+  place.dataset.filled = key;
   place.replaceChildren(
     ...layout.visible(scrollY, scrollY + height).map((slot) => {
       const style = `top:${slot.y - scrollY}px;height:${slot.height}px`;
@@ -43,6 +46,7 @@ function nodeName({ trace, layout }, slot, style, onToggle) {
     badges.push(
       make("span", { class: "badge", text: `${about.torn} torn`, title: "Records that were begun and never finished" }),
     );
+  if (n > 0 && about.why) badges.push(make("span", { class: "badge", text: "not well", title: about.why }));
   if (n === 0) badges.push(make("span", { class: "badge", text: "missing", title: about.why }));
   const title = `${about.name}${about.pid ? `, process ${about.pid}` : ""}: ${commas(n)} records; ${clock.title}`;
   const head = make(
@@ -57,8 +61,9 @@ function nodeName({ trace, layout }, slot, style, onToggle) {
     [
       make("span", { class: "twist", text: hasLanes ? (isOpen ? "▾" : "▸") : "", "aria-hidden": "true" }),
       make("span", { class: "name", text: about.name }),
-      ...badges,
-      make("span", { class: clock.isKnown ? "clock" : "clock unknown", text: clock.text }),
+      ...(badges.length
+        ? badges
+        : [make("span", { class: clock.isKnown ? "clock" : "clock unknown", text: clock.text })]),
     ],
   );
   const inside = [head];
@@ -71,6 +76,9 @@ function clockOf(about) {
   if (about.reference) return { isKnown: true, text: "reference", title: "its clock is taken as right" };
   if (about.offset_ns === null)
     return { isKnown: false, text: "clock ?", title: "how far its clock is off is not known" };
+  if (about.offset_ns === 0 && about.error_ns === 0) {
+    return { isKnown: true, text: "same clock", title: "it has the reference's clock" };
+  }
   const sign = about.offset_ns < 0 ? "−" : "+";
   const error = span(about.error_ns ?? NaN);
   return {

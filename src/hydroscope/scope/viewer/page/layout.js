@@ -38,6 +38,7 @@ export class Layout {
     this.hasCurves = new Set([...trace.samples.record].map((i) => trace.node[i]));
     /** @type {Slot[]} */ this.slots = [];
     this.height = 0;
+    /** Rises with each change. */ this.version = 0;
     /** Of each lane the slot that its records are in; -1: hidden. */
     this.slotOfLane = new Int32Array(trace.lanes.length);
     /** Of each node its own slot; -1: hidden. */
@@ -47,6 +48,7 @@ export class Layout {
 
   /** Place all lines again, after something was opened, closed or hidden. */
   update() {
+    this.version++;
     this.slots = [];
     this.slotOfLane.fill(-1);
     this.slotOfNode.fill(-1);

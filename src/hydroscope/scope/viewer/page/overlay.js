@@ -11,6 +11,15 @@ import { colourOf } from "./theme.js";
 /** @typedef {CanvasRenderingContext2D} Context */
 
 /**
+ * Whether there is nothing to draw.
+ * @param {Scene} scene
+ * @param {{x: number, box: [number, number] | null}} pointer
+ */
+export function isOverlayEmpty({ selected, marked, divergence, cut }, { x, box }) {
+  return x < 0 && !box && selected < 0 && marked < 0 && divergence < 0 && !cut;
+}
+
+/**
  * @param {Context} ctx
  * @param {Scene} scene
  * @param {{x: number, record: number, box: [number, number] | null}} pointer x below 0: not on the page.

@@ -6,7 +6,7 @@ import { make, sized } from "./dom.js";
 import { draw } from "./draw.js";
 import { fillGutter } from "./gutter.js";
 import { pick } from "./pick.js";
-import { drawOverlay } from "./overlay.js";
+import { drawOverlay, isOverlayEmpty } from "./overlay.js";
 import { clockTime, span } from "./scale.js";
 import { Scene } from "./scene.js";
 import { drawAll, drawRuler, drawWindow } from "./strips.js";
@@ -126,14 +126,16 @@ export class Pane {
     if (isMain) {
       this.spacer.style.height = `${Math.max(scene.layout.height - scene.height, 0)}px`;
       scene.scrollY = this.body.scrollTop;
-      this.drawn = draw(sized(this.canvas, scene.view.width, scene.height), scene);
+      this.drawn = draw(sized(this.canvas, scene.view.width, scene.height, false), scene);
       fillGutter(this.gutter, scene, (node) => this.toggle(node));
       this.#drawOverview();
       const digits = scene.view.span > 1e10 ? 3 : scene.view.span > 1e6 ? 6 : 9;
       this.moment.textContent = clockTime(scene.trace.t0, scene.view.from, digits);
     }
     drawRuler(sized(this.ruler, scene.view.width, RULER), scene, RULER, this.pointer.x);
-    drawOverlay(sized(this.over, scene.view.width, scene.height), scene, this.pointer);
+    const isBare = isOverlayEmpty(scene, this.pointer);
+    if (!(isBare && this.isBare)) drawOverlay(sized(this.over, scene.view.width, scene.height), scene, this.pointer);
+    this.isBare = isBare;
     this.frames.push(performance.now() - begun);
     if (this.frames.length > 2000) this.frames.splice(0, 1000);
   }

@@ -124,10 +124,12 @@ function causes(scene, go) {
 }
 
 /** A record as a button that goes there. @param {Scene} scene @param {number} i @param {Go} go */
-function link({ trace }, i, go) {
+function link({ trace, selected }, i, go) {
+  const by = trace.time[i] - trace.time[selected];
   return make("button", { type: "button", class: "link", click: () => go(i), title: trace.told(i) }, [
     make("b", { text: trace.nodes[trace.node[i]].name }),
     ` ${KIND_NAMES[trace.kind[i]]} ${trace.labels[trace.label[i]]}`,
+    by ? make("span", { class: "by", text: ` ${by < 0 ? "−" : "+"}${span(Math.abs(by))}` }) : null,
   ]);
 }
 

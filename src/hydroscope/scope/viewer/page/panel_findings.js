@@ -9,6 +9,7 @@ import { commas } from "./scale.js";
 
 const GRAVE = new Set(["rule", "impossible", "failure", "stopped", "unanswered", "never sent", "loss"]);
 const MILD = new Set(["torn", "no records", "clocks unknown", "unfinished"]);
+const SHOWN = 5;
 
 /**
  * @param {Trace} trace
@@ -16,7 +17,12 @@ const MILD = new Set(["torn", "no records", "clocks unknown", "unfinished"]);
  */
 export function findingsPanel(trace, onOpen) {
   const list = make("ol", { class: "findings" });
-  trace.findings.forEach((finding) => list.append(item(trace, finding, onOpen)));
+  for (const kind of new Set(trace.findings.map((finding) => finding.kind))) {
+    const alike = trace.findings.filter((finding) => finding.kind === kind);
+    const n = alike.length > SHOWN + 1 ? SHOWN : alike.length;
+    list.append(...alike.slice(0, n).map((finding) => item(trace, finding, onOpen)));
+    if (n < alike.length) list.append(rest(alike.slice(n), (finding) => item(trace, finding, onOpen)));
+  }
   return make("div", {}, [
     trace.findings.length ? null : make("p", { class: "good", text: "Nothing is wrong in what was recorded." }),
     trace.findings.length ? explained(trace) : null,
@@ -24,10 +30,23 @@ export function findingsPanel(trace, onOpen) {
   ]);
 }
 
+/**
+ * Findings that are shown when they are asked for.
+ * @param {import("./trace.js").Finding[]} findings
+ * @param {(finding: import("./trace.js").Finding) => HTMLElement} itemOf
+ */
+function rest(findings, itemOf) {
+  const text = `${commas(findings.length)} more findings of “${findings[0].kind}”`;
+  const place = make("li", { class: "rest" });
+  const open = () => place.replaceWith(...findings.map(itemOf));
+  place.append(make("button", { type: "button", class: "link", text, click: open }));
+  return place;
+}
+
 /** What came first, in words. @param {Trace} trace */
 function explained(trace) {
   const lines = trace.explained.split("\n").filter(Boolean);
-  return make("details", { class: "explained" }, [
+  return make("details", { class: "explained", open: true }, [
     make("summary", { text: "What went wrong first" }),
     ...lines.map((line) => make("p", { text: line })),
   ]);

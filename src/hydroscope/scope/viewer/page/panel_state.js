@@ -74,7 +74,7 @@ export class StatePanel {
     const { states, trace } = this;
     this.slider.value = String(states.place);
     const stamp = states.stampHere();
-    const at = Number((stamp & ~0xffffn) - trace.t0);
+    const at = Number(stamp - trace.t0);
     this.moment.textContent = `${clockTime(trace.t0, at, 6)} · ${commas(states.place)} of ${commas(states.n)} changes`;
     const last = states.last();
     this.changed.replaceChildren(

@@ -78,7 +78,9 @@ export function drawRuler(ctx, scene, height, cursor) {
     ctx.fillStyle = colour.line;
     ctx.fillRect(x, height - 6, 1, 6);
     ctx.fillStyle = colour.dim;
-    ctx.fillText(since(tick - trace.begin, found.step), x + 4, height / 2);
+    const told = since(tick - trace.begin, found.step);
+    const isInside = x < view.width - 80 || x + 4 + ctx.measureText(told).width < view.width;
+    if (isInside) ctx.fillText(told, x + 4, height / 2);
   }
   if (cursor < 0) return;
   const text = since(view.time(cursor) - trace.begin, view.pixel);
