@@ -13,7 +13,7 @@ from hydroscope.ground.record import recorder
 from hydroscope.scope import store
 from hydroscope.scope.decoding import Decoded
 from hydroscope.scope.events import COLUMNS, Events, Missing, Node
-from hydroscope.scope.reading import writer_of
+from hydroscope.scope.reading import WRITERS, writer_of
 from hydroscope.scope.rules import parse, written
 from hydroscope.scope.timeline import Timeline
 from hydroscope.window.changes import Changes
@@ -138,6 +138,23 @@ def test_a_file_that_is_there_is_not_written_over(tmp_path):
     with pytest.raises(hs.UserError, match="exists already"):
         timeline.save(tmp_path / "a.timeline")
     timeline.write(tmp_path / "a.timeline", overwrite=True)
+
+
+@pytest.mark.parametrize("suffix", list(WRITERS))
+def test_every_format_is_written_beside_its_place(tmp_path, suffix, monkeypatch):
+    timeline = Timeline(simulate(Plan(n_records=200), 1).events)
+    path = tmp_path / f"a{suffix}"
+    timeline.write(path)
+    first = path.read_bytes()
+    assert first
+    with pytest.raises(hs.UserError, match="exists already"):
+        timeline.write(path)
+    monkeypatch.setattr(type(timeline.labels), "texts", property(lambda _: 1 / 0))
+    monkeypatch.setattr(type(timeline), "order", property(lambda _: 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        timeline.write(path, overwrite=True)
+    assert path.read_bytes() == first
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_rings_are_read_one_by_one_or_by_the_folder(tmp_path):

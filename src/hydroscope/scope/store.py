@@ -14,7 +14,6 @@ import dataclasses
 import os
 import zipfile
 from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -22,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from hydroscope.frame.files import new_file
 from hydroscope.ground.errors import CorruptError, DataError
 from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.decoding import Labels
@@ -71,8 +69,8 @@ class _About(_Version, forbid_unknown_fields=True):
     complaints: list[str]
 
 
-def write(timeline: Timeline, path: str | os.PathLike[str], overwrite: bool = False) -> None:
-    """Write the file; see `Timeline.save`."""
+def write(timeline: Timeline, path: str | os.PathLike[str]) -> None:
+    """Write the file, whatever was there; see `Timeline.save`."""
     events, labels = timeline.events, timeline.labels
     about = _About(
         VERSION,
@@ -92,7 +90,7 @@ def write(timeline: Timeline, path: str | os.PathLike[str], overwrite: bool = Fa
     )
     columns["label"] = _dictionary(labels.codes, labels.names)
     columns["text"] = _dictionary(labels.texts[1], labels.texts[0])
-    with new_file(Path(path), overwrite) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         _put(archive, ABOUT, msgspec.json.encode(about))
         _put(archive, RECORDS, _arrow(pa.table(columns)))
         if timeline.changes is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -265,22 +265,23 @@ class Timeline:
         """
         from hydroscope.scope.store import write
 
-        write(self, path, overwrite)
+        self._into(write, path, overwrite)
 
-    def write(self, path: str | os.PathLike[str], **options: Any) -> None:
+    def write(self, path: str | os.PathLike[str], overwrite: bool = False, **options: Any) -> None:
         """Write the timeline in the format that the suffix says: .html (a page that shows it), .timeline, .pftrace, ...
 
         Parameters
         ----------
         path : path
             `scope.reading.WRITERS` has the suffixes.
+        overwrite : bool
         **options
             Of the format; docs/timeline.md lists them.
 
         Raises
         ------
         UserError
-            No format has this suffix.
+            No format has this suffix, or the file is there already, or cannot be written.
 
         Notes
         -----
@@ -288,7 +289,14 @@ class Timeline:
         """
         from hydroscope.scope.reading import writer_of
 
-        writer_of(path)(self, path, **options)
+        self._into(writer_of(path), path, overwrite, **options)
+
+    def _into(self, writer: Callable[..., Any], path: str | os.PathLike[str], overwrite: bool, **options: Any) -> None:
+        """Have a file written beside its place, and put there when it is complete."""
+        from hydroscope.frame.files import new_file
+
+        with new_file(Path(path), overwrite) as file:
+            writer(self, file.name, **options)
 
     def open(self, other: Timeline | None = None) -> Path:
         """Show the timeline in a browser, with another one below it for comparison if there is one.
