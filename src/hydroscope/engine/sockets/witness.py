@@ -143,6 +143,23 @@ class Witness:
 
     def heard(self, packets: Sequence[Packet], refusals: Sequence[str | None]) -> None:
         """Record the packets that have come in one frame, and of each why it does not count, if it does not."""
+        packet = packets[0]
+        line = self._lines.get(packet.sender_life)
+        if line is None or len(packets) > 1 or refusals[0] is not None:
+            self._heard(packets, refusals)
+            return
+        message: Any = packet.message
+        kind = type(message)
+        if kind is Ack:
+            line.received(line.peer, line.asked ^ message.number, ACK + message.body, packet.hlc)
+        elif kind is AckAck:
+            line.received(line.peer, line.served ^ message.number, ACKACK, packet.hlc)
+        elif kind is Call:
+            line.received(line.peer, line.served ^ message.number, CALL + message.body, packet.hlc)
+        else:
+            self._heard(packets, refusals)
+
+    def _heard(self, packets: Sequence[Packet], refusals: Sequence[str | None]) -> None:
         first = packets[0]
         line = self._lines.get(first.sender_life)
         message: Any = first.message
@@ -154,18 +171,9 @@ class Witness:
                 self._lines[first.sender_life] = line
         if any(refusals):
             self._not_taken(packets, refusals, line)
-        elif len(packets) == 1:
-            if kind is Call:
-                line.received(line.peer, line.served ^ message.number, CALL + message.body, first.hlc)
-            elif kind is Ack:
-                line.received(line.peer, line.asked ^ message.number, ACK + message.body, first.hlc)
-            elif kind is AckAck:
-                line.received(line.peer, line.served ^ message.number, ACKACK, first.hlc)
-            else:
-                line.received(line.peer, *_of(message, line.served, line.asked), first.hlc)
         else:
             messages: list[Any] = [packet.message for packet in packets]
-            if (runs := _runs(messages)) is not None:
+            if len(messages) > 1 and (runs := _runs(messages)) is not None:
                 line.received(line.peer, line.served ^ message.number, runs, first.hlc)
             else:
                 for message in messages:
