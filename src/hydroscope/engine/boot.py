@@ -22,6 +22,8 @@ ENGINES = ("local", "ray")
 THREADS_MAX = 1024
 """Threads; more is a slip of the finger."""
 
+HISTORY_MAX_S = 3600.0
+
 MEMORY_MIN_BYTES = 80 * 2**20
 """Bytes; Ray refuses a smaller object store."""
 
@@ -30,6 +32,8 @@ _UNITS |= {"KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 
 _chosen: Session | None = None
 _local_keys: LocalKeys | None = None
+_history_s = 0.0
+"""Of the keys of this process."""
 _opening = threading.Lock()
 
 
@@ -59,6 +63,7 @@ def init(
     memory: int | str | None = None,
     progress: bool | None = None,
     unauthenticated: bool = False,
+    history_s: float | None = None,
 ) -> Session:
     """Choose where work runs. Optional: the first use starts the local engine.
 
@@ -78,6 +83,9 @@ def init(
     unauthenticated : bool
         Join a Ray cluster on the network even if it asks nobody for a token. Without, that is refused: anybody who
         reaches such a cluster can run code on its machines.
+    history_s : float or None
+        Seconds of what `hs.kv` held that `hs.snapshot` can look back at, in this process (members of a cluster have
+        that anyway); 0: none. A put then costs some 2 us more. None: as it is, which is none unless it was asked for.
 
     Returns
     -------
@@ -95,6 +103,7 @@ def init(
     memory_bytes = None if memory is None else _bytes_of(memory)
     default_threads = _default_threads()
     _set_progress(progress)
+    _set_history(history_s)
     asked = (kind, address, n_threads, memory_bytes, default_threads, unauthenticated)
     if _chosen is not None and _chosen.asked == asked:
         return _chosen
@@ -115,8 +124,8 @@ def shutdown() -> None:
     Frames of the local engine stay usable. Those of a Ray that was started here are gone
     with it, and so are keys and values, whatever the engine. Cost: free; a second or two to end a Ray.
     """
-    global _chosen, _local_keys
-    _chosen = None
+    global _chosen, _local_keys, _history_s
+    _chosen, _history_s = None, 0.0
     engine = ports.install(None)
     if engine is not None:
         engine.shutdown()
@@ -147,6 +156,10 @@ def boot_keys() -> LocalKeys:
             from hydroscope.engine.keys_local import LocalKeys
 
             _local_keys = LocalKeys()
+            if _history_s:
+                from hydroscope.engine.keys_remembered import RememberedKeys
+
+                _local_keys = RememberedKeys(_local_keys, _history_s)
         return _local_keys
 
 
@@ -237,6 +250,26 @@ def _bytes_of(value: int | str) -> int:
     if size_bytes < MEMORY_MIN_BYTES:
         raise UserError(f"memory={value!r} is below the least Ray can work with, {MEMORY_MIN_BYTES / 2**20:.0f} MiB")
     return size_bytes
+
+
+def _set_history(seconds: float | None) -> None:
+    """Let the keys of this process have a past, or none."""
+    global _local_keys, _history_s
+    if seconds is None or seconds == _history_s:
+        return
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= HISTORY_MAX_S:
+        raise UserError(f"history_s={seconds!r} must be seconds, from 0 (none) to {HISTORY_MAX_S:.0f}")
+    from hydroscope.engine.keys_remembered import RememberedKeys
+
+    with _opening:
+        _history_s, before = float(seconds), _local_keys
+        if before is None:
+            return
+        plain = before.plain() if isinstance(before, RememberedKeys) else before
+        fresh = RememberedKeys(plain, _history_s) if seconds else plain
+        _local_keys = fresh
+        if ports.keys_in_use() is before:
+            ports.install_keys(fresh)
 
 
 def _set_progress(progress: bool | None) -> None:
