@@ -344,14 +344,13 @@ class SocketMember:
 
     def _received(self, packets: list[Packet], now: float) -> list[Action]:
         """Hand packets to the member; what follows from them is done, and recorded, after they are recorded."""
-        member = self._member
         actions: list[Action] = []
         refusals: list[str | None] = []
         for packet in packets:
             if type(packet.message) in NOTED:
                 self._note(packet)
-            actions += member.receive(packet, now)
-            refusals.append(member.refused)
+            actions += self._member.receive(packet, now)
+            refusals.append(self._member.refused)
         if self._witness is not None:
             self._witness.heard(packets, refusals)
         return actions
