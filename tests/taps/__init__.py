@@ -1,0 +1,1 @@
+"""Tests of taps; `python -m tests.taps.foreign` watches two foreign systems with them."""
