@@ -360,9 +360,8 @@ class Member:
                 self._owing_since.setdefault(peer, now)
             else:
                 self._owing_since.pop(peer, None)
-        limit = now - self.settings.detect_s
-        owing = self._owing_since.items()
-        return tuple(sorted(p for p, since in owing if max(since, self.standing.reached(p)) <= limit))
+        limit, reached = now - self.settings.detect_s, self.standing.reached
+        return tuple(sorted(p for p, since in self._owing_since.items() if max(since, reached(p)) <= limit))
 
     # --- inside: work -----------------------------------------------------------------------------------------------
 
@@ -377,8 +376,7 @@ class Member:
             self._actions.append(Finish(op, Lost(())))
         else:
             self._held.append((op, operation, arguments))
-        actions, self._actions = self._actions, []
-        return actions
+        return self._take()
 
     def _release(self) -> None:
         """Go on, if work may: first with what the newest view means for what was under way."""
