@@ -480,9 +480,7 @@ class Member:
             return Failed("refused", str(error))
 
     def _line(self, peer: int) -> Line:
-        line = self.lines.get(peer)
-        if line is None:
-            line = self.lines[peer] = Line()
+        line = self.lines[peer] = Line()
         return line
 
     def _transmit(self, peer: int, life: int, message: Message, stream: int = 0, again: bool = False) -> None:
