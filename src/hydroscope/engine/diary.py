@@ -43,6 +43,7 @@ VIEW: Final = ""
 """The key of who belongs."""
 
 _SMALL: Final = frozenset({int, float, bool})
+_VALUE: Final = Kind.VALUE
 
 
 def history_s() -> float:
@@ -92,25 +93,34 @@ class Diary:
             self._open(stamp - 1)
         members = [member.number for member in view.members]
         told = {"member": me.number, "epoch": view.epoch, "members": members, "founders": list(view.founders)}
-        self._store(stamp, Kind.VALUE, VIEW, packed(told))
+        tape = self._tape
+        if tape is not None:
+            try:
+                tape.store(stamp, Kind.VALUE, VIEW, packed(VIEW), packed(told))
+            except OSError as error:
+                self._end(f"{type(error).__name__}: {error}")
 
     def changed(self, effect: Ordered | Adopted) -> None:
         """Note that a key takes a new value here, its home. Cost: about 2 us."""
-        if self._tape is None:
+        tape = self._tape
+        if tape is None:
             return
-        key, value = effect.key, effect.value
-        if value is None and not self._is_taken_over(key):
-            self._store(effect.stamp, Kind.REMOVED, key, b"")
-            return
-        kind, data = Kind.VALUE, b""
+        key, value, kind = effect.key, effect.value, _VALUE
         try:
-            if type(value) in _SMALL or (not _is_long(value) and len(data := packed(value)) <= LARGE_BYTES):
-                data = data or packed(value)
-            else:
+            if value is None and not self._is_taken_over(key):
+                kind, data = Kind.REMOVED, b""
+            elif type(value) not in _SMALL and _is_long(value):
                 kind, data = Kind.LARGE, values.pack((_what(value), effect.version))
+            else:
+                data = packed(value)
+                if len(data) > LARGE_BYTES:
+                    kind, data = Kind.LARGE, values.pack((_what(value), effect.version))
         except HydroscopeError as error:  # what `atomic` made of it cannot travel; its readers will be told, too
             kind, data = Kind.LARGE, values.pack((f"{type(value).__name__}: {str(error)[:100]}", effect.version))
-        self._store(effect.stamp, kind, key, data)
+        try:
+            tape.store(effect.stamp, kind, key, packed(key), data)
+        except (OSError, HydroscopeError) as error:  # no room; a key that is half of a character
+            self._end(f"{type(error).__name__}: {error}")
 
     def close(self) -> None:
         """End it; its files stay for whoever asks."""
@@ -131,15 +141,6 @@ class Diary:
             self._tape = Tape(folder, self.name, self._seconds, BYTES, start, self._cluster)
             return
         self._end("no folder for it can be used")
-
-    def _store(self, stamp: int, kind: int, key: str, data: bytes) -> None:
-        tape = self._tape
-        if tape is None:
-            return
-        try:
-            tape.store(stamp, kind, key, packed(key), data)
-        except (OSError, HydroscopeError) as error:  # no room; a key that is half of a character
-            self._end(f"{type(error).__name__}: {error}")
 
     def _end(self, why: str) -> None:
         self.n_lost += 1

@@ -80,6 +80,10 @@ SEGMENT_BYTES: Final = 2**22
 CARRIED: Final = 4
 """Keys that are carried over with each change."""
 
+_RECORD_BYTES: Final = RECORD.size
+_pack_into: Final = RECORD.pack_into
+_REMOVED: Final = Kind.REMOVED
+
 _encode: Final = msgspec.msgpack.Encoder().encode
 _PLAIN: Final = frozenset({str, int, float, bool, bytes})
 
@@ -143,13 +147,21 @@ class Tape:
 
     def store(self, stamp: int, kind: int, key: Hashable, packed_key: bytes, packed_value: bytes) -> None:
         """Add a change that is packed. Cost: about 1 us; another one for the first change of a key in a file."""
-        places, data = self._places, packed_key + packed_value
-        self._make_room(RECORD.size + 8 + len(data))
-        last = places.get(key)
-        if last is not None and last[0] is not self._segments[-1]:
-            self._repeat(key, len(data))
-        segment, at = self._put(kind | len(packed_key) << KEY_SHIFT, stamp, data)
-        if kind == Kind.REMOVED:
+        places, data, segment = self._places, packed_key + packed_value, self._segments[-1]
+        n_bytes, at, last = len(data), segment.end, places.get(key)
+        begin = at + _RECORD_BYTES
+        end = begin + (n_bytes + 7 & ~7)
+        if end > segment.size or (last is not None and last[0] is not segment):
+            self._make_room(_RECORD_BYTES + 8 + n_bytes)
+            last = places.get(key)
+            if last is not None and last[0] is not self._segments[-1]:
+                self._repeat(key, n_bytes)
+            segment, at = self._put(kind | len(packed_key) << KEY_SHIFT, stamp, data)
+        else:  # as `_put`: a call less
+            segment.end = end
+            segment.map[begin : begin + n_bytes] = data
+            _pack_into(segment.map, at, n_bytes, kind | len(packed_key) << KEY_SHIFT, stamp)
+        if kind == _REMOVED:
             places.pop(key, None)
         else:
             places[key] = (segment, at)

@@ -83,6 +83,8 @@ class SocketKeys:
     shared = True
     get: Get
     """Return the value, or a default. Cost: a look into a dictionary; a round trip if it is not held here."""
+    ordered: Callable[[kv.Ordered | kv.Adopted], None]
+    """Told what a key is here, its home."""
 
     def __init__(self, address: Address, secret: bytes, functions: Functions, detect_s: float) -> None:
         self.address = address
@@ -127,6 +129,7 @@ class SocketKeys:
     def attach(self, member: SocketMember, post: Post | None, diary: Diary | None) -> None:
         """Work through this member from now on; beside it, the post answers, and the diary says what keys were."""
         self._socket, self.post, self.diary = member, post, diary
+        self.ordered = _unheard_of if diary is None else diary.changed
         self.get = _quick(member, self._get_missing)
         if post is not None:
             post.still = member
@@ -253,11 +256,6 @@ class SocketKeys:
             if lost := [number for number in homes.lost(watch.prefix) if number in fresh]:
                 watch.lose(NodeLost(_unheard(watch.prefix, lost)))
 
-    def ordered(self, effect: kv.Ordered | kv.Adopted) -> None:
-        """Note what a key is here, its home."""
-        if self.diary is not None:
-            self.diary.changed(effect)
-
     def changed(self, keys: tuple[str, ...]) -> None:
         """Tell the watchers."""
         for watch in self._watches:
@@ -358,6 +356,10 @@ def _quick(member: SocketMember, get_missing: Callable[[str, Any], Any]) -> Get:
         return get_missing(key, default)
 
     return get
+
+
+def _unheard_of(effect: kv.Ordered | kv.Adopted) -> None:
+    """Keep no log."""
 
 
 def _name(info: MemberInfo) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Protocol
 
 from hydroscope.kv import effects as kv
@@ -34,11 +34,11 @@ class Waiter:
 class Observer(Protocol):
     """Who is told of what no caller waits for; by whichever thread reads, so it must return at once."""
 
+    ordered: Callable[[kv.Ordered | kv.Adopted], None]
+    """A key has a new value here, its home."""
+
     def entered(self, view: View, is_open: bool) -> None:
         """A view holds from here on, or has opened."""
-
-    def ordered(self, effect: kv.Ordered | kv.Adopted) -> None:
-        """A key has a new value here, its home."""
 
     def changed(self, keys: tuple[str, ...]) -> None:
         """Watched keys have changed."""
