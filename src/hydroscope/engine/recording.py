@@ -90,7 +90,8 @@ def _make(role: str) -> Recorder | None:
             if os.environ.get(SWITCH, "1") == "0":
                 _is_off = True
             else:
-                _made = Recorder(f"{role}-{os.getpid()}", _seconds())
+                _made = made = Recorder(f"{role}-{os.getpid()}", _seconds())
+                made.note("recording begins")  # and the clocks: a process that does nothing is there all the same
         return _made
 
 
