@@ -218,6 +218,17 @@ class TestLease:
         lease.echoed(1_000_000, 6.0)  # an older echo, late
         assert lease.until == 8.0
 
+    def test_what_was_sent_before_a_standstill_counts_no_more(self) -> None:
+        lease = Lease(SETTINGS, 0.0)
+        lease.echoed(2_000_000, 5.0)
+        lease.void(4_000_000)
+        assert lease.until == -math.inf
+        lease.echoed(4_000_000, 5.5)  # an answer that lay in the socket all the time
+        assert lease.until == -math.inf
+        assert lease.heard == 5.5
+        lease.echoed(4_000_001, 6.0)
+        assert lease.until == pytest.approx(10.000001)
+
     def test_it_has_run_out_before_its_holder_is_given_up(self) -> None:
         """Sent at s, heard at h >= s: the lease ends at s + lease_s, which is before h + detect_s."""
         assert SETTINGS.lease_s < SETTINGS.detect_s
@@ -289,6 +300,20 @@ class TestStanding:
         assert [each.epoch for each in net.all] == [1, 1, 1]
         assert all(each.lease_until > net.now for each in net.all)
         assert sorted(net.entered) == [(0, 1), (1, 1), (2, 1)]
+
+    def test_who_stood_still_works_again_when_the_authority_has_heard_of_it_since(self) -> None:
+        net = Net(3)
+        net.run(3)
+        woken = net.all[2]
+        assert woken.lease_until > net.now
+        net.cut = {frozenset((0, 2))}
+        net.do(2, woken.wake(net.now))  # what it says is lost
+        assert woken.lease_until == -math.inf
+        net.cut = set()
+        net.do(2, woken.wake(net.now))
+        net.run(2)
+        assert woken.lease_until > net.now
+        assert net.left == {}
 
     def test_who_is_cut_off_stops_working_before_the_others_go_on_without_it(self) -> None:
         net = Net(3)

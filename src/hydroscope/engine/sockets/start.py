@@ -174,14 +174,15 @@ def _build(
         return Member(info, address.cluster, parts.clock, known, authority=AUTHORITY, settings=settings)
 
     life = secrets.randbits(62) + 1
-    rec = recorder("authority" if number == AUTHORITY else "member")
-    post = post_of(keys, host)
     info = MemberInfo(number, life, host, parts.datagrams.port, parts.advertised_tcp_port, stores)
-    if post is not None:
-        info = msgspec.structs.replace(info, post_port=post.port, pid=os.getpid(), place=post.place)
-        post.note = post.note if rec is None else rec.note
+    post = None
     try:
         seconds = history_s()
+        rec = recorder("authority" if number == AUTHORITY else "member")
+        post = post_of(keys, host)
+        if post is not None:
+            info = msgspec.structs.replace(info, post_port=post.port, pid=os.getpid(), place=post.place)
+            post.note = post.note if rec is None else rec.note
         framing = Framing(address.cluster, secret)
         reach = None if number == AUTHORITY else (address.host, address.port)
         witness = None if rec is None else Witness(rec, address.cluster)
