@@ -235,7 +235,7 @@ def test_findings_call_records_by_their_labels():
     events = added(events, row, kind=Kind.FAILED, peer=-1, data=said, n_bytes=9)
     found = order(events, parse("failed(t) < started(t)\nsent(t) < failed(t)"))
     texts = [each.text for each in findings(events, found, label(events))]
-    assert "1 errors at n0, the first: job-7: no" in texts
+    assert "1 error at n0: job-7: no" in texts
     assert f"n0 sent PING #{events.id[row]} to" in explain(events, found, (), label(events), row)
     assert f"n0 sent #{events.id[row]} to" in explain(events, found, (), None, row)
 

@@ -89,7 +89,8 @@ def _past(view: View, record: int) -> list[str]:
         most = [int(k) for k in np.argsort(-counts, kind="stable")[:SORTS] if counts[k]]
         told = ", ".join(f"{counts[k]:,} {view.labels.names[k]}" for k in most)
         more = int(np.count_nonzero(counts)) - len(most)
-        lines.append(f"They are {told}{f', and {more:,} other sorts' if more else ''}.")
+        rest = f", and {more:,} other sort{'s' if more > 1 else ''}" if more else ""
+        lines.append(f"They are {told}{rest}.")
     return lines + [f"Last heard before it: {view.tell(each)}." for each in _last_heard(view, record)]
 
 

@@ -148,7 +148,8 @@ def _failures(view: View) -> Iterator[Finding]:
         records = failed[view.events.node[failed] == node]
         first = int(records[0])
         said = view.text(first) or view.tell(first)
-        text = f"{records.size:,} errors at {view.name(int(node))}, the first: {said}"
+        n = f"{records.size:,} errors" if records.size > 1 else "1 error"
+        text = f"{n} at {view.name(int(node))}{', the first' if records.size > 1 else ''}: {said}"
         yield Finding("failure", text, view.in_order(records), records.size)
 
 

@@ -220,6 +220,7 @@ def _moment(ns: int) -> str:
 def _nodes(timeline: Timeline) -> tuple[list[str], Grid]:
     events, found = timeline.events, timeline.order
     why = {each.name: each.why for each in timeline.missing}
+    clocks = events.clocks()
     grid = []
     for k, node in enumerate(events.nodes):
         begin, end = int(events.starts[k]), int(events.starts[k + 1])
@@ -228,6 +229,8 @@ def _nodes(timeline: Timeline) -> tuple[list[str], Grid]:
             how = "-"
         elif k == found.reference:
             how = "is the reference"
+        elif clocks[k] == clocks[found.reference] and clock.offset_ns == clock.error_ns == 0:
+            how = "is the same"
         elif np.isfinite(clock.error_ns):
             how = f"{'+' if clock.offset_ns >= 0 else ''}{span(clock.offset_ns)} ± {span(clock.error_ns)}"
         else:
