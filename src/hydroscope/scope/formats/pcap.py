@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import struct
 from collections import Counter, deque
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def read_pcap(
     Notes
     -----
     Fragments of packets are counted and left out, and addresses are taken as they are: a message whose address was
-    translated between two captures is not the same in both. Cost: some 15 us a packet, and the files in memory.
+    translated between two captures is not the same in both. Cost: some 30 us a packet, and several times the files in memory.
     """
     own_names = [Path(path).stem for path in paths] if names is None else list(names)
     if len(own_names) != len(paths):
@@ -157,7 +157,6 @@ class _Connection:
 class _Said:
     """A message that is to be recorded."""
 
-    ns: int
     source: bytes
     target: bytes
     id: int
@@ -209,6 +208,8 @@ class _Host:
     ) -> None:
         self.records, self.addresses, self.owners, self.spoken = records, addresses, owners, spoken
         self.number = records.node(name)
+        self.numbers: dict[bytes, int] = {}
+        """Of the nodes that addresses are of."""
         self.connections: dict[object, _Connection] = {}
         self.every: list[_Connection] = []
         self.sent: set[int] = set()
@@ -239,17 +240,24 @@ class _Host:
         return self.is_own(target) or (is_shared(target) and not self.is_own(source))
 
     def node(self, address: bytes) -> int:
-        if self.is_own(address):
-            return self.number
-        return self.records.node(self.owners.get(address) or address_text(address))
+        number = self.numbers.get(address)
+        if number is None:
+            own = self.number if self.is_own(address) else None
+            number = self.records.node(self.owners.get(address) or address_text(address)) if own is None else own
+            self.numbers[address] = number
+        return number
 
-    def add(self, lane: str, kind: Kind, said: _Said) -> None:
+    def add(self, lane: str, kind: Kind, ns: int, said: _Said) -> None:
         """Record a message."""
-        other = said.target if kind in SENDS else said.source
         self.records.add(
-            *(self.number, lane, kind, said.ns, said.label, said.text),
+            self.number,
+            lane,
+            kind,
+            ns,
+            said.label,
+            said.text,
             message_id=said.id,
-            peer=self.node(other),
+            peer=self.node(said.target if kind in SENDS else said.source),
             n_bytes=said.n_bytes,
             data=said.data,
         )
@@ -258,27 +266,27 @@ class _Host:
         """Record the beginning or the end of a call."""
         self.records.add(self.number, lane, kind, ns, request.label, request.text, message_id=request.id)
 
-    def exchange(self, lane: str, kind: Kind, said: _Said, call: _Call | None) -> None:
+    def exchange(self, lane: str, kind: Kind, ns: int, said: _Said, call: _Call | None) -> None:
         """Record a message, and the call that it begins or ends."""
         if call is None or kind in (Kind.RESENT, Kind.DROPPED):
-            self.add(lane, kind, said)
+            self.add(lane, kind, ns, said)
             return
         is_client = call.is_request == (kind == Kind.SENT)
         waiting = self.waiting.setdefault((is_client, call.key), deque())
         if not call.is_request:
-            self.add(lane, kind, said)
+            self.add(lane, kind, ns, said)
             if waiting:
-                self.task(lane, Kind.ENDED, waiting.popleft(), said.ns)
+                self.task(lane, Kind.ENDED, waiting.popleft(), ns)
             return
         is_new = not (call.is_keyed and waiting)  # else it was asked again
         if is_new:
             both = self.is_own(said.source) and self.is_own(said.target)
             waiting.append(replace(said, id=said.id ^ 1) if both and not is_client else said)
         if is_new and is_client:
-            self.task(lane, Kind.STARTED, waiting[-1], said.ns)
-        self.add(lane, kind, said)
+            self.task(lane, Kind.STARTED, waiting[-1], ns)
+        self.add(lane, kind, ns, said)
         if is_new and not is_client:
-            self.task(lane, Kind.STARTED, waiting[-1], said.ns)
+            self.task(lane, Kind.STARTED, waiting[-1], ns)
 
     def datagram(self, piece: Piece) -> None:
         """Record a datagram of UDP."""
@@ -288,18 +296,16 @@ class _Host:
         protocol = next((each for each in PROTOCOLS if each.over_udp and port in each.ports), None)
         decoded = self.spoken.decoded(piece.data, protocol, 0)
         ends = piece.source + piece.target + struct.pack(">HH", *piece.ports)
-        said = _Said(
-            *(piece.ns, piece.source, piece.target, hash64(ends + struct.pack(">H", piece.mark) + piece.data)),
-            *(decoded.kind, decoded.text, piece.data, piece.length),
-        )
+        number = hash64(ends + struct.pack(">H", piece.mark) + piece.data)
+        said = _Said(piece.source, piece.target, number, decoded.kind, decoded.text, piece.data, piece.length)
         lane = f"{protocol.name if protocol else 'udp'} {port}"
         both = frozenset({(piece.source, piece.ports[0]), (piece.target, piece.ports[1])})
         call = _call(protocol, bool(server), piece.data, both)
         if self.is_own(piece.source):
-            self.exchange(lane, Kind.RESENT if said.id in self.sent else Kind.SENT, said, call)
+            self.exchange(lane, Kind.RESENT if said.id in self.sent else Kind.SENT, piece.ns, said, call)
             self.sent.add(said.id)
         if self.is_target(piece.source, piece.target):
-            self.exchange(lane, Kind.RECEIVED, said, call)
+            self.exchange(lane, Kind.RECEIVED, piece.ns, said, call)
 
     def segment(self, piece: Piece) -> None:
         """Take a segment of TCP into its connection."""
@@ -324,29 +330,20 @@ class _Host:
             source, target = connection.ends[way], connection.ends[1 - way]
             ports = connection.ports if way == 0 else connection.ports[::-1]
             ends = source + target + struct.pack(">HH", *ports)
+            is_here, is_there = self.is_own(source), self.is_own(target)
             for message in stream.messages(framer):
                 data = message.head
                 skip = protocol.skip if protocol else 0
                 place = struct.pack(">I", stream.sequence(message.begin))
                 decoded = self.spoken.decoded(data, protocol, skip)
-                said = _Said(
-                    *(message.begin_ns, source, target, hash64(ends + place + data[:ID_BYTES])),
-                    *(decoded.kind, decoded.text, data, message.end - message.begin),
-                )
+                number, n_bytes = hash64(ends + place + data[:ID_BYTES]), message.end - message.begin
+                said = _Said(source, target, number, decoded.kind, decoded.text, data, n_bytes)
                 call = _call(protocol, way != called, data[skip:], id(connection))
-                for k, (ns, kind) in enumerate(self.times(message, source, target)):
-                    steps.append((ns, k, kind, replace(said, ns=ns), call))
-        for _, _, kind, said, call in sorted(steps, key=lambda step: step[:2]):
-            self.exchange(lane, kind, said, call)
-
-    def times(self, message: Message, source: bytes, target: bytes) -> Iterator[tuple[int, Kind]]:
-        """Yield when a message of a stream was sent or received, here."""
-        if self.is_own(source):
-            yield message.begin_ns, Kind.SENT
-            yield from ((ns, Kind.RESENT) for ns in message.again_ns)
-        if self.is_own(target) and message.end_ns >= 0:
-            yield message.end_ns, Kind.RECEIVED
-            yield from ((ns, Kind.DROPPED) for ns in message.again_ns if ns > message.end_ns)
+                for kind, ns in _times(message, is_here, is_there):
+                    steps.append((ns, len(steps), kind, said, call))
+        steps.sort()
+        for ns, _, kind, said, call in steps:
+            self.exchange(lane, kind, ns, said, call)
 
     def controls(self, lane: str, connection: _Connection) -> None:
         """Record what opens and ends a connection, and what was refused or broken off."""
@@ -357,14 +354,13 @@ class _Host:
             name = "RST" if flags & RST else "FIN" if flags & FIN else "SYN ACK" if flags & ACK else "SYN"
             ends = piece.source + piece.target + struct.pack(">HHIB", *piece.ports, piece.sequence, flags & 7)
             (a, b), (c, d) = (address_text(piece.source), address_text(piece.target)), piece.ports
-            said = _Said(
-                piece.ns, piece.source, piece.target, hash64(ends), name, f"{name} {a} port {c} to {b} port {d}"
-            )
+            text = f"{name} {a} port {c} to {b} port {d}"
+            said = _Said(piece.source, piece.target, hash64(ends), name, text)
             if self.is_own(piece.source):
-                self.add(lane, Kind.RESENT if said.id in self.sent else Kind.SENT, said)
+                self.add(lane, Kind.RESENT if said.id in self.sent else Kind.SENT, piece.ns, said)
                 self.sent.add(said.id)
             if self.is_own(piece.target):
-                self.add(lane, Kind.RECEIVED, said)
+                self.add(lane, Kind.RECEIVED, piece.ns, said)
                 if flags & RST and not is_ending:
                     is_refused = not is_open and connection.server is not None and connection.way(piece) == called
                     what = f"connection {'refused' if is_refused else 'reset'} by {a} port {c}"
@@ -373,6 +369,18 @@ class _Host:
                     )
             is_open |= name == "SYN ACK"
             is_ending |= bool(flags & (FIN | RST))
+
+
+def _times(message: Message, is_here: bool, is_there: bool) -> list[tuple[Kind, int]]:
+    """Return when a message of a stream was sent (if its sender is the host) and received (if its receiver is)."""
+    found = []
+    if is_here:
+        found.append((Kind.SENT, message.begin_ns))
+        found += [(Kind.RESENT, ns) for ns in message.again_ns]
+    if is_there and message.end_ns >= 0:
+        found.append((Kind.RECEIVED, message.end_ns))
+        found += [(Kind.DROPPED, ns) for ns in message.again_ns if ns > message.end_ns]
+    return found
 
 
 def _call(protocol: Protocol | None, is_request: bool, data: bytes, connection: Hashable) -> _Call | None:
