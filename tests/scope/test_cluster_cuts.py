@@ -112,3 +112,17 @@ def test_without_a_cluster_or_with_logs_turned_off_only_logs_of_the_process_are_
     with pytest.raises(UserError, match="no members' window-logs lie in"):
         hs.read_keys(Path(tmp_path))
     log.close()
+
+
+def test_a_timeline_of_the_cluster_has_the_changes_of_its_keys():
+    with hs.start_cluster():
+        for n in range(3):
+            hs.kv.put("a", n, wait=True)
+        timeline = hs.timeline()
+        (name,) = hs.snapshot().nodes
+    found = timeline.changes
+    assert list(zip(found.node, found.key, found.old, found.new, strict=True)) == [
+        (name, "a", None, "0"),
+        (name, "a", "0", "1"),
+        (name, "a", "1", "2"),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from hydroscope.engine.dump.targets import targets
 from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.scope.events import Missing
 from hydroscope.scope.rules import Rule
+from hydroscope.scope.snapshots import keys_changes
 from hydroscope.scope.timeline import Timeline
 from hydroscope.wire.dumps import Die, Thaw
 
@@ -19,6 +21,9 @@ __all__ = ["MODES", "pressed", "thaw", "timeline"]
 MODES = ("stay", "freeze", "die")
 
 DEADLINE_MAX_S = 3600.0
+
+LEAST_S = 0.5
+"""For the window-logs of keys, when all time was taken up by rings."""
 
 
 def timeline(
@@ -67,7 +72,7 @@ def timeline(
     -------
     Timeline
         Its `missing` tells what was not in order: whose recording could not be had, or was read from disk because its
-        process did not answer, and why.
+        process did not answer, and why. Its `changes` are those of the cluster's keys, if this process belongs to it.
 
     Raises
     ------
@@ -131,6 +136,7 @@ def pressed(
     _check("freeze_s", freeze_s, DEADLINE_MAX_S)
     if seconds is not None:
         _check("seconds", seconds, math.inf)
+    began = time.monotonic()
     to = targets(addresses, secret)
     patterns = [nodes] if isinstance(nodes, str) else nodes
     freezes = freeze_s if mode == "freeze" else 0.0
@@ -141,7 +147,9 @@ def pressed(
     if freezes and to.me is not None and (why := to.me.freeze(freezes)) is not None:
         missing.append(("this process", f"it does not freeze: {why}"))
     told = [Missing(name, why) for name, why in missing]
-    return Timeline.of(got.rings, rules, decoders=decoders, missing=told), got.n_left_out
+    left = max(deadline_s - (time.monotonic() - began), LEAST_S)
+    changes = keys_changes(seconds, left) if addresses is None else None
+    return Timeline.of(got.rings, rules, decoders=decoders, missing=told, changes=changes), got.n_left_out
 
 
 def _check(name: str, value: float, most: float) -> None:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from hydroscope.engine.diary import VIEW
 from hydroscope.engine.past_keys import DEADLINE_S, PastKeys, past_keys
 from hydroscope.ground.clocks.hlc import time_ns
-from hydroscope.ground.errors import UserError, unknown_name
+from hydroscope.ground.errors import DataError, UserError, unknown_name
 from hydroscope.scope.events import Missing
 from hydroscope.scope.states import Change, Difference, State
+from hydroscope.window.changes import Changes, changes
 from hydroscope.window.cut import Cut, Source
 from hydroscope.window.errors import outside
 from hydroscope.window.history import ABSENT
@@ -27,7 +28,7 @@ from hydroscope.window.times import shown, stamp_of
 if TYPE_CHECKING:
     from hydroscope.frame.frame import Frame
 
-__all__ = ["Change", "Difference", "Snapshot", "State", "snapshot"]
+__all__ = ["Change", "Difference", "Snapshot", "State", "keys_changes", "snapshot"]
 
 Logs = Source | PastKeys | Iterable[Source] | None
 
@@ -290,6 +291,22 @@ def snapshot(
     now = _now(sources.values())
     stamp = now if at is None else stamp_of(at, now)
     return Snapshot(sources, {name: source.cut(stamp) for name, source in sources.items()}, stamp, past)
+
+
+def keys_changes(seconds: float | None, deadline_s: float) -> Changes | None:
+    """Return what changed in the keys of this process's cluster, for who shows it beside other things.
+
+    None if the process belongs to no cluster, no logs are kept there, or none could be had.
+    """
+    try:
+        past = past_keys(deadline_s)
+    except (DataError, UserError, OSError):
+        return None
+    if past is None:
+        return None
+    now = min(node.history().until for node in past.nodes)
+    after = 0 if seconds is None or seconds * 1e9 > now else int(now - seconds * 1e9)
+    return changes(past.nodes, without=(VIEW,), after=after)
 
 
 def _members(past: PastKeys, nodes: Iterable[str] | None) -> dict[str, Source]:
