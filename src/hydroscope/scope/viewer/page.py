@@ -10,8 +10,6 @@ from __future__ import annotations
 import base64
 import html
 import re
-import tempfile
-import webbrowser
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +17,7 @@ from pathlib import Path
 from hydroscope.scope.timeline import Timeline
 from hydroscope.scope.viewer.pack import pack
 
-__all__ = ["joined", "open_html", "write_html"]
+__all__ = ["joined", "write_html"]
 
 MAIN = "main.js"
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./([\w-]+\.js)";\n', re.MULTILINE)
@@ -62,24 +60,6 @@ def write_html(timeline: Timeline, path: str | Path, *, other: Timeline | None =
         re.sub(r"\{\{(title|style|data|script)\}\}", lambda found: parts[found[1]], page), encoding="utf-8"
     )
     return target
-
-
-def open_html(timeline: Timeline, *, other: Timeline | None = None, title: str = "") -> Path:
-    """Write a page as `write_html` does, among the temporary files, and show it in this user's browser.
-
-    Returns
-    -------
-    Path
-        Of the file, which stays; where there is no browser it can be copied and opened elsewhere.
-
-    Notes
-    -----
-    Cost: that of `write_html`.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="hydroscope-"))
-    path = write_html(timeline, folder / "timeline.html", other=other, title=title)
-    webbrowser.open(path.as_uri())
-    return path
 
 
 @cache

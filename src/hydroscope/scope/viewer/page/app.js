@@ -15,6 +15,7 @@ import { StatePanel } from "./panel_state.js";
 import { commas, span } from "./scale.js";
 import { dropped } from "./source.js";
 import { cutAt } from "./states.js";
+import { labelColours } from "./theme.js";
 import { readTrace } from "./trace.js";
 import { acrossLanes, alongLane, otherEnd } from "./walk.js";
 
@@ -81,7 +82,11 @@ export class App {
       this.title.replaceChildren("hydroscope", make("span", { text: trace.title, title: trace.title }));
       document.title = `${trace.title} – hydroscope`;
       if (trace.changes) this.state = new StatePanel(trace, (stamp) => this.#onStamp(stamp));
-    } else this.#compare();
+    } else {
+      const { scene } = this.panes[0];
+      pane.scene.colours = labelColours(trace, new Map(scene.trace.labels.map((text, k) => [text, scene.colours[k]])));
+      this.#compare();
+    }
     this.fillTabs();
     this.open(this.tab);
     this.#tell();

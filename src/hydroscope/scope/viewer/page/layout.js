@@ -2,6 +2,8 @@
  * Where on the page each node and lane is.
  */
 
+import { KIND } from "./trace.js";
+
 /** @typedef {import("./trace.js").Trace} Trace */
 /**
  * @typedef {object} Slot One line of the page.
@@ -34,11 +36,12 @@ export class Layout {
     const isMany = trace.lanes.length + trace.nodes.length > LINES_OPEN;
     this.closed = new Set(isMany ? trace.nodes.keys() : []);
     /** @type {Set<number>} */ this.hiddenNodes = new Set();
-    /** @type {Set<number>} */ this.hiddenLanes = new Set();
     this.hasCurves = new Set([...trace.samples.record].map((i) => trace.node[i]));
     /** @type {Slot[]} */ this.slots = [];
     this.height = 0;
     /** Rises with each change. */ this.version = 0;
+    /** Lanes of nothing but samples and clocks, which the node's curves show: they have no line of their own. */
+    this.quiet = quietLanes(trace);
     /** Of each lane the slot that its records are in; -1: hidden. */
     this.slotOfLane = new Int32Array(trace.lanes.length);
     /** Of each node its own slot; -1: hidden. */
@@ -55,12 +58,12 @@ export class Layout {
     let y = GAP;
     this.trace.nodes.forEach((_, node) => {
       if (this.hiddenNodes.has(node)) return;
-      const lanes = this.lanesOf[node].filter((lane) => !this.hiddenLanes.has(lane));
+      const lanes = this.lanesOf[node].filter((lane) => !this.quiet.has(lane));
       const isFlat = this.closed.has(node) || lanes.length === 0;
       const curves = this.hasCurves.has(node) && !this.closed.has(node) ? CURVE_HEIGHT : 0;
       const height = (isFlat ? FLAT_HEIGHT : NODE_HEIGHT) + curves;
       this.slotOfNode[node] = this.slots.length;
-      for (const lane of lanes) this.slotOfLane[lane] = this.slots.length;
+      for (const lane of this.lanesOf[node]) this.slotOfLane[lane] = this.slots.length;
       this.slots.push({ node, lane: -1, y, height, holds: isFlat, barRows: 0 });
       y += height;
       if (!isFlat) {
@@ -117,4 +120,10 @@ export class Layout {
   visible(top, bottom) {
     return this.slots.filter((slot) => slot.y < bottom && slot.y + slot.height > top);
   }
+}
+
+/** @param {Trace} trace @returns {Set<number>} */
+function quietLanes({ lanes, kind }) {
+  const isQuiet = (/** @type {number} */ i) => kind[i] === KIND.SAMPLE || kind[i] === KIND.CLOCK;
+  return new Set([...lanes.keys()].filter((lane) => lanes[lane].records.every(isQuiet)));
 }

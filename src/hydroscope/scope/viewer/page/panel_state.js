@@ -39,15 +39,13 @@ export class StatePanel {
     this.tree = make("div", { class: "tree" });
     const step = (/** @type {number} */ way, /** @type {string} */ text, /** @type {string} */ name) =>
       make("button", { type: "button", text, title: name, "aria-label": name, click: () => this.step(way) });
+    const slide = make("div", { class: "slide" }, [
+      step(-1, "◂", "Change before ( , )"),
+      this.slider,
+      step(1, "▸", "Next change ( . )"),
+    ]);
     this.root = make("div", { class: "state" }, [
-      make("div", { class: "slide" }, [
-        step(-1, "◂", "Change before ( , )"),
-        this.slider,
-        step(1, "▸", "Next change ( . )"),
-      ]),
-      this.moment,
-      this.changed,
-      this.filter,
+      make("div", { class: "state-head" }, [slide, this.moment, this.changed, this.filter]),
       this.tree,
     ]);
     this.fill();
@@ -67,6 +65,7 @@ export class StatePanel {
   #to(/** @type {() => void} */ move) {
     move();
     this.fill();
+    this.tree.querySelector(".pair.fresh")?.scrollIntoView({ block: "center" });
     this.onMove(this.states.stampHere());
   }
 

@@ -43,17 +43,16 @@ export function palette(element) {
 }
 
 /**
- * Which colour each label has: the commonest labels of messages, and of tasks, one each; the rest that of their class.
+ * Which colour each label has: the commonest labels of messages and tasks one each, the rest that of their class.
  * @param {Trace} trace
+ * @param {Map<string, number>} [given] Colours that labels have elsewhere.
  * @returns {Int8Array} Of each label; -1: none of its own.
  */
-export function labelColours(trace) {
-  const out = new Int8Array(trace.labels.length).fill(-1);
-  const counts = labelCounts(trace);
-  let next = 0;
-  for (const { label } of counts) {
-    if (next >= N_COLOURS) break;
-    out[label] = next++;
+export function labelColours(trace, given = new Map()) {
+  const out = Int8Array.from(trace.labels, (text) => given.get(text) ?? -1);
+  const free = [...Array(N_COLOURS).keys()].filter((colour) => !out.includes(colour));
+  for (const { label } of labelCounts(trace)) {
+    if (out[label] < 0 && free.length) out[label] = /** @type {number} */ (free.shift());
   }
   return out;
 }
