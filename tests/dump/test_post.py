@@ -245,6 +245,21 @@ def test_the_door_in_the_folder_gives_the_key_to_processes_of_the_same_user():
     await_that(lambda: not os.path.exists(path))
 
 
+def test_a_forked_child_leaves_the_door_to_its_parent(tmp_path):
+    with post_at(tmp_path) as post:
+        heard, said = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(heard)
+            os.write(said, b"open" if post._listener.fileno() >= 0 else b"closed")
+            os._exit(0)
+        os.close(said)
+        with os.fdopen(heard, "rb") as pipe:
+            assert pipe.read() == b"closed"
+        assert os.waitpid(child, 0)[1] == 0
+        assert isinstance(asked(post, Look()), Seen)
+
+
 # --- standing still ---------------------------------------------------------------------------------------------------
 
 
