@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from hydroscope.engine.diary import VIEW
 from hydroscope.engine.past_keys import DEADLINE_S
-from hydroscope.ground.clocks.hlc import time_ns
+from hydroscope.ground.clocks.hlc import TIME, time_ns
 from hydroscope.ground.errors import UserError
 from hydroscope.scope.snapshots import Logs, Snapshot, snapshot
 from hydroscope.scope.tables import TEXT_MAX, as_texts, ask_of, state_table
@@ -196,7 +196,7 @@ def _changes_of(source: Source, begin: int, end: int) -> Any:
     return pa.table(
         {
             "stamp": stamps,
-            "time": pa.array(stamps & ~0xFFFF).cast(pa.timestamp("ns")),
+            "time": pa.array(stamps & TIME).cast(pa.timestamp("ns")),
             "node": pa.array([source.name] * len(ids), pa.string()),
             "key": as_texts(keys.tolist()),
             "old": _texts(before),
