@@ -89,7 +89,7 @@ export class App {
     }
     this.fillTabs();
     this.open(this.tab);
-    this.#tell();
+    this.tell();
   }
 
   /** Find where the two go different ways, and go there. */
@@ -200,7 +200,7 @@ export class App {
     if (this.tab !== "state" && i >= 0) this.tab = "event";
     this.open(this.tab);
     pane.refresh();
-    this.#tell();
+    this.tell();
   }
 
   /** Select a record and have it in view. @param {number} i */
@@ -230,10 +230,10 @@ export class App {
     const node = trace.node[i];
     if (layout.closed.has(node)) layout.setOpen(node, true);
     pane.show(from - around, to + around);
-    pane.reveal(i);
+    pane.scrollTo(i);
     this.findingAt = trace.findings.indexOf(finding);
     this.live.textContent = finding.text;
-    this.#tell();
+    this.tell();
   }
 
   /** How far apart records are around one, of all nodes. */
@@ -252,7 +252,7 @@ export class App {
       const half = this.#spacing(pane, i) * 20;
       pane.scene.select(i);
       pane.show(pane.scene.trace.time[i] - half, pane.scene.trace.time[i] + half);
-      pane.reveal(i);
+      pane.scrollTo(i);
     });
   }
 
@@ -287,7 +287,7 @@ export class App {
         other.refresh();
       }
     }
-    this.#tell();
+    this.tell();
   }
 
   /** From the time of one pane to that of the other: divergences are one above the other, else the beginnings. */
@@ -311,7 +311,7 @@ export class App {
   }
 
   /** What is in view, in the line at the foot. */
-  #tell() {
+  tell() {
     const pane = this.active;
     if (!pane || this.telling) return;
     this.telling = window.setTimeout(() => {
@@ -445,7 +445,7 @@ export class App {
     scene.marked = scene.marked === scene.selected ? -1 : scene.selected;
     pane.touch();
     this.open(this.tab);
-    this.#tell();
+    this.tell();
   }
 
   #drop(/** @type {Pane} */ pane) {

@@ -363,10 +363,11 @@ function drawWhisker(
 /** Tasks. */
 function drawBars(/** @type {Context} */ ctx, /** @type {Scene} */ scene, /** @type {Slot} */ slot) {
   const { trace, view, colour, colours, mask } = scene;
+  const isThinned = scene.hiddenKinds.has(KIND.STARTED) || (scene.only && scene.hits !== null);
   scene.rows(slot.lane).forEach((row, r) => {
     const y = slot.y + LANE_HEIGHT - 2 + r * BAR_HEIGHT;
     visibleBars(row, view.from, view.to, view.pixel * 1.5, (begin, end, record) => {
-      if (record >= 0 && mask[record] & HIDDEN) return;
+      if (record >= 0 ? mask[record] & HIDDEN : isThinned) return;
       const left = Math.max(view.x(begin), -2);
       const right = Math.min(view.x(end), view.width + 2);
       const width = Math.max(right - left, 1);

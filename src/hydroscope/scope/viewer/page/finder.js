@@ -67,6 +67,7 @@ export class Finder {
       this.search.setCustomValidity("");
       this.count.title = "";
       this.tell();
+      this.app.tell();
     } catch (error) {
       const { message } = /** @type {Error} */ (error);
       this.search.setCustomValidity(message);

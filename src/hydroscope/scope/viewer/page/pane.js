@@ -204,16 +204,21 @@ export class Pane {
     this.listener.onView(this);
   }
 
-  /** Have a record in view. @param {number} i @param {boolean} [isCentred] */
-  reveal(i, isCentred = false) {
-    const { scene } = this;
-    const { view, trace, layout } = scene;
+  /** Have a record in view. @param {number} i */
+  reveal(i) {
+    const { view, trace } = this.scene;
     const time = trace.time[i];
-    if (isCentred || time < view.from + view.span * 0.05 || time > view.to - view.span * 0.05) {
+    if (time < view.from + view.span * 0.05 || time > view.to - view.span * 0.05) {
       this.show(time - view.span / 2, time + view.span / 2);
     }
+    this.scrollTo(i);
+  }
+
+  /** Have the lane of a record in view. @param {number} i */
+  scrollTo(i) {
+    const { layout, scrollY, height } = this.scene;
     const y = layout.yOf(i);
-    if (y < scene.scrollY + 20 || y > scene.scrollY + scene.height - 30) this.body.scrollTop = y - scene.height / 2;
+    if (y < scrollY + 20 || y > scrollY + height - 30) this.body.scrollTop = y - height / 2;
   }
 
   #listen() {
