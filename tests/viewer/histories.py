@@ -16,7 +16,7 @@ __all__ = ["changed_states", "everything"]
 WORDS = ("", "cart/apples", "cart/pears", "load", "<script>&amp;", "x" * 300, "Ωμέγα")
 
 
-def everything(seed: int = 3, n_records: int = 1500) -> Timeline:
+def everything(seed: int = 3, n_records: int = 1000) -> Timeline:
     """Return a timeline of messages, tasks, keys, errors, notes and samples; one of its nodes is missing."""
     history = simulate(Plan(n_nodes=4, n_records=n_records, loss=0.1, duplicated=0.1, seconds=2), seed)
     rng = np.random.default_rng(seed)

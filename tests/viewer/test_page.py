@@ -84,7 +84,7 @@ def changed(events, row, **values):
 
 @pytest.mark.parametrize("same_ids", [True, False])
 def test_the_first_divergence_is_where_the_other_run_was_changed(tmp_path, same_ids):
-    history = simulate(Plan(n_nodes=3, n_records=3000, offset_s=0.1), 4)
+    history = simulate(Plan(n_nodes=3, n_records=1200, offset_s=0.1), 4)
     events = history.events
     rank = Timeline(events).order.rank
     puts = np.flatnonzero(events.kind == Kind.STARTED)
@@ -103,7 +103,7 @@ def test_the_first_divergence_is_where_the_other_run_was_changed(tmp_path, same_
 
 
 def test_a_longer_recording_of_the_same_run_is_no_divergence(tmp_path):
-    history = simulate(Plan(n_nodes=3, n_records=3000), 4)
+    history = simulate(Plan(n_nodes=3, n_records=1200), 4)
     late = take(replace(history), history.true_ns > np.quantile(history.true_ns, 0.3))
     boxes = [pack(Timeline(history.events)), pack(Timeline(late.events))]
     assert ask(tmp_path, boxes, [["divergence"]])[0] is None

@@ -10,6 +10,7 @@ import { commas } from "./scale.js";
 const GRAVE = new Set(["rule", "impossible", "failure", "stopped", "unanswered", "never sent", "loss"]);
 const MILD = new Set(["torn", "no records", "clocks unknown", "unfinished"]);
 const SHOWN = 5;
+const ALL_WELL = "Nothing is wrong in what was recorded.";
 
 /**
  * @param {Trace} trace
@@ -24,7 +25,7 @@ export function findingsPanel(trace, onOpen) {
     if (n < alike.length) list.append(rest(alike.slice(n), (finding) => item(trace, finding, onOpen)));
   }
   return make("div", {}, [
-    trace.findings.length ? null : make("p", { class: "good", text: "Nothing is wrong in what was recorded." }),
+    trace.findings.length ? null : make("p", { class: "good", text: trace.n ? ALL_WELL : "Nothing was recorded." }),
     trace.findings.length ? explained(trace) : null,
     list,
   ]);

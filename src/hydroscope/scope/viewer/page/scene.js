@@ -176,5 +176,10 @@ function curveOf({ samples, node: nodeOf, time }, node) {
     return took > 0 ? Math.max(((samples.cpu[k] - samples.cpu[before]) * 1000) / took, 0) : 0;
   });
   if (cpu.length > 1) cpu[0] = cpu[1];
-  return { time: times, cpu, memory, mostCpu: Math.max(0, ...cpu), mostMemory: Math.max(0, ...memory) };
+  return { time: times, cpu, memory, mostCpu: largest(cpu), mostMemory: largest(memory) };
+}
+
+/** @param {Float64Array} values */
+function largest(values) {
+  return values.reduce((a, b) => Math.max(a, b), 0);
 }
