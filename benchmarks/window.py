@@ -1,29 +1,35 @@
-"""Window-logs: what a change costs, how large it is, and how long it takes to look back.
+"""Window-logs: what a change costs, how large it is, how long it takes to look back; what a cluster's writes cost.
 
 All times are processor time of the one thread that works. Changes: the same writes to a plain
 dictionary, to a log in memory and to one in files, in turns, the folding included. Cuts: logs filled with 150
 changes for each millisecond of their time, values of 100 bytes, keys at random; a cut some
 seconds back with all values in a new state, the same as a dictionary, and a cut rolled
-on by 100 ms. There is no peer in Python; what this was measured against before is in docs/snapshots.md.
+on by 100 ms; then all changes as columns of text. Writes of a cluster: of one member that is home to all
+keys, without and with its window-log, the flight recorder off, in turns. There is no peer in Python; what
+this was measured against before is in docs/snapshots.md.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from benchmarks._harness import Contender, arguments, begin, emit, interleave, machine_line, say, status, table
+from hydroscope.engine.sockets.start import serve
 from hydroscope.ground.clocks.hlc import HybridClock
 from hydroscope.ground.clocks.simulated import SimulatedClock
 from hydroscope.scope.snapshots import snapshot
+from hydroscope.window.changes import changes
 from hydroscope.window.log import WindowLog
 
 __all__ = ["main"]
@@ -35,6 +41,9 @@ LOGS: Final = ((100_000, 2_000_000), (1_000_000, 4_000_000))
 BACK_S: Final = (0.1, 1.0, 5.0, 10.0)
 ROLL_NS: Final = 100 * 10**6
 WRITES: Final = 200_000
+PUTS: Final = 20_000
+HISTORY: Final = "HYDROSCOPE_HISTORY"
+RECORD: Final = "HYDROSCOPE_RECORD"
 FIRST_S: Final = 20.0
 """When the changes begin, so that a short run can look back as far as a long one."""
 
@@ -63,6 +72,40 @@ def _appends(rounds: int, n: int) -> dict[str, Any]:
     say(table(["a change", "median ns", "best ns"], [[name, *each] for name, each in rows.items()]))
     say()
     return {name: {"median_ns": median, "best_ns": best} for name, (median, best) in rows.items()}
+
+
+def _cluster(rounds: int, n: int) -> dict[str, Any]:
+    """Measure writes of a store with and without a window-log; both are open all the time."""
+    stores = {}
+    before = {name: os.environ.get(name) for name in (HISTORY, RECORD)}
+    try:
+        os.environ[RECORD] = "0"
+        for name, seconds in (("no log", "0"), ("window-log", "10")):
+            os.environ[HISTORY] = seconds
+            stores[name] = serve()
+            stores[name].opened.wait(10.0)
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+    value = "v" * VALUE_BYTES
+    keys = [f"key-{number % 5000}" for number in range(n)]
+
+    def put(name: str) -> float:
+        store, start = stores[name], time.thread_time()
+        for key in keys:
+            store.put(key, value)
+        store.fence()
+        return time.thread_time() - start
+
+    timings = interleave([Contender(name, partial(put, name)) for name in stores], rounds, tolerance=None, clock=float)
+    for store in stores.values():
+        store.shutdown()
+    rows = {name: (each.median_s / n * 1e6, each.best_s / n * 1e6) for name, each in timings.items()}
+    say(table(["a put of a cluster, at home", "median µs", "best µs"], [[name, *each] for name, each in rows.items()]))
+    say()
+    return {name: {"median_us": median, "best_us": best} for name, (median, best) in rows.items()}
 
 
 def _resident_bytes() -> int:
@@ -111,12 +154,14 @@ def _cuts(n_keys: int, n_entries: int, rounds: int) -> dict[str, Any]:
         medians = [statistics.median(each) if each else None for each in (cut, as_dictionary, roll)]
         rows.append([f"{back_s:g} s back", medians[0], min(cut), medians[1], medians[2]])
         results[f"{back_s:g}"] = {"cut_ms": cut, "dictionary_ms": as_dictionary, "roll_ms": roll}
+    text_ms, found = _timed_ms(lambda: changes([log]))
+    say(f"{len(found):,} changes and first values as columns of text: {text_ms:,.0f} ms")
     say(f"{n_keys:,} keys, {n_entries:,} changes; {entry_bytes:.0f} bytes a change beside its value")
     say()
     header = ["cut", "median ms", "best ms", "then as a dictionary, ms", "then 100 ms on, ms"]
     say(table(header, rows))
     say()
-    return {"entry_bytes": entry_bytes, "back_s": results}
+    return {"entry_bytes": entry_bytes, "back_s": results, "text_ms": text_ms, "texts": len(found)}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -126,6 +171,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     say(machine_line(["numpy", "msgspec"]))
     say()
     results: dict[str, Any] = {"append": _appends(options.rounds, max(1000, int(WRITES * scale)))}
+    results["cluster"] = _cluster(options.rounds, max(500, int(PUTS * scale)))
     for n_keys, n_entries in LOGS:
         entries = max(int(n_entries * scale), round(PER_MS * 1000 * (BACK_S[-1] + 1)) if scale >= 1 else 20_000)
         results[f"{n_keys} keys"] = _cuts(max(100, int(n_keys * scale)), entries, options.rounds)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import hydroscope as hs
+from hydroscope.engine.dump import logs
 from hydroscope.engine.simulated.world import World
 from hydroscope.ground.errors import UnknownNameError, UserError
 from hydroscope.kv.effects import Adopted, Ordered
+from hydroscope.node import ports
 from hydroscope.node.member import Transmit
 from hydroscope.scope.snapshots import snapshot
 from tests.scope.cuts import KeysHistory, check_keys, problems
@@ -64,7 +69,7 @@ def test_a_change_is_stamped_before_whatever_tells_of_it():
 
 
 def test_a_cluster_of_one_is_asked_without_logs_being_named():
-    with hs.start_cluster():
+    with hs.start_cluster() as cluster:
         hs.kv.put("a", 1, wait=True)
         before = hs.snapshot()
         hs.kv.put("a", 2, wait=True)
@@ -89,6 +94,11 @@ def test_a_cluster_of_one_is_asked_without_logs_being_named():
         assert [broken["n"] for broken in guard.check()] == [11]
         rows = hs.history().sql("select new_number as n from changes where key = 'n' order by stamp").to_dict()
         assert rows == {"n": [5.0, 11.0, 8.0]}
+        assert hs.snapshot(logs=hs.read_keys(cluster=cluster.address))["n"] == 8
+        with pytest.raises(UserError, match="is not the address of a cluster"):
+            hs.read_keys(cluster="elsewhere/x")
+        with pytest.raises(UserError, match="no window-log of cluster 1; there are logs of"):
+            hs.read_keys(cluster=1)
         (name,) = snap.nodes
         assert hs.snapshot(nodes="member-0").nodes == hs.snapshot(nodes=["member-0.*"]).nodes == (name,)
         assert snap.owner("n") == name
@@ -126,3 +136,36 @@ def test_a_timeline_of_the_cluster_has_the_changes_of_its_keys():
         (name, "a", "0", "1"),
         (name, "a", "1", "2"),
     ]
+
+
+@pytest.fixture
+def elsewhere(monkeypatch):
+    """A cluster of one whose log seems to lie on another machine, so that its post has to send it."""
+    monkeypatch.setattr(logs, "here", lambda cluster, folders=None: ([], []))
+    with hs.start_cluster():
+        keys = ports.keys_in_use()
+        keys.post.place += 1
+        yield keys
+
+
+def test_logs_of_another_machine_come_through_a_post_there(elsewhere):
+    for n in range(1000):
+        hs.kv.put("a", n)
+    hs.kv.put("b", "x" * 10_000, wait=True)
+    snap = hs.snapshot()
+    assert (snap["a"], snap["b"], snap.missing) == (999, "x" * 10_000, ())
+    before = snap.copy()
+    hs.kv.put("a", "new", wait=True)
+    snap.roll(0)
+    assert (snap["a"], snap.step(-1), snap["a"], before["a"]) == ("new", 1, 999, 999)
+
+
+def test_a_machine_where_nobody_answers_is_missing_when_the_deadline_is_over(elsewhere, monkeypatch):
+    hs.kv.put("a", 1, wait=True)
+    began = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        where = msgspec.structs.replace(elsewhere.posts()[0], port=silent.getsockname()[1])
+        monkeypatch.setattr(type(elsewhere), "posts", lambda self: (where,))
+        with pytest.raises(UserError, match=r"no member's window-log could be had: no answer from 127.0.0.1 in time"):
+            hs.snapshot(deadline_s=0.5)
+    assert time.monotonic() - began < 20

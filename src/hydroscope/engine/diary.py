@@ -15,6 +15,8 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from hydroscope.ground.errors import HydroscopeError, UserError
 from hydroscope.ground.record.folder import default_folders, prepare
 from hydroscope.ground.record.recorder import Recorder
@@ -44,6 +46,7 @@ VIEW: Final = ""
 
 _SMALL: Final = frozenset({int, float, bool})
 _VALUE: Final = Kind.VALUE
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 
 def history_s() -> float:
@@ -101,26 +104,45 @@ class Diary:
                 self._end(f"{type(error).__name__}: {error}")
 
     def changed(self, effect: Ordered | Adopted) -> None:
-        """Note that a key takes a new value here, its home. Cost: about 2 us."""
+        """Note that a key takes a new value here, its home. Cost: about 1.5 us."""
         tape = self._tape
         if tape is None:
             return
-        key, value, kind = effect.key, effect.value, _VALUE
-        try:
-            if value is None and not self._is_taken_over(key):
-                kind, data = Kind.REMOVED, b""
-            elif type(value) not in _SMALL and _is_long(value):
-                kind, data = Kind.LARGE, values.pack((_what(value), effect.version))
+        key, value = effect.key, effect.value
+        kind = type(value)
+        try:  # most values are plain and short: fewer calls for those
+            if kind in _SMALL or ((kind is str or kind is bytes) and len(value) <= LARGE_BYTES):
+                tape.store(effect.stamp, _VALUE, key, _encode(key), _encode(value))
             else:
-                data = packed(value)
-                if len(data) > LARGE_BYTES:
-                    kind, data = Kind.LARGE, values.pack((_what(value), effect.version))
-        except HydroscopeError as error:  # what `atomic` made of it cannot travel; its readers will be told, too
-            kind, data = Kind.LARGE, values.pack((f"{type(value).__name__}: {str(error)[:100]}", effect.version))
-        try:
-            tape.store(effect.stamp, kind, key, packed(key), data)
-        except (OSError, HydroscopeError) as error:  # no room; a key that is half of a character
+                tape.store(effect.stamp, *self._packed(effect))
+        except OSError as error:  # no room
             self._end(f"{type(error).__name__}: {error}")
+        except (HydroscopeError, ValueError, OverflowError):  # half of a character; more than 64 bits
+            self._store_carefully(effect)
+
+    def _store_carefully(self, effect: Ordered | Adopted) -> None:
+        assert self._tape is not None
+        try:
+            self._tape.store(effect.stamp, *self._packed(effect))
+        except OSError as error:
+            self._end(f"{type(error).__name__}: {error}")
+        except HydroscopeError:  # its key has no bytes
+            self.n_lost += 1
+
+    def _packed(self, effect: Ordered | Adopted) -> tuple[int, str, bytes, bytes]:
+        """Return what kind of change it is, the key, the key packed, and the value packed."""
+        key, value = effect.key, effect.value
+        if value is None and not self._is_taken_over(key):
+            return Kind.REMOVED, key, packed(key), b""
+        what = ""
+        try:
+            if _is_long(value) or len(data := packed(value)) > LARGE_BYTES:
+                what = _what(value)
+        except HydroscopeError as error:  # what `atomic` made of it cannot travel; its readers will be told, too
+            what = f"{type(value).__name__}: {str(error)[:100]}"
+        if what:
+            return Kind.LARGE, key, packed(key), values.pack((what, effect.version))
+        return Kind.VALUE, key, packed(key), data
 
     def close(self) -> None:
         """End it; its files stay for whoever asks."""

@@ -130,15 +130,15 @@ def past_keys(deadline_s: float) -> PastKeys | None:
     return past
 
 
-def read_keys(folder: str | os.PathLike[str] | None = None, cluster: int | None = None) -> PastKeys:
+def read_keys(folder: str | os.PathLike[str] | None = None, cluster: int | str | None = None) -> PastKeys:
     """Read what the keys of a cluster were from the window-logs on this machine, also when all of it has ended.
 
     Parameters
     ----------
     folder : path, optional
         With the logs; default: where they are written.
-    cluster : int, optional
-        Its number, the last part of its address. Default: that of the log that was begun last.
+    cluster : int or str, optional
+        Its number, or its address, which ends with that. Default: that of the log that was begun last.
 
     Returns
     -------
@@ -166,14 +166,21 @@ def read_keys(folder: str | os.PathLike[str] | None = None, cluster: int | None 
     """
     folders = default_folders() if folder is None else [Path(folder)]
     found = [each for each in written(folders) if each.head.cluster]
+    if isinstance(cluster, str):
+        try:
+            cluster = int(cluster.rpartition("/")[2], 16)
+        except ValueError:
+            raise UserError(
+                f"cluster={cluster!r} is not the address of a cluster, such as 127.0.0.1:4711/5f0e"
+            ) from None
     if cluster is None:
         if not found:
             raise UserError(f"no members' window-logs lie in {', '.join(map(str, folders))}; give the folder")
         cluster = max(found, key=lambda each: each.newest_start).head.cluster
     past = PastKeys(partial(_on_disk, cluster, folders))
     if not past.nodes:
-        numbers = ", ".join(sorted({str(each.head.cluster) for each in found})) or "none"
-        raise UserError(f"there is no window-log of cluster {cluster}; there are logs of {numbers}")
+        numbers = ", ".join(sorted({f"{each.head.cluster:x}" for each in found})) or "none"
+        raise UserError(f"there is no window-log of cluster {cluster:x}; there are logs of {numbers}")
     return past
 
 
