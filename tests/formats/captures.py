@@ -110,7 +110,7 @@ def play(folder):
         for k, (host, path) in enumerate(captures.items()):
             device = f"{PREFIX}i{k}"
             network.inside(
-                *(host, "tcpdump", "-i", device, "-w", str(path), "-U", "-Z", "root", "--immediate-mode"),
+                *(host, "tcpdump", "-i", device, "-w", str(path), "-Z", "root", "-B", "16384"),
                 *("--time-stamp-precision=nano", "tcp or udp"),
             )
         redis = [

@@ -50,8 +50,8 @@ def frame(data: bytes) -> int:
 
     Examples
     --------
-    >>> frame(b"set a 0 0 2\r\nhi\r\nget a\r\n"), frame(b"VALUE a 0 2\r\nhi\r\nEND\r\n"), frame(b"VALUE a 0 2\r\nhi\r\n")
-    (17, 23, 0)
+    >>> frame(b"set a 0 0 2\r\nhi\r\nget a\r\n"), frame(b"VALUE a 0 2\r\nhi\r\nEND\r\n"), frame(b"VALUE a 0")
+    (17, 22, 0)
     """
     at = 0
     while True:
@@ -71,4 +71,4 @@ def frame(data: bytes) -> int:
             return MORE
 
 
-MEMCACHED = Dialect("memcached", memcached, bytes(set(word[0] for word in (*_COMMANDS, *_ANSWERS))) + b"0123456789")
+MEMCACHED = Dialect("memcached", memcached, bytes({word[0] for word in (*_COMMANDS, *_ANSWERS)}) + b"0123456789")

@@ -18,7 +18,7 @@ from hydroscope.ground.errors import DataError, UserError, unknown_name
 from hydroscope.ground.record.layout import Kind, hash64
 from hydroscope.scope.decoding import Decoded, Decoder, Dialect, dialects, shown
 from hydroscope.scope.formats.built import Records
-from hydroscope.scope.formats.captured import read_capture
+from hydroscope.scope.formats.captured import Capture, read_capture
 from hydroscope.scope.formats.packets import ACK, FIN, PSH, RST, SYN, TCP, Piece, address_text, pieces
 from hydroscope.scope.formats.protocols import PROTOCOLS, Protocol, protocol_of
 from hydroscope.scope.formats.sides import is_loopback, is_shared, local_addresses
@@ -77,7 +77,9 @@ def read_pcap(
     Notes
     -----
     Fragments of packets are counted and left out, and addresses are taken as they are: a message whose address was
-    translated between two captures is not the same in both. Cost: some 30 us a packet, and several times the files in memory.
+    translated between two captures is not the same in both.
+
+    Cost: some 30 us a packet, and several times the files in memory.
     """
     own_names = [Path(path).stem for path in paths] if names is None else list(names)
     if len(own_names) != len(paths):
@@ -87,11 +89,7 @@ def read_pcap(
         if name not in own_names:
             raise unknown_name("host", name, own_names, "the captures")
     captures = [read_capture(path) for path in paths]
-    carried = [pieces(capture) for capture in captures]
-    for capture, own in zip(captures, carried, strict=True):
-        if not own:
-            why = ", ".join(f"{n:,} {what}" for what, n in capture.ignored.items()) or "no packets"
-            raise DataError(f"{capture.path!r} has no packet of TCP or UDP: {why}")
+    carried = [_carried(capture) for capture in captures]
     addresses = local_addresses(captures, carried, [known.get(name) for name in own_names])
     records = Records(one_clock=False)
     owners = {
@@ -107,6 +105,14 @@ def read_pcap(
     for name, capture, own, own_addresses in zip(own_names, captures, carried, addresses, strict=True):
         _Host(records, name, own_addresses, owners, spoken).read(own, capture.ignored)
     return records.timeline(rules=rules)
+
+
+def _carried(capture: Capture) -> list[Piece]:
+    own = pieces(capture)
+    if not own:
+        why = ", ".join(f"{n:,} {what}" for what, n in capture.ignored.items()) or "no packets"
+        raise DataError(f"{capture.path!r} has no packet of TCP or UDP: {why}")
+    return own
 
 
 @dataclass(slots=True)
