@@ -166,6 +166,6 @@ def test_a_machine_where_nobody_answers_is_missing_when_the_deadline_is_over(els
     with socket.create_server(("127.0.0.1", 0)) as silent:
         where = msgspec.structs.replace(elsewhere.posts()[0], port=silent.getsockname()[1])
         monkeypatch.setattr(type(elsewhere), "posts", lambda self: (where,))
-        with pytest.raises(UserError, match=r"no member's window-log could be had: no answer from 127.0.0.1 in time"):
+        with pytest.raises(UserError, match=r"no member's window-log could be had: .*no answer"):
             hs.snapshot(deadline_s=0.5)
     assert time.monotonic() - began < 20
