@@ -4,7 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Times as many seeds of the mixes that are cheap, fewer of those that are dear: over a million together.
 SOAK_WEIGHTS := rpc=16,harsh=0.5,crash=0.3,watch=0.4,views=0.06
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Tests that only compute: they run beside the others, with what those leave of the processor, and do not mind being slow.
+BESIDE := $(addprefix tests/,chunks codecs kv rpc scope sim spin wire)
+# Not compiled: of what is installed most is never imported, and what is, is compiled then.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: help demo test coverage lint bench soak docs bad-input clean
 .DEFAULT_GOAL := help
@@ -24,7 +27,11 @@ demo: $(VENV)/stamp-demo ## Flights of 2013: load, describe, train, validate, pr
 	$(BIN)/hydroscope demo
 
 test: $(VENV)/stamp-dev ## All tests, on both engines.
-	$(BIN)/python -m pytest
+	@mkdir -p build
+	@nice -n 19 $(BIN)/python -m pytest $(BESIDE) >build/tests-beside.txt 2>&1 & beside=$$!; \
+	trap 'kill $$beside; exit 130' INT TERM; \
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(BESIDE)); status=$$?; \
+	wait $$beside || status=$$?; cat build/tests-beside.txt; exit $$status
 
 coverage: $(VENV)/stamp-dev ## What the tests run, line by line (kernels are machine code, and left out; their twins count).
 	$(BIN)/python -m pytest --quiet --cov --cov-report=term:skip-covered
@@ -45,6 +52,7 @@ soak: $(VENV)/stamp-dev ## The slow suites: property tests, models, fuzzing, sce
 	$(BIN)/python -m tests.sockets.scenarios
 	$(BIN)/python -m tests.scope.cuts
 	$(BIN)/python -m tests.window.bank
+	$(BIN)/python -m tests.taps.foreign
 	$(BIN)/python -m tests.deaths.workers
 	$(BIN)/python -m tests.deaths.members
 	$(BIN)/python -m tests.deaths.nodes
