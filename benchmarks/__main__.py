@@ -23,7 +23,7 @@ from benchmarks._harness import JSON_MARK, REPOSITORY, deadline, register_child,
 
 __all__ = ["main"]
 
-NAMES: Final = ("startup", "compile", "mapreduce", "csv", "gbm", "kv", "record", "window", "order")
+NAMES: Final = ("startup", "compile", "mapreduce", "csv", "gbm", "kv", "record", "taps", "window", "order")
 RESULTS: Final = REPOSITORY / "benchmarks" / "RESULTS.md"
 README: Final = REPOSITORY / "README.md"
 LONGEST_S: Final = 2 * 3600

@@ -70,7 +70,7 @@ def install(rec: _Recorder, framer: _Framers = None, excerpt: _Excerpt | None = 
 
     Notes
     -----
-    gRPC does not use Python's sockets: it has a tap of its own. Cost: some 2 us a message (docs/taps.md).
+    gRPC does not use Python's sockets: it has a tap of its own. Cost: some 9 us a message, both ends (docs/taps.md).
     """
     installed = all_sockets(rec, framer, excerpt)
     _all_pipes(installed.tap, installed)

@@ -20,6 +20,7 @@ from hydroscope.ground.record.layout import hash64
 __all__ = ["Datagrams", "End", "Link", "Unseen", "link_between"]
 
 
+_KNOWN_MAX = 1000
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -102,11 +103,13 @@ class Datagrams:
         Returns its own address later, once the system has given it a port.
     """
 
-    __slots__ = ("_failed", "_here", "_look", "_peer", "_tap")
+    __slots__ = ("_failed", "_here", "_known", "_look", "_peer", "_tap")
 
     def __init__(self, tap: Tap, own: Any, peer: Any, look: Callable[[], Any]) -> None:
         self._tap, self._look, self._peer = tap, look, peer
         self._here: int | None = None
+        self._known: dict[Any, tuple[str, int]] = {}
+        """Of addresses, what is called so, and what both ends know of it."""
         self._failed: int | None = None
         """The id of what could not be sent: the next try is not a second message."""
         self._bound(own)
@@ -116,14 +119,22 @@ class Datagrams:
             self._tap.announce(own)
             self._here = _base(own)
 
+    def _other(self, address: Any) -> tuple[str, int]:
+        found = self._known.get(address)
+        if found is None:
+            place = self._peer if address is None else address
+            if len(self._known) >= _KNOWN_MAX:
+                self._known.clear()
+            found = self._known[address] = (self._tap.peer_of(place_of(place)), _base(place) if place else 0)
+        return found
+
     def offer(self, data: Bytes, address: Any = None) -> None:
         """Record what is sent."""
-        if address is None:
-            address = self._peer
-        ident = content_id(_base(address), data)
+        peer, base = self._other(address)
+        ident = content_id(base, data)
         if ident != self._failed:
             tap = self._tap
-            tap.rec.sent(tap.peer_of(place_of(address)), ident, tap.excerpt_of(bytes(data)))
+            tap.rec.sent(peer, ident, bytes(data) if tap.excerpt is None else tap.excerpt_of(bytes(data)))
         self._failed = ident
 
     def sent(self, data: Bytes, n_bytes: int) -> None:
@@ -138,9 +149,9 @@ class Datagrams:
         if self._here is None:
             self._bound(self._look())
         tap = self._tap
-        place = place_of(self._peer if address is None else address)
         ident = content_id(self._here or 0, data)
-        tap.rec.received(tap.peer_of(place), ident, tap.excerpt_of(bytes(data)))
+        data = bytes(data) if tap.excerpt is None else tap.excerpt_of(bytes(data))
+        tap.rec.received(self._other(address)[0], ident, data)
 
 
 def _base(address: Any) -> int:

@@ -14,8 +14,9 @@ from hydroscope.ground.record.recorder import Recorder
 __all__ = ["NOT_TAKEN", "SocketTap"]
 
 _UNSEEN = Unseen()
+_OOB = int(plain.MSG_OOB)
 _FAMILIES = {plain.AF_INET, plain.AF_INET6, getattr(plain, "AF_UNIX", plain.AF_INET)}
-NOT_TAKEN = plain.MSG_PEEK | plain.MSG_OOB | getattr(plain, "MSG_ERRQUEUE", 0)
+NOT_TAKEN = int(plain.MSG_PEEK | plain.MSG_OOB | getattr(plain, "MSG_ERRQUEUE", 0))
 """Flags of calls that take nothing from a stream's own bytes."""
 
 
@@ -28,10 +29,6 @@ def _namer(sock: Any) -> Callable[[], Any]:
         return None if found is None else found.getsockname()
 
     return own
-
-
-def _view(data: Any) -> bytes | memoryview:
-    return data if type(data) is bytes else memoryview(data).cast("B")
 
 
 class SocketTap(Tap):
@@ -108,32 +105,35 @@ class SocketTap(Tap):
     ) -> tuple[End, Any] | None:
         """Take note of what is about to be sent; return what `after` needs."""
         try:
-            if flags & plain.MSG_OOB:
+            end = self.tls_end_of(sock) if tls else self._ends.get(id(sock)) or self._opened(sock, False)
+            if end is _UNSEEN or (flags and flags & _OOB):
                 return None
-            end = self.tls_end_of(sock) if tls else self.end_of(sock)
-            if end is _UNSEEN:
-                return None
-            data = _view(data)
+            if type(data) is not bytes:
+                data = memoryview(data).cast("B")
             end.offer(data, address)
             return end, data
         except Exception:
             self.n_lost += 1
             return None
 
-    def after(self, noted: tuple[End, Any] | None, n_bytes: int | None) -> None:
-        """Take note of how much of it was; None: all."""
-        if noted is None:
-            return
+    def after(self, noted: tuple[End, Any], n_bytes: int) -> None:
+        """Take note of how much of it was."""
         try:
             end, data = noted
-            end.sent(data, len(data) if n_bytes is None else n_bytes)
+            end.sent(data, n_bytes)
         except Exception:
             self.n_lost += 1
+
+    def all_of(self, sock: Any, data: Any, flags: Any = 0) -> None:
+        """Take note of what is about to be sent, all of it."""
+        noted = self.before(sock, data, flags)
+        if noted is not None:
+            self.after(noted, len(noted[1]))
 
     def arrived(self, sock: Any, data: Any, address: Any = None, tls: bool = False) -> None:
         """Take note of what was received."""
         try:
-            end = self.tls_end_of(sock) if tls else self.end_of(sock)
+            end = self.tls_end_of(sock) if tls else self._ends.get(id(sock)) or self._opened(sock, False)
             if end is not _UNSEEN:
                 end.arrived(data if type(data) is bytes else memoryview(data).cast("B"), address or None)
         except Exception:

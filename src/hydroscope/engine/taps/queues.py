@@ -111,7 +111,7 @@ def tap_queue(rec: Recorder, queue: Any, excerpt: Excerpt | None = None, peer: s
 
     Notes
     -----
-    Cost: some 3 us a message (docs/taps.md).
+    Cost: some 10 us a message, both ends (docs/taps.md).
     """
     ends = _ends(queue)
     if not ends:

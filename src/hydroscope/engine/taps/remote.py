@@ -305,7 +305,7 @@ def tap_grpc(rec: Recorder, channel: Any = None, propagate: bool = False, peer: 
 
     Notes
     -----
-    A call is recorded when it is made and when it has ended, streams as a whole. Cost: some 10 us a call
+    A call is recorded when it is made and when it has ended, streams as a whole. Cost: some 100 us a call
     (docs/taps.md).
     """
     grpc = _grpc()

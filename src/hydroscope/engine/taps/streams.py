@@ -22,6 +22,7 @@ Bytes = bytes | memoryview
 _WINDOW = 512
 """Bytes a framer is shown at first: of many messages in one piece, most need no more."""
 _COPIED_MAX = 4096
+_MASK = 2**64 - 1
 
 
 class Stream:
@@ -47,6 +48,7 @@ class Stream:
         "_held",
         "_kept",
         "_peer",
+        "_quick",
         "_retry_at",
         "_size",
         "_tail",
@@ -60,6 +62,8 @@ class Stream:
         self._peer = peer
         self._framer: Framer | None = framer
         self._guesses = framer is None
+        self._quick = tap.excerpt is None
+        """Whole messages are recorded as they are."""
         self.offset = 0
         """Where the message begins that has not ended."""
         self._held = b""
@@ -90,8 +94,12 @@ class Stream:
                 self._lose(len(data) - len(tail))
                 self._tail = b""
                 return
+        elif self._due or self._held:
+            self._retry_at = -1
         else:
-            self._retry_at = -1 if self._due or self._held else self.offset
+            self._retry_at = self.offset
+            if self._quick and self._framer is not None and self._one(self._framer, data):
+                return
         self.feed(data)
 
     def sent(self, data: Bytes, n_bytes: int) -> None:
@@ -117,6 +125,8 @@ class Stream:
         if framer is None:
             if data:
                 self._piece(data)
+            return
+        if self._quick and not self._due and not self._held and self._one(framer, data):
             return
         at = 0
         if self._due:
@@ -157,12 +167,25 @@ class Stream:
         """Take note that nobody knows how many bytes went by."""
         self._lose(0)
 
+    def _one(self, framer: Framer, data: Bytes) -> bool:
+        """Record what is one whole message, as most pieces are; False if it is none."""
+        n = len(data)
+        try:
+            if not 0 < n <= _WINDOW or type(data) is not bytes or framer(data) != n:
+                return False
+        except Exception:  # it is the user's; it will be asked once more
+            return False
+        ident = (self._base + self.offset) & _MASK
+        self.offset += n
+        self._write(self._peer, ident, data)
+        return True
+
     def skip(self, n_bytes: int) -> None:
         """Take note of bytes that went by unseen."""
         if not n_bytes:
             return
         if self._framer is None and not self._guesses:
-            self._write(self._peer, self._tap.id_at(self._base, self.offset), Beginning.of(b"", n_bytes))
+            self._write(self._peer, (self._base + self.offset) & _MASK, Beginning.of(b"", n_bytes))
             self.offset += n_bytes
         elif n_bytes < self._due:
             self._due -= n_bytes
@@ -184,7 +207,7 @@ class Stream:
 
     def _whole(self, data: Bytes, at: int, n: int) -> None:
         """Record a message all of which is there."""
-        ident = self._tap.id_at(self._base, self.offset)
+        ident = (self._base + self.offset) & _MASK
         self.offset += n
         if self._tap.excerpt is not None and n <= KEPT_MAX:
             message = self._tap.excerpt_of(bytes(data[at : at + n]))
@@ -201,12 +224,12 @@ class Stream:
             message = self._tap.excerpt_of(message)
         else:
             message = Beginning.of(message, self._size)
-        ident = self._tap.id_at(self._base, self.offset)
+        ident = (self._base + self.offset) & _MASK
         self.offset += self._size
         self._write(self._peer, ident, message)
 
     def _piece(self, data: Bytes) -> None:
-        self._write(self._peer, self._tap.id_at(self._base, self.offset), Beginning.of(data, len(data)))
+        self._write(self._peer, (self._base + self.offset) & _MASK, Beginning.of(data, len(data)))
         self.offset += len(data)
 
     def _unframe(self, data: Bytes) -> None:

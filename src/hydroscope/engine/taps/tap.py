@@ -31,7 +31,6 @@ _NAMED_MAX = 1000
 """Peers that are named with their port: of those with ports of the moment there may be any number, and a ring has
 room for 4,000 names."""
 _HASHED = 512
-_MASK = 2**64 - 1
 
 _given: dict[str, str] = {}
 """Names that the program has given to addresses."""
@@ -68,7 +67,7 @@ def content_id(base: int, data: bytes | memoryview) -> int:
     n = len(data)
     if n > 2 * _HASHED:
         data = b"%d " % n + bytes(data[:_HASHED]) + bytes(data[-_HASHED:])
-    return base ^ hash64(bytes(data))
+    return base ^ hash64(data if type(data) is bytes else bytes(data))
 
 
 class Beginning(bytes):
@@ -158,8 +157,3 @@ class Tap:
         except Exception:  # it is the user's
             self.n_lost += 1
             return message
-
-    @staticmethod
-    def id_at(base: int, offset: int) -> int:
-        """Return the id of a message that begins so far into a stream."""
-        return (base + offset) & _MASK
