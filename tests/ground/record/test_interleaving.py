@@ -79,6 +79,36 @@ def test_a_record_that_changes_while_it_is_read_is_whole_or_left_out(tmp_path, m
     assert n_torn > 100
 
 
+def test_a_reader_that_is_held_up_while_the_writer_passes_it_leaves_no_gap(tmp_path, monkeypatch):
+    """In the middle of any look the writer goes on by up to three rounds of the ring."""
+    n_slots, numbers = 256, itertools.count(1)
+
+    def write(n: int) -> None:
+        for number in itertools.islice(numbers, n):
+            raw = RECORD.pack(number, number, number, 27, 1, proved(number), 1)
+            os.pwrite(file.fileno(), raw, HEADER_BYTES + number % n_slots * RECORD_BYTES)
+
+    def read_into(file, records, slot) -> None:
+        middle = chance.randrange(n_slots)
+        read(file, records[:middle], slot)
+        write(chance.choice([0, 1, 40, chance.randrange(3 * n_slots)]))
+        read(file, records[middle:], slot + middle)
+
+    read = reader._read_into
+    monkeypatch.setattr(reader, "_read_into", read_into)
+    n_read = []
+    with (tmp_path / "ring").open("w+b", buffering=0) as file:
+        for seed in range(400):
+            chance = random.Random(seed)
+            write(chance.randrange(3 * n_slots))
+            records, _ = reader._read_records(file, n_slots)
+            ids = records["id"].astype(int)
+            missing = np.diff(ids) - 1
+            assert (missing <= reader._AT_WORK).all(), seed
+            n_read.append(len(ids))
+    assert sum(n > n_slots // 2 for n in n_read) > 100
+
+
 @contextlib.contextmanager
 def others_come_in(files, act):
     """Call `act` wherever CPython would let another thread or a signal handler into the code of these files."""
