@@ -14,7 +14,7 @@ __all__ = ["every_kind", "simulated"]
 
 def simulated(seed=1, **plan):
     """Return the timeline of a simulation: messages lost and doubled, tasks that overlap, oldest records gone."""
-    plan = {"n_nodes": 5, "n_records": 3000, "loss": 0.05, "duplicated": 0.05, "truncated": 0.2} | plan
+    plan = {"n_nodes": 5, "n_records": 1200, "loss": 0.05, "duplicated": 0.05, "truncated": 0.2} | plan
     return Timeline(simulate(Plan(**plan), seed).events)
 
 

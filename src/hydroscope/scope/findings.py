@@ -316,7 +316,7 @@ def _unfinished(view: View) -> Iterator[Finding]:
             continue
         longest = int((found.time_ns[ended[b]] - found.time_ns[begun[a]]).max(initial=0))
         left = begun[~np.isin(events.id[begun], events.id[ended])]
-        left = left[found.time_ns[left] + 10 * longest < view.ends[k]]
+        left = left[view.ends[k] - found.time_ns[left] > 10 * longest]
         if left.size:
             text = f"{left.size:,} tasks of {view.name(int(k))} began and never ended, first: {view.tell(int(left[0]))}"
             yield Finding("unfinished", text, view.in_order(left), left.size)
