@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import hydroscope as hs
+from hydroscope.engine.taps.tap import Tap
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.layout import Kind
 from tests.taps.rings import Broken, both, ids, messages, recorder, sent_and_received, timeline, unmatched
@@ -375,3 +376,24 @@ def test_what_is_wrong_is_as_wrong_with_a_tap(here, ends, call):
     assert isinstance(without, tuple)
     hs.taps.socket(here, ours)
     assert outcome(call, ours) == without
+
+
+def test_a_name_that_was_given_stands_for_an_address(here, there):
+    with (
+        hs.taps.socket(here, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as ours,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as theirs,
+    ):
+        theirs.bind(("127.0.0.1", 0))
+        hs.taps.name(theirs.getsockname(), "database")
+        ours.sendto(b"question", theirs.getsockname())
+    assert messages(here)[0][1] == "database"
+    with pytest.raises(UserError, match="give an address and a name"):
+        hs.taps.name("", "database")
+
+
+def test_of_more_peers_than_a_ring_can_name_the_hosts_are_kept(here):
+    tap = Tap(here)
+    named = [tap.peer_of(f"10.0.0.7:{port}") for port in range(1, 3001)]
+    assert len(set(named)) == 1001
+    assert named[-1] == "10.0.0.7"
+    assert tap.peer_of("10.0.0.7:1") == "10.0.0.7:1"

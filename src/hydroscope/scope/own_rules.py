@@ -61,4 +61,5 @@ def own_rules(events: Events) -> tuple[Rule, ...]:
     firsts = np.ascontiguousarray(events.data).view(np.uint8).reshape(len(events), -1)[:, 0]
     of_tasks, of_clusters = _parsed()
     has_tasks = bool(((events.kind >= Kind.QUEUED) & (events.kind <= Kind.ENDED)).any())
-    return (of_tasks if has_tasks else ()) + (of_clusters if bool((firsts == _MARK).any()) else ())
+    has_calls = bool(((firsts == _MARK) & (events.kind <= Kind.REMOVED)).any())  # clocks and samples have any bytes
+    return (of_tasks if has_tasks else ()) + (of_clusters if has_calls else ())
