@@ -10,7 +10,6 @@ import itertools
 from dataclasses import dataclass
 from random import Random
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -131,32 +130,31 @@ def places(bits: int) -> list[int]:
     return [place for place in range(bits.bit_length()) if bits >> place & 1]
 
 
-def check_bounds(events: list[Event], slack: int = 0) -> None:
-    """Check the theorems and corollaries of the paper's section 4; `slack` is of the physical time, in units."""
+def check_bounds(events: list[Event]) -> None:
+    """Check the theorems and corollaries of the paper's section 4."""
     for event in events:
         past = [events[place] for place in places(event.past)]
         own = logical(event.stamp)
         assert all(cause.stamp < event.stamp for cause in past)
-        assert own.l >= event.pt - slack
+        assert own.l >= event.pt
         assert own.l - event.pt <= event.fastest - event.pt
         if own.l > event.pt:
-            assert any(cause.pt - slack <= own.l <= cause.pt for cause in past)
+            assert any(cause.pt == own.l for cause in past)
         assert own.c <= sum(logical(cause.stamp).l == own.l for cause in past)
 
 
 HISTORIES = {"seed": st.integers(0, 2**32), "n_nodes": st.integers(2, 20), "skew_s": st.sampled_from([0, 1e-6, 0.1, 5])}
 
 
-@pytest.mark.parametrize("kind", [ByReference, ByMember])
 @given(**HISTORIES)
-@settings(max_examples=60)
-def test_the_published_bounds_hold(kind, seed, n_nodes, skew_s):
-    events, _ = history(kind, seed, n_nodes, skew_s, None)
+@settings(max_examples=50)
+def test_the_published_bounds_hold(seed, n_nodes, skew_s):
+    events, _ = history(ByMember, seed, n_nodes, skew_s, None)
     check_bounds(events)
 
 
 @given(**HISTORIES)
-@settings(max_examples=40)
+@settings(max_examples=30)
 def test_a_member_stamps_as_published(seed, n_nodes, skew_s):
     ours, _ = history(ByMember, seed, n_nodes, skew_s, None)
     published, _ = history(ByReference, seed, n_nodes, skew_s, None)

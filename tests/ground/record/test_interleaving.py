@@ -63,7 +63,7 @@ def test_a_record_that_changes_while_it_is_read_is_whole_or_left_out(tmp_path, m
     monkeypatch.setattr(reader, "_read_into", read_into)
     n_read = n_torn = 0
     with (tmp_path / "slow").open("w+b", buffering=0) as file:
-        for seed in range(3000):
+        for seed in range(1500):
             chance = random.Random(seed)
             os.pwrite(file.fileno(), bytes(2 * RECORD_BYTES), HEADER_BYTES)
             writer = SlowWriter(file)
@@ -75,7 +75,7 @@ def test_a_record_that_changes_while_it_is_read_is_whole_or_left_out(tmp_path, m
                 assert proves(record), seed
                 assert record["stamp"] == record["id"] + 1, seed
             n_read, n_torn = n_read + len(records), n_torn + torn
-    assert n_read > 500
+    assert n_read > 400
     assert n_torn > 100
 
 
@@ -98,7 +98,7 @@ def test_a_reader_that_is_held_up_while_the_writer_passes_it_leaves_no_gap(tmp_p
     monkeypatch.setattr(reader, "_read_into", read_into)
     n_read = []
     with (tmp_path / "ring").open("w+b", buffering=0) as file:
-        for seed in range(400):
+        for seed in range(150):
             chance = random.Random(seed)
             write(chance.randrange(3 * n_slots))
             records, _ = reader._read_records(file, n_slots)
@@ -106,7 +106,7 @@ def test_a_reader_that_is_held_up_while_the_writer_passes_it_leaves_no_gap(tmp_p
             missing = np.diff(ids) - 1
             assert (missing <= reader._AT_WORK).all(), seed
             n_read.append(len(ids))
-    assert sum(n > n_slots // 2 for n in n_read) > 100
+    assert sum(n > n_slots // 2 for n in n_read) > 40
 
 
 @contextlib.contextmanager
