@@ -57,9 +57,10 @@ class WatchedMember(Member):
     """Where not 0: so few calls may be under way to each peer."""
 
     def _line(self, peer: int) -> Line:
-        if self.most_calls and peer not in self.lines:
-            super()._line(peer).link.window = Window(calls=self.most_calls)
-        return super()._line(peer)
+        line = super()._line(peer)
+        if self.most_calls:
+            line.link.window = Window(calls=self.most_calls)
+        return line
 
     def receive(self, packet: Packet, now: float) -> list[Any]:
         """Take a packet in."""
