@@ -81,6 +81,14 @@ def test_a_stream_that_is_no_longer_framed_says_so():
     assert framing.tls(b"GET / HTTP/1.1\r\n") == framing.UNFRAMED
     assert framing.length_prefixed(counts_itself=True)(b"\0\0\0\3") == framing.UNFRAMED
     assert framing.resp(b"*many\r\n") == framing.UNFRAMED
+    assert framing.http1(b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"-20\r\nback to where it began") == framing.UNFRAMED
+
+
+@pytest.mark.parametrize("number", ["--5", "", "-", "9" * 5000])
+def test_what_is_no_length_ends_the_framing(number):
+    assert framing.resp(f"${number}\r\n".encode()) == framing.UNFRAMED
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {number}\r\n\r\n"
+    assert framing.http1(head.encode()) == framing.UNFRAMED
 
 
 @pytest.mark.parametrize("framer", [framing.http1, framing.http2, framing.tls, framing.resp])

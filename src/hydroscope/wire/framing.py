@@ -40,9 +40,10 @@ _LONGEST_HEAD = 2**16
 _SHORTEST = 12
 """A first line of HTTP/1 is longer than this."""
 
-_LENGTH = re.compile(rb"^content-length:[ \t]*(\d+)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _CHUNKED = re.compile(rb"^transfer-encoding:.*chunked[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _METHOD = re.compile(rb"[A-Z]{3,11} ")
+_NUMBER = re.compile(rb"-?\d{1,18}")
 _RESPONSE = re.compile(rb"HTTP/1\.[01] (\d{3})")
 _METHODS = (b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ", b"PATCH ", b"OPTIONS ", b"CONNECT ", b"TRACE ")
 _TLS_TYPES = range(20, 25)
@@ -167,6 +168,8 @@ def _chunks_end(data: bytes, at: int) -> int:
             size = int(data[at:line_end].split(b";")[0], 16)
         except ValueError:
             return UNFRAMED
+        if size < 0:
+            return UNFRAMED
         at = line_end + 2
         if size == 0:
             break
@@ -250,7 +253,7 @@ def resp(data: bytes) -> int:
         at, wanted = end + 2, wanted - 1
         if mark not in b"$=!*~>%|":
             continue
-        if not rest.lstrip(b"-").isdigit():
+        if _NUMBER.fullmatch(rest) is None:
             return UNFRAMED
         n = int(rest)
         if mark in b"$=!":

@@ -6,7 +6,10 @@ import itertools
 import os
 import signal
 import stat
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -225,6 +228,25 @@ def test_after_closing_nothing_is_written_and_nothing_breaks(rec):
     assert read_ring(rec.path).about.closed_at_ns > 0
     rec.close(remove=True)
     assert not rec.path.exists()
+
+
+@pytest.mark.parametrize("end", ["", "raise SystemExit(1)", "1 / 0"])
+def test_a_process_that_ends_by_itself_closes_its_rings_but_not_its_parents(tmp_path, end):
+    run = f"""
+import os
+import hydroscope as hs
+rec = hs.Recorder("parent", 0.1, {str(tmp_path)!r})
+rec.note("before")
+if child := os.fork():
+    os.waitpid(child, 0)
+    rec.note("after")
+    {end}
+"""
+    subprocess.run([sys.executable, "-c", run], timeout=60, stderr=subprocess.DEVNULL, check=False)
+    (found,) = rings(tmp_path)
+    ring = read_ring(found.path)
+    assert ring.about.closed_at_ns > 0
+    assert np.count_nonzero(ring.records["kind"] == Kind.NOTE) == 2
 
 
 def test_a_signal_handler_may_record_in_the_middle_of_a_record(rec):

@@ -8,6 +8,7 @@ ending the process by a signal.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import itertools
@@ -61,7 +62,8 @@ _32_BITS: Final = 2**32 - 1
 _ASLEEP_TOO: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _serials = itertools.count()
 _writers: weakref.WeakSet[Writer] = weakref.WeakSet()
-"""Those of this process, for a forked child to let go of: a child must not write into its parent's rings."""
+"""Those of this process: closed when it ends, and let go of in a forked child, which must not write into its parent's
+rings."""
 
 
 def id_of(thing: object) -> int:
@@ -337,9 +339,15 @@ def _resident_bytes() -> int:
     return held
 
 
+def _close_all() -> None:
+    for writer in list(_writers):
+        writer.close()
+
+
 def _let_go() -> None:
     for writer in list(_writers):
         writer.forked()
 
 
+atexit.register(_close_all)
 os.register_at_fork(after_in_child=_let_go)
