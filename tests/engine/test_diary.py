@@ -137,14 +137,17 @@ def test_a_founder_without_a_log_is_missing(tmp_path):
     assert "without member-1, member-2" in repr(snap)
 
 
-def test_logs_of_members_that_ended_are_removed_but_for_the_newest(tmp_path, monkeypatch):
+def test_logs_of_members_that_ended_are_removed_but_for_the_newest_and_those_of_living_clusters(tmp_path, monkeypatch):
     monkeypatch.setattr(diaries, "default_folders", lambda room: [tmp_path])
-    for n in range(12):
+    dead, other = (opened(tmp_path, number, (0, 1)) for number in (0, 1))
+    dead.close()
+    for n in range(1, 13):
         diary = Diary(CLUSTER + n, 60.0)
         diary.entered(member(0), "member-0.x", View(1, (member(0),), (0,)), 10**18 + n)
         diary.close()
     living = Diary(1, 60.0)
-    living.entered(member(0), "member-0.x", View(1, (member(0),), (0,)), 10**18)
-    names = {each.head.cluster for each in written([tmp_path])}
-    assert names == {1, *range(CLUSTER + 4, CLUSTER + 12)}
+    living.entered(member(0), "member-0.x", View(1, (member(0),), (0,)), 10**18 + 100)
+    left = [each.head.cluster for each in written([tmp_path])]
+    assert sorted(left) == [1, CLUSTER, CLUSTER, *range(CLUSTER + 5, CLUSTER + 13)]
     living.close()
+    other.close()

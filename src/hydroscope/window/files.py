@@ -79,11 +79,16 @@ def written(folders: Iterable[Path]) -> list[Written]:
 
 
 def tidy(folder: Path) -> None:
-    """Remove what logs of clusters have left that ended, but for the newest few; as with rings."""
+    """Remove what logs of clusters have left that ended, but for the newest few; as with rings.
+
+    Where a member of a cluster lives, those of its dead are kept: the cluster's past is not whole without them.
+    """
     ended = []
     with contextlib.suppress(OSError, CorruptError):
-        for each in written([folder]):
-            if each.head.cluster and not each.head.is_alive:
+        found = written([folder])
+        living = {each.head.cluster for each in found if each.head.is_alive}
+        for each in found:
+            if each.head.cluster and each.head.cluster not in living:
                 status = [path.stat() for path in each.paths]
                 ended.append((max(one.st_mtime_ns for one in status), sum(one.st_blocks for one in status) * 512, each))
     left = KEPT_BYTES
