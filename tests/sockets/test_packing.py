@@ -11,9 +11,9 @@ import pytest
 
 from hydroscope.engine.sockets import connect, serve
 from hydroscope.engine.sockets.datagrams import UdpSocket
-from hydroscope.engine.sockets.waiting import Waiter
 from hydroscope.engine.sockets.outbox import DATAGRAM_BYTES, DATAGRAM_MAX_BYTES, HOLD_S, Outbox
 from hydroscope.engine.sockets.start import Parts
+from hydroscope.engine.sockets.waiting import Waiter
 from hydroscope.ground.clocks.system import SystemClock
 from hydroscope.ground.errors import InternalError
 from hydroscope.node.ports import NodeLost

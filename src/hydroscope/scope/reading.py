@@ -47,7 +47,9 @@ READERS = (
         "formats.pcap:read_pcap",
     ),
     Reader(
-        "Chrome JSON", re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\[|\{)[^\n]{0,200}?[\[\]{}:]"), "formats.chrome_reader:read_chrome"
+        "Chrome JSON",
+        re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:\[|\{)[^\n]{0,200}?[\[\]{}:]"),
+        "formats.chrome_reader:read_chrome",
     ),
     Reader("ShiViz", re.compile(rb"[^\0]*\{\s*\""), "formats.shiviz:read_shiviz"),
 )
