@@ -50,6 +50,7 @@ soak: $(VENV)/stamp-dev ## The slow suites: property tests, models, fuzzing, sce
 	$(BIN)/python -m tests.spin
 	$(BIN)/python -m tests.wire.fuzz --frames 1000000
 	$(BIN)/python -m tests.sockets.scenarios
+	$(BIN)/python -m tests.scope.truth --seeds 100
 	$(BIN)/python -m tests.scope.cuts
 	$(BIN)/python -m tests.window.bank
 	$(BIN)/python -m tests.taps.foreign
