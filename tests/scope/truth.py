@@ -54,9 +54,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=10, help="of each row (default: 10)")
     parser.add_argument("--records", type=int, default=20_000, help="of each history, about (default: 20,000)")
     options = parser.parse_args(argv)
-    print(
-        "nodes  lost  twice  histories    records   receipts  matched  open  inversions  in the bar: records  nodes  bar"
-    )
+    print("nodes  lost  twice  histories    records   receipts  matched  open  inversions  in the bar: records  nodes")
     wrong, start = 0, time.monotonic()
     for n_nodes in NODES:
         for loss, duplicated in WEATHER:
