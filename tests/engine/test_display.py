@@ -111,7 +111,8 @@ def test_the_block_goes_on_once_the_screen_is_clean(monkeypatch: pytest.MonkeyPa
     display = Display(after_s=0.0, stream=screen)
     monkeypatch.setattr(module, "LINES_EVERY_S", 0.0)
     monkeypatch.setattr(
-        "hydroscope.node.ports.host", lambda: types.SimpleNamespace(latch=Latch, seconds=lambda: 0.0, show=display.show)
+        "hydroscope.node.ports.host",
+        lambda: types.SimpleNamespace(latch=Latch, seconds=lambda: 0.0, show=display.show, note=lambda *_: None),
     )
     with jobs.running("slow"):
         while not screen.getvalue():
