@@ -1,15 +1,17 @@
 """What share of real work the flight recorder takes: the same work by processes that record, and by others that do not.
 
-Both sorts of processes live all the time and take turns (A B B A ...), each turn a fraction of a second (of gradient
-boosting: some seconds), and a turn is compared with the one next to it. What counts is the processor time of all
-processes that take part; time on the wall is told besides.
+Both sorts of processes take turns (A B B A ...), each turn a fraction of a second (of gradient boosting: some seconds).
+Two processes that do the same differ by some percent, by where their memory happens to lie. So there are several pairs
+of new processes, a share for each pair, and what counts is their median. It is of the processor time of all processes
+that take part; time on the wall is told besides.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from statistics import median
 from typing import Any, Final
 
 from benchmarks._harness import say, table
@@ -26,6 +28,9 @@ WORK: Final = ("round trips", "plain puts", "gradient boosting")
 
 Turn = Callable[[int], tuple[float, float]]
 """Does the work once; returns seconds on the wall and of processors."""
+
+Pair = AbstractContextManager[dict[str, dict[str, Turn]]]
+"""New processes, and their turns by work and by whether they record."""
 
 
 @contextmanager
@@ -64,7 +69,7 @@ def _pairs(n: int) -> Iterator[dict[str, dict[str, Turn]]]:
 
 
 @contextmanager
-def _trainers(rows: int) -> Iterator[dict[str, Turn]]:
+def _trainers(rows: int) -> Iterator[dict[str, dict[str, Turn]]]:
     helpers = {state: Helper(**{SWITCH: state}) for state in STATES}
     for helper in helpers.values():
         helper.ask(do="gbm_load", rows=rows)
@@ -76,57 +81,60 @@ def _trainers(rows: int) -> Iterator[dict[str, Turn]]:
 
         return turn
 
-    yield {state: turn_of(helper) for state, helper in helpers.items()}
+    yield {"gradient boosting": {state: turn_of(helper) for state, helper in helpers.items()}}
     for helper in helpers.values():
         helper.close()
 
 
-def _compared(turns: dict[str, Turn], rounds: int, n: int) -> dict[str, Any]:
-    """Return medians of an operation without and with the recorder, and of the shares of neighbouring turns."""
+def _compared(pairs: Callable[[], Pair], name: str, n_pairs: int, n_turns: int, n: int) -> dict[str, Any]:
+    """Return medians of an operation without and with the recorder, and of the shares of pairs of processes."""
     taken: dict[str, list[tuple[float, float]]] = {state: [] for state in STATES}
-    for turn in turns.values():
-        turn(0)
-    for number in range(1, rounds + 1):
-        for state in STATES if number % 2 else reversed(STATES):
-            taken[state].append(turns[state](number))
-    found: dict[str, Any] = {"turns": rounds}
+    for number in range(n_pairs):
+        with pairs() as found:
+            turns = found[name]
+            for turn in turns.values():
+                turn(0)
+            both: dict[str, list[tuple[float, float]]] = {state: [] for state in STATES}
+            for k in range(1, n_turns + 1):
+                for state in STATES if (k + number) % 2 else reversed(STATES):
+                    both[state].append(turns[state](k))
+        for state in STATES:
+            taken[state].append((median(wall for wall, _ in both[state]), median(cpu for _, cpu in both[state])))
+    results: dict[str, Any] = {"pairs": n_pairs, "turns": n_turns}
     for place, what in enumerate(("wall", "cpu")):
         off, on = ([each[place] / n for each in taken[state]] for state in STATES)
-        shares = [b / a - 1 for a, b in zip(off, on, strict=True)]
-        low, middle, high = statistics.quantiles(shares, n=4) if rounds > 1 else shares * 3
-        found[what] = {
-            "off_us": statistics.median(off) * 1e6,
-            "on_us": statistics.median(on) * 1e6,
-            "share": middle,
-            "quartiles": [low, high],
-            "share_of_medians": statistics.median(on) / statistics.median(off) - 1,
+        shares = sorted(b / a - 1 for a, b in zip(off, on, strict=True))
+        results[what] = {
+            "off_us": median(off) * 1e6,
+            "on_us": median(on) * 1e6,
+            "share": median(shares),
+            "range": [shares[0], shares[-1]],
         }
-    return found
+    return results
 
 
 def shares(rounds: int, quick: bool, work: tuple[str, ...] = WORK, scale: float = 1.0) -> dict[str, Any]:
     """Measure and print the shares; returns them by work."""
-    n = 100 if quick else 1000
+    n, n_turns = (100, 1) if quick else (1000, 7)
+    rows = 10_000 if quick else max(10_000, round(ROWS * scale))
     found: dict[str, Any] = {}
-    if set(work) & {"round trips", "plain puts"}:
-        with _pairs(n) as turns:
-            for name in [name for name in turns if name in work]:
-                found[name] = _compared(turns[name], rounds if quick else 8 * rounds, n)
-    if "gradient boosting" in work:
-        with _trainers(10_000 if quick else max(10_000, round(ROWS * scale))) as trainers:
-            found["gradient boosting"] = _compared(trainers, rounds, 1)
+    for name in work:
+        if name == "gradient boosting":
+            found[name] = _compared(partial(_trainers, rows), name, rounds, 1, 1)
+        else:
+            found[name] = _compared(partial(_pairs, n), name, rounds, n_turns, n)
     say(
         table(
-            ["share of the recorder", "without, us", "with, us", "processor", "its quartiles", "wall", "turns"],
+            ["share of the recorder", "without, us", "with, us", "processor", "of single pairs", "wall", "pairs"],
             [
                 [
                     name,
                     each["cpu"]["off_us"],
                     each["cpu"]["on_us"],
                     f"{each['cpu']['share']:.2%}",
-                    " to ".join(f"{value:.2%}" for value in each["cpu"]["quartiles"]),
+                    " to ".join(f"{value:.2%}" for value in each["cpu"]["range"]),
                     f"{each['wall']['share']:.2%}",
-                    each["turns"],
+                    each["pairs"],
                 ]
                 for name, each in found.items()
             ],

@@ -79,7 +79,7 @@ def read_pcap(
     Fragments of packets are counted and left out, and addresses are taken as they are: a message whose address was
     translated between two captures is not the same in both.
 
-    Cost: some 30 us a packet, and several times the files in memory.
+    Cost: some 100 us a packet, and several times the files in memory.
     """
     own_names = [Path(path).stem for path in paths] if names is None else list(names)
     if len(own_names) != len(paths):
