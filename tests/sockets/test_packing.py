@@ -225,6 +225,7 @@ def test_a_frame_of_calls_is_answered_by_a_frame(scene):
     scene.go_on()
     scene.putter.fence()
     assert max(scene.said(scene.wires[0], Ack)) >= 5
+    until(lambda: sum(scene.said(scene.wires[1], AckAck)) >= 6, WITHIN_S)  # the fence ends in the turn that sends them
     assert max(scene.said(scene.wires[1], AckAck)) >= 5
 
 
