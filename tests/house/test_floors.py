@@ -61,6 +61,11 @@ def test_nothing_heavy_is_loaded_before_it_is_needed(statement):
     assert len(own) <= 12, own
 
 
+def test_a_member_of_a_cluster_needs_nothing_heavy():
+    loaded = loaded_by("import hydroscope\nwith hydroscope.start_cluster(): hydroscope.kv.put('a', 1, wait=True)")
+    assert LAZY & {name.partition(".")[0] for name in loaded} == set()
+
+
 def test_the_facade_names_everything_it_has():
     import hydroscope
 

@@ -12,8 +12,8 @@ from hydroscope.ground.clocks.simulated import START_NS, SimulatedClock
 from hydroscope.ground.errors import UserError
 from hydroscope.scope.past import CUTS_MAX, history
 from hydroscope.scope.snapshots import snapshot
+from hydroscope.window.absent import ABSENT
 from hydroscope.window.errors import WindowError
-from hydroscope.window.history import ABSENT
 from hydroscope.window.log import WindowLog
 from tests.window.history_of import replay
 

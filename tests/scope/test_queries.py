@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hydroscope.ground.errors import UserError
 from hydroscope.scope.queries import bisect, first_time, last_time, watch
 from hydroscope.scope.snapshots import snapshot
-from hydroscope.window.history import ABSENT
+from hydroscope.window.absent import ABSENT
 from hydroscope.window.log import WindowLog
 from tests.scope.bank import Bank, total
 

@@ -14,8 +14,8 @@ from hydroscope.ground.clocks.simulated import START_NS, SimulatedClock
 from hydroscope.ground.errors import UnknownNameError, UserError
 from hydroscope.scope.snapshots import snapshot
 from hydroscope.scope.states import Change
+from hydroscope.window.absent import ABSENT
 from hydroscope.window.errors import WindowError
-from hydroscope.window.history import ABSENT
 from hydroscope.window.log import WindowLog
 from hydroscope.window.past import read_window
 from hydroscope.window.times import shown, stamp_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hydroscope.window.history import ABSENT
+from hydroscope.window.absent import ABSENT
 
 __all__ = ["replay", "state_of"]
 

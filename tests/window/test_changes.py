@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hydroscope.window.absent import ABSENT
 from hydroscope.window.changes import changes, numbers_of, text_of
-from hydroscope.window.history import ABSENT
 from hydroscope.window.log import WindowLog
 from hydroscope.window.past import read_window
 from tests.window.history_of import replay

@@ -15,8 +15,9 @@ from hydroscope.ground.clocks.hlc import HybridClock, time_ns
 from hydroscope.ground.clocks.simulated import START_NS, SimulatedClock
 from hydroscope.ground.errors import HydroscopeError, UserError
 from hydroscope.window import ledger
+from hydroscope.window.absent import ABSENT
 from hydroscope.window.errors import WindowError
-from hydroscope.window.history import ABSENT, GONE, ROW_BYTES
+from hydroscope.window.history import GONE, ROW_BYTES
 from hydroscope.window.log import WindowLog, open_logs
 from tests.window.history_of import replay, state_of
 

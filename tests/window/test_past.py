@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hydroscope.ground.errors import CorruptError, UnknownNameError, UserError
+from hydroscope.window.absent import ABSENT
 from hydroscope.window.errors import WindowError
-from hydroscope.window.history import ABSENT
 from hydroscope.window.log import WindowLog
 from hydroscope.window.past import read_window
 from hydroscope.window.tape import HEADER_BYTES, RECORD

@@ -10,7 +10,7 @@ import threading
 from typing import Any, Final
 
 from hydroscope.engine.keys_local import LocalKeys
-from hydroscope.window.history import ABSENT
+from hydroscope.window.absent import ABSENT
 from hydroscope.window.log import WindowLog
 
 __all__ = ["RememberedKeys"]

@@ -14,9 +14,9 @@ from hydroscope.ground.clocks.hlc import TIME, time_ns
 from hydroscope.ground.errors import UserError
 from hydroscope.scope.snapshots import Logs, Snapshot, snapshot
 from hydroscope.scope.tables import TEXT_MAX, as_texts, ask_of, state_table
+from hydroscope.window.absent import ABSENT
 from hydroscope.window.changes import Changes, changes, numbers_of, texts_of
 from hydroscope.window.cut import Source
-from hydroscope.window.history import ABSENT
 from hydroscope.window.times import shown
 
 if TYPE_CHECKING:

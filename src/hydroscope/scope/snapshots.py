@@ -18,10 +18,10 @@ from hydroscope.ground.clocks.hlc import time_ns
 from hydroscope.ground.errors import DataError, UserError, unknown_name
 from hydroscope.scope.events import Missing
 from hydroscope.scope.states import Change, Difference, State
+from hydroscope.window.absent import ABSENT
 from hydroscope.window.changes import Changes, changes
 from hydroscope.window.cut import Cut, Source
 from hydroscope.window.errors import outside
-from hydroscope.window.history import ABSENT
 from hydroscope.window.log import WindowLog, open_logs
 from hydroscope.window.times import shown, stamp_of
 

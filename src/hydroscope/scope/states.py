@@ -10,15 +10,15 @@ import numpy as np
 
 from hydroscope.engine.diary import VIEW
 from hydroscope.ground.errors import UserError, unknown_name
+from hydroscope.window.absent import ABSENT
 from hydroscope.window.cut import Cut
-from hydroscope.window.history import ABSENT
 
 __all__ = ["Change", "Difference", "State"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an event did to one key; `hydroscope.window.history.ABSENT` stands for a key that is not there."""
+    """What an event did to one key; `hydroscope.window.absent.ABSENT` stands for a key that is not there."""
 
     node: str
     key: Hashable

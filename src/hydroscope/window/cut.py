@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hydroscope.window.history import ABSENT, GONE, History
+from hydroscope.window.absent import ABSENT
+from hydroscope.window.history import GONE, History
 
 __all__ = ["Cut", "Source", "grown"]
 

@@ -32,19 +32,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ABSENT", "GONE", "ROW_BYTES", "Beginning", "Block", "Chunk", "Columns", "History"]
+from hydroscope.window.absent import ABSENT
 
+__all__ = ["GONE", "ROW_BYTES", "Beginning", "Block", "Chunk", "Columns", "History"]
 
-class _Absent:
-    """The value of a key that is not there."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "absent"
-
-
-ABSENT: Final = _Absent()
 
 GONE: Final = -1
 """The slot of a key that is not there."""

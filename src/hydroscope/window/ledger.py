@@ -16,7 +16,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hydroscope.window.history import ABSENT, GONE, ROW_BYTES, Beginning, Block, Chunk, Columns, History
+from hydroscope.window.absent import ABSENT
+from hydroscope.window.history import GONE, ROW_BYTES, Beginning, Block, Chunk, Columns, History
 
 __all__ = ["PARTS", "Ledger"]
 

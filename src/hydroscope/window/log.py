@@ -22,9 +22,10 @@ from hydroscope.ground.clocks.hlc import HybridClock
 from hydroscope.ground.clocks.many import stamps as stamps_at
 from hydroscope.ground.clocks.system import SystemClock
 from hydroscope.ground.errors import HydroscopeError, UserError
+from hydroscope.window.absent import ABSENT
 from hydroscope.window.cut import Cut
 from hydroscope.window.errors import outside
-from hydroscope.window.history import ABSENT, ROW_BYTES, History
+from hydroscope.window.history import ROW_BYTES, History
 from hydroscope.window.ledger import PARTS, Ledger
 from hydroscope.window.tape import Tape
 from hydroscope.window.times import shown

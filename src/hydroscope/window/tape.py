@@ -30,7 +30,7 @@ import msgspec
 
 from hydroscope.ground.processes import start_ticks
 from hydroscope.ground.record.folder import boot_id
-from hydroscope.window.history import ABSENT
+from hydroscope.window.absent import ABSENT
 from hydroscope.wire import values
 
 __all__ = [

@@ -14,7 +14,6 @@ from hydroscope.ground.processes import state_and_start
 from hydroscope.ground.record.about import About, rings
 from hydroscope.ground.record.folder import boot_id, default_folders, prepare
 from hydroscope.ground.record.layout import HEADER_BYTES, PART_BYTES, RECORD_BYTES, hash64
-from hydroscope.ground.record.reader import Ring, read_ring
 from hydroscope.wire.dumps import Lying
 
 if TYPE_CHECKING:
@@ -140,6 +139,7 @@ def about_of(ring: Lying) -> About:
 
 def read(file: str, since_ns: int = 0) -> Ring:
     """Read a ring, without what was stamped before `since_ns`. DataError as `read_ring`. Cost: as that."""
+    from hydroscope.ground.record.reader import read_ring
 
     return since(read_ring(file), since_ns)
 

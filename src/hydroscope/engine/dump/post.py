@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from hydroscope.engine.bell import Bell
-from hydroscope.engine.dump import disk, logs
+from hydroscope.engine.dump import disk
 from hydroscope.engine.dump.line import Broken, Line
 from hydroscope.engine.forks import abandon_after_fork
 from hydroscope.ground.errors import DataError, UserError
@@ -359,6 +359,8 @@ class _Talk:
                     self._ship(there.get(file), file, since_ns)
                 line.say(Done())
             case ShipLogs(cluster=cluster):
+                from hydroscope.engine.dump import logs
+
                 for part in logs.parts(cluster):
                     line.say(part)
                 line.say(Done())
