@@ -189,6 +189,30 @@ def test_what_cannot_be_read_says_why(tmp_path):
             hs.read_timeline(what)
 
 
+def test_options_that_a_format_does_not_take_are_refused(tmp_path):
+    timeline = Timeline(any_events(0))
+    timeline.save(tmp_path / "a.timeline")
+    for call, said in (
+        (
+            lambda: timeline.write(tmp_path / "b.timeline", limit=5),
+            r"writer of .timeline takes no option 'limit'; .* none",
+        ),
+        (
+            lambda: timeline.write(tmp_path / "b.html", nodes=["a"]),
+            r"writer of .html takes no option 'nodes'; .* title",
+        ),
+        (lambda: timeline.write(tmp_path / "b.json", dissector=True), r"no option 'dissector'; it takes limit, around"),
+        (
+            lambda: hs.read_timeline(tmp_path / "a.timeline", names=["x"]),
+            r"of timeline takes no option 'names'; .* rules",
+        ),
+    ):
+        with pytest.raises(hs.UserError, match=said):
+            call()
+    timeline.write(tmp_path / "b.json", limit=5, nodes=[timeline.events.nodes[0].name])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.timeline", "b.json"]
+
+
 def test_every_suffix_has_its_writer_and_others_are_refused():
     assert writer_of("x.timeline") is store.write
     with pytest.raises(hs.UserError, match=r"no format '.txt'"):

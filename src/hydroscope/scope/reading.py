@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +18,8 @@ from hydroscope.ground.record.reader import read_ring
 from hydroscope.scope.store import ABOUT
 
 if TYPE_CHECKING:
+    from hydroscope.scope.decoding import Decoder, Dialect
+    from hydroscope.scope.rules import Rule
     from hydroscope.scope.timeline import Timeline
 
 __all__ = ["READERS", "WRITERS", "Reader", "read_timeline", "writer_of"]
@@ -77,7 +80,7 @@ def read_timeline(path: str | os.PathLike[str] | Paths, **options: Any) -> Timel
         JSON; logs for ShiViz. What a file is, is told by what it begins with. Several files are of several
         hosts or processes, and of one format.
     **options
-        Of the format's reader: `rules` and `decoders`, as for `Timeline`, and what docs/timeline.md lists.
+        Of the format's reader: `rules` and `decoders`, as for `Timeline`, and what docs/formats.md lists.
 
     Returns
     -------
@@ -87,6 +90,8 @@ def read_timeline(path: str | os.PathLike[str] | Paths, **options: Any) -> Timel
     ------
     DataError
         A file cannot be read, is of no known format, or is damaged; the text says which and how.
+    UserError
+        The format's reader takes no such option; the text lists those that it takes.
 
     Notes
     -----
@@ -101,26 +106,37 @@ def read_timeline(path: str | os.PathLike[str] | Paths, **options: Any) -> Timel
     if len(names) > 1:
         raise UserError(f"files of several formats ({', '.join(names)}) cannot be one timeline: read them one by one")
     read: Callable[..., Timeline] = _function(found[0].home)
+    _check(options, list(inspect.signature(read).parameters)[1:], f"the reader of {found[0].name}")
     return read(files, **options)
 
 
-def writer_of(path: str | os.PathLike[str]) -> Callable[..., Any]:
+def writer_of(path: str | os.PathLike[str], options: Iterable[str] = ()) -> Callable[..., Any]:
     """Return the function that writes files with the suffix of this one.
+
+    Parameters
+    ----------
+    path : path
+    options : iterable of str
+        What it is to be given besides a timeline and a path.
 
     Raises
     ------
     UserError
-        Nothing is written under such a suffix; the text lists those there are.
+        Nothing is written under such a suffix, or not with these options; the text lists those there are.
     """
     name = Path(path).name
     for suffix, home in WRITERS.items():
         if name.endswith(suffix) and name != suffix:
-            return _function(home)
+            found = _function(home)
+            _check(options, list(inspect.signature(found).parameters)[2:], f"the writer of {suffix}")
+            return found
     raise unknown_name("format", "".join(Path(name).suffixes) or name, WRITERS, "timelines, by the suffix of the file")
 
 
-def read_one(files: Paths, rules: Any = None, decoders: Any = ()) -> Timeline:
-    """Read one `.timeline`."""
+def read_one(
+    files: Paths, rules: Sequence[Rule] | str | None = None, decoders: Iterable[Decoder | Dialect | str] = ()
+) -> Timeline:
+    """Read one `.timeline`; `rules` take the place of those that were saved."""
     from hydroscope.scope.store import read
     from hydroscope.scope.timeline import Timeline
 
@@ -139,11 +155,13 @@ def read_one(files: Paths, rules: Any = None, decoders: Any = ()) -> Timeline:
     )
 
 
-def read_rings(files: Paths, **options: Any) -> Timeline:
+def read_rings(
+    files: Paths, rules: Sequence[Rule] | str = (), decoders: Iterable[Decoder | Dialect | str] = ()
+) -> Timeline:
     """Read rings of recorders."""
     from hydroscope.scope.timeline import Timeline
 
-    return Timeline.of([read_ring(file) for file in files], **options)
+    return Timeline.of([read_ring(file) for file in files], rules, decoders=decoders)
 
 
 def _files(path: Path) -> list[Path]:
@@ -172,3 +190,11 @@ def _function(home: str) -> Callable[..., Any]:
     module, _, name = home.partition(":")
     found: Callable[..., Any] = getattr(import_module(f"hydroscope.scope.{module}"), name)
     return found
+
+
+def _check(options: Iterable[str], known: Sequence[str], where: str) -> None:
+    """Refuse what a format does not take."""
+    for name in options:
+        if name not in known:
+            takes = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise UserError(f"{where} takes no option {name!r}; {takes}")

@@ -267,7 +267,15 @@ class Timeline:
 
         self._into(write, path, overwrite)
 
-    def write(self, path: str | os.PathLike[str], overwrite: bool = False, **options: Any) -> None:
+    def write(
+        self,
+        path: str | os.PathLike[str],
+        overwrite: bool = False,
+        limit: int | None = None,
+        around: Finding | int | None = None,
+        nodes: Sequence[str] | None = None,
+        **options: Any,
+    ) -> None:
         """Write the timeline in the format that the suffix says: .html (a page that shows it), .timeline, .pftrace, ...
 
         Parameters
@@ -275,13 +283,21 @@ class Timeline:
         path : path
             `scope.reading.WRITERS` has the suffixes.
         overwrite : bool
+        limit : int, optional
+            At most so many records. By default all, of a format that its reader would take minutes for (.shiviz) fewer.
+        around : Finding or int, optional
+            Of more than `limit`, those nearest to this finding, or to the record of this number. By default nearest to
+            what went wrong first.
+        nodes : sequence of str, optional
+            Records of these nodes only.
         **options
-            Of the format; docs/timeline.md lists them.
+            Of the format; docs/formats.md has them.
 
         Raises
         ------
         UserError
-            No format has this suffix, or the file is there already, or cannot be written.
+            No format has this suffix, or it has no such option (.html and .timeline are always of all records), or the
+            file is there already, or cannot be written.
 
         Notes
         -----
@@ -289,7 +305,9 @@ class Timeline:
         """
         from hydroscope.scope.reading import writer_of
 
-        self._into(writer_of(path), path, overwrite, **options)
+        chosen = {"limit": limit, "around": around, "nodes": nodes}
+        options |= {name: value for name, value in chosen.items() if value is not None}
+        self._into(writer_of(path, options), path, overwrite, **options)
 
     def _into(self, writer: Callable[..., Any], path: str | os.PathLike[str], overwrite: bool, **options: Any) -> None:
         """Have a file written beside its place, and put there when it is complete."""
