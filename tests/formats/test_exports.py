@@ -15,14 +15,11 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import Trace, TrackEvent
 from scapy.utils import RawPcapNgReader
 
-from hydroscope.ground.errors import UnknownNameError, UserError
+from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.layout import Kind
-from hydroscope.scope.findings import Finding
-from hydroscope.scope.formats.chrome import write_chrome
-from hydroscope.scope.formats.otlp import write_otlp
-from hydroscope.scope.formats.pcapng import HEADER, NOBODY, write_pcapng
-from hydroscope.scope.formats.perfetto import write_perfetto
-from hydroscope.scope.formats.shiviz import write_shiviz
+from hydroscope.scope.findings import ANOMALIES, Finding
+from hydroscope.scope.formats.pcapng import HEADER, NOBODY, write_dissector
+from hydroscope.scope.formats.selection import selected
 from tests.formats.timelines import every_kind, simulated
 
 MESSAGES = (Kind.SENT, Kind.RECEIVED, Kind.DROPPED, Kind.RESENT)
@@ -116,7 +113,7 @@ class Perfetto:
 
 @timelines
 def test_perfetto_reads_all_slices_arrows_and_times(timeline, tmp_path):
-    write_perfetto(timeline, tmp_path / "a.pftrace")
+    timeline.write(tmp_path / "a.pftrace")
     found = Perfetto(tmp_path / "a.pftrace")
     events, order = timeline.events, timeline.order
     n_slices = int(np.isin(events.kind, (*MESSAGES, Kind.STARTED)).sum())
@@ -135,7 +132,7 @@ def test_perfetto_reads_all_slices_arrows_and_times(timeline, tmp_path):
 
 def test_perfetto_shows_every_kind_where_it_belongs(tmp_path):
     timeline = every_kind()
-    write_perfetto(timeline, tmp_path / "a.pftrace")
+    timeline.write(tmp_path / "a.pftrace")
     found = Perfetto(tmp_path / "a.pftrace")
     slices = {found.name(event): (found.tracks[event.track_uuid], end - begin) for event, begin, end in found.slices}
     assert (slices["load"][1], slices["inner"][1], slices["overlapping"][1]) == (40_000, 10_000, 28_000)
@@ -152,7 +149,7 @@ def test_perfetto_shows_every_kind_where_it_belongs(tmp_path):
 
 @timelines
 def test_chrome_has_every_arrow_in_a_slice_and_slices_nest(timeline, tmp_path):
-    write_chrome(timeline, tmp_path / "a.json")
+    timeline.write(tmp_path / "a.json")
     trace = json.loads((tmp_path / "a.json").read_text())
     assert set(trace["otherData"]) == {"writer", "base_ns"}
     names, slices, begins, ends = {}, defaultdict(list), {}, {}
@@ -241,7 +238,7 @@ def causes_by_hand(timeline, rows):
 def test_shiviz_has_the_vector_clocks_that_the_past_of_each_event_gives(nodes, tmp_path):
     timeline = simulated(n_records=400)
     finding = next(each for each in timeline.findings if each.records)
-    write_shiviz(timeline, tmp_path / "a.shiviz", limit=60, around=finding, nodes=nodes)
+    timeline.write(tmp_path / "a.shiviz", limit=60, around=finding, nodes=nodes)
     found = shiviz_log(tmp_path / "a.shiviz")
     assert len(found) == 60
     events, rank = timeline.events, timeline.order.rank
@@ -259,7 +256,7 @@ def test_shiviz_has_the_vector_clocks_that_the_past_of_each_event_gives(nodes, t
 
 
 def test_shiviz_takes_names_and_texts_that_would_break_its_lines(tmp_path):
-    write_shiviz(every_kind(), tmp_path / "a.shiviz")
+    every_kind().write(tmp_path / "a.shiviz")
     found = shiviz_log(tmp_path / "a.shiviz")
     assert {host for host, _, _ in found} == {"a_node", "b"}
     assert 'ask "a" b' in found[1][2]
@@ -267,7 +264,7 @@ def test_shiviz_takes_names_and_texts_that_would_break_its_lines(tmp_path):
 
 @timelines
 def test_opentelemetry_reads_spans_whose_parents_and_links_are_there(timeline, tmp_path):
-    write_otlp(timeline, tmp_path / "a.otlp.jsonl")
+    timeline.write(tmp_path / "a.otlp.jsonl")
     spans, of, n_marks = {}, {}, 0
     for line in (tmp_path / "a.otlp.jsonl").read_text().splitlines():
         raw = json.loads(line)
@@ -310,7 +307,7 @@ def rows_of(timeline, kind):
 
 
 def test_opentelemetry_has_one_tree_of_a_call_through_two_nodes(tmp_path):
-    write_otlp(every_kind(), tmp_path / "a.otlp.jsonl")
+    every_kind().write(tmp_path / "a.otlp.jsonl")
     lines = [json.loads(line) for line in (tmp_path / "a.otlp.jsonl").read_text().splitlines()]
     spans = {span["spanId"]: span for line in lines for span in line["resourceSpans"][0]["scopeSpans"][0]["spans"]}
     (span,) = (each for each in spans.values() if each["name"] == "sent ok")
@@ -328,7 +325,7 @@ def test_opentelemetry_has_one_tree_of_a_call_through_two_nodes(tmp_path):
 
 @timelines
 def test_wireshark_and_its_like_read_each_record_as_a_packet(timeline, tmp_path):
-    write_pcapng(timeline, tmp_path / "a.pcapng", dissector=True)
+    timeline.write(tmp_path / "a.pcapng")
     events, order = timeline.events, timeline.order
     rows = np.argsort(order.rank)
     with RawPcapNgReader(str(tmp_path / "a.pcapng")) as reader:
@@ -352,12 +349,11 @@ def test_wireshark_and_its_like_read_each_record_as_a_packet(timeline, tmp_path)
     with open(tmp_path / "a.pcapng", "rb") as file:
         times = [ns for ns, _ in dpkt.pcapng.Reader(file)]
     assert np.allclose(np.array(times, float), order.time_ns[rows] / 1e9, rtol=0, atol=1e-6)
-    assert "USER0" in (tmp_path / "a.lua").read_text()
 
 
 def test_blocks_of_a_capture_are_whole(tmp_path):
     """Each block says its length in front and behind, and options end."""
-    write_pcapng(every_kind(), tmp_path / "a.pcapng")
+    every_kind().write(tmp_path / "a.pcapng")
     data = (tmp_path / "a.pcapng").read_bytes()
     at, kinds = 0, Counter()
     while at < len(data):
@@ -369,29 +365,62 @@ def test_blocks_of_a_capture_are_whole(tmp_path):
     assert kinds == {0x0A0D0D0A: 1, 1: 3, 6: 20}
 
 
-WRITERS = (write_perfetto, write_chrome, write_shiviz, write_otlp, write_pcapng)
+def test_the_script_for_wireshark_is_written_once(tmp_path):
+    write_dissector(tmp_path / "a.lua")
+    assert "USER0" in (tmp_path / "a.lua").read_text()
+    with pytest.raises(UserError, match="exists already"):
+        write_dissector(tmp_path / "a.lua")
 
 
-@pytest.mark.parametrize("write", WRITERS)
-def test_what_cannot_be_is_said(write, tmp_path):
+SUFFIXES = (".pftrace", ".json", ".shiviz", ".otlp.jsonl", ".pcapng")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_timeline_without_records_is_written(suffix, tmp_path):
     timeline = simulated(n_records=100)
-    with pytest.raises(UnknownNameError, match="no node 'n9' in the timeline"):
-        write(timeline, tmp_path / "a", nodes=["n9"])
-    with pytest.raises(UserError, match="at least 1; it is 0"):
-        write(timeline, tmp_path / "a", limit=0)
-    with pytest.raises(UserError, match=f"from 0 to {len(timeline) - 1}; it is 1000000"):
-        write(timeline, tmp_path / "a", limit=5, around=1_000_000)
-    with pytest.raises(UserError, match="no record shows the finding 'nothing of'"):
-        write(timeline, tmp_path / "a", limit=5, around=Finding("no records", "nothing of", ()))
-
-
-@pytest.mark.parametrize("write", WRITERS)
-def test_a_timeline_without_records_is_written(write, tmp_path):
-    timeline = simulated(n_records=100)
-    write(timeline, tmp_path / "few", limit=1, nodes=["n2"])
+    timeline.write(tmp_path / f"few{suffix}", limit=1, nodes=["n2"])
     empty = type(timeline)(type(timeline.events).sorted([], [], {name: [] for name in COLUMN_NAMES}))
-    write(empty, tmp_path / "none")
-    assert (tmp_path / "few").stat().st_size > (tmp_path / "none").stat().st_size
+    empty.write(tmp_path / f"none{suffix}")
+    assert (tmp_path / f"few{suffix}").stat().st_size > (tmp_path / f"none{suffix}").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"nodes": ["n9"]}, "no node 'n9' in the timeline"),
+        ({"nodes": "n"}, "no node 'n' in the timeline"),
+        ({"limit": 0}, "at least 1; it is 0"),
+        ({"limit": 2.5}, r"a whole number of at least 1; it is 2\.5"),
+        ({"limit": 5, "around": 1_000_000}, r"from 0 to \d+; it is 1000000"),
+        ({"limit": 5, "around": 0.5}, r"a finding, or the number of a record from 0 to \d+; it is 0\.5"),
+        ({"limit": 5, "around": Finding("no records", "nothing of", ())}, "no record shows the finding 'nothing of'"),
+        ({"around": 3}, "give limit as well"),
+    ],
+)
+def test_what_cannot_be_is_said(options, why, tmp_path):
+    with pytest.raises(UserError, match=why):
+        simulated(n_records=100).write(tmp_path / "a.json", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_records_nearest_to_what_went_wrong_first_are_kept(tmp_path):
+    timeline = simulated(n_records=400)
+    order = np.argsort(timeline.order.rank)
+    first = min(int(timeline.order.rank[each.records[0]]) for each in timeline.findings if each.kind in ANOMALIES)
+    for options, middle in (({}, first), ({"around": int(order[200])}, 200), ({"around": order[200]}, 200)):
+        rows = selected(timeline, limit=11, **options)
+        assert (np.diff(rows) > 0).all()
+        assert set(timeline.order.rank[rows]) == set(range(middle - 5, middle + 6))
+    assert set(timeline.events.node[selected(timeline, nodes="n2")].tolist()) == {2}
+    assert np.array_equal(selected(timeline, 10**6, around=3), np.arange(len(timeline)))
+
+
+def test_a_log_for_shiviz_has_no_more_than_its_page_can_take(tmp_path):
+    timeline = simulated(n_records=3000)
+    timeline.write(tmp_path / "a.shiviz")
+    timeline.write(tmp_path / "b.shiviz", limit=len(timeline))
+    assert len((tmp_path / "a.shiviz").read_text().splitlines()) == 2 + 2 * 2000
+    assert len((tmp_path / "b.shiviz").read_text().splitlines()) == 2 + 2 * len(timeline)
 
 
 COLUMN_NAMES = ("node", "lane", "kind", "stamp", "at_ns", "id", "peer", "subject", "n_bytes", "data")

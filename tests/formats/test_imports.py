@@ -194,7 +194,7 @@ def test_a_log_has_the_messages_that_its_clocks_show(tmp_path):
 
 def test_a_log_that_was_written_here_has_the_same_causes(tmp_path):
     timeline = simulated(n_records=300, truncated=0)
-    timeline.write(tmp_path / "a.shiviz", limit=None)
+    timeline.write(tmp_path / "a.shiviz")
     found = hs.read_timeline(tmp_path / "a.shiviz")
     clocks, names = pasts(timeline), [node.name for node in timeline.events.nodes]
     expected = {(host, clock[host]): clock for (host, _), clock in clocks.items()}

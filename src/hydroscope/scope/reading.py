@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from hydroscope.scope.rules import Rule
     from hydroscope.scope.timeline import Timeline
 
-__all__ = ["READERS", "WRITERS", "Reader", "read_timeline", "writer_of"]
+__all__ = ["READERS", "WRITERS", "Reader", "Writer", "read_timeline", "writer_of"]
 
 _HEAD_BYTES = 4096
 
@@ -58,16 +59,31 @@ READERS = (
 )
 """The first whose beginning fits reads a file."""
 
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A format that can be written."""
+
+    home: str
+    """Module of `scope`, and name in it, of a function of a timeline, a path and options; or of a timeline, a path and
+    the rows that are written."""
+    limit: int | None = None
+    """Records that are written unless the caller says otherwise."""
+
+
 WRITERS = {
-    ".timeline": "store:write",
-    ".html": "viewer.page:write_html",
-    ".pftrace": "formats.perfetto:write_perfetto",
-    ".json": "formats.chrome:write_chrome",
-    ".shiviz": "formats.shiviz:write_shiviz",
-    ".pcapng": "formats.pcapng:write_pcapng",
-    ".otlp.jsonl": "formats.otlp:write_otlp",
+    ".timeline": Writer("store:write"),
+    ".html": Writer("viewer.page:write_html"),
+    ".pftrace": Writer("formats.perfetto:write_perfetto"),
+    ".json": Writer("formats.chrome:write_chrome"),
+    ".shiviz": Writer("formats.shiviz:write_shiviz", limit=2000),  # what its page reads in a second
+    ".pcapng": Writer("formats.pcapng:write_pcapng"),
+    ".otlp.jsonl": Writer("formats.otlp:write_otlp"),
 }
-"""Of each suffix, module of `scope` and name in it of a function of a timeline, a path and options."""
+"""By suffix."""
+
+_PART = ("limit", "around", "nodes")
+"""Options of all writers that need not write every record."""
 
 
 def read_timeline(path: str | os.PathLike[str] | Paths, **options: Any) -> Timeline:
@@ -125,12 +141,28 @@ def writer_of(path: str | os.PathLike[str], options: Iterable[str] = ()) -> Call
         Nothing is written under such a suffix, or not with these options; the text lists those there are.
     """
     name = Path(path).name
-    for suffix, home in WRITERS.items():
+    for suffix, writer in WRITERS.items():
         if name.endswith(suffix) and name != suffix:
-            found = _function(home)
-            _check(options, list(inspect.signature(found).parameters)[2:], f"the writer of {suffix}")
-            return found
+            write = _function(writer.home)
+            known = list(inspect.signature(write).parameters)[2:]
+            is_partial = "rows" in known
+            _check(options, _PART if is_partial else known, f"the writer of {suffix}")
+            return partial(_write_part, write, writer.limit) if is_partial else write
     raise unknown_name("format", "".join(Path(name).suffixes) or name, WRITERS, "timelines, by the suffix of the file")
+
+
+def _write_part(
+    write: Callable[..., None],
+    default: int | None,
+    timeline: Timeline,
+    path: str | os.PathLike[str],
+    limit: int | None = None,
+    **options: Any,
+) -> None:
+    """Write the records that are asked for; the rest of the options say which."""
+    from hydroscope.scope.formats.selection import selected
+
+    write(timeline, path, selected(timeline, default if limit is None else limit, **options))
 
 
 def read_one(

@@ -8,7 +8,7 @@ base: as a double, microseconds since 1970 resolve a quarter of one only.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,6 @@ from hydroscope.scope.events import MESSAGES
 from hydroscope.scope.formats.kernels import UNPLACED
 from hydroscope.scope.formats.rows import Cells, Form, Texts, decimal, hexadecimal, joined
 from hydroscope.scope.formats.shown import (
-    Where,
-    chosen,
     coded,
     flows,
     json_bytes,
@@ -45,37 +43,21 @@ LEAST_NS = 1000
 """Shorter slices can be lost, and with them the arrows that begin in them."""
 
 
-def write_chrome(
-    timeline: Timeline,
-    path: str | os.PathLike[str],
-    *,
-    limit: int | None = None,
-    around: Where = None,
-    nodes: Sequence[str] | None = None,
-) -> None:
+def write_chrome(timeline: Timeline, path: str | os.PathLike[str], rows: Ints) -> None:
     """Write a timeline as a trace in Chrome's JSON.
 
     Parameters
     ----------
     timeline : Timeline
     path : path
-    limit : int, optional
-        At most so many records.
-    around : int or Finding, optional
-        With a limit: those nearest to this record or finding; else to what went wrong first.
-    nodes : sequence of str, optional
-        Of these nodes only.
-
-    Raises
-    ------
-    UserError
-        No such node or record.
+    rows : (n,)
+        Which of its records, ascending.
 
     Notes
     -----
     Cost: 3 to 6 us a record, and a call of a decoder for each distinct text; 300 to 400 bytes a record.
     """
-    trace = _Trace(timeline, chosen(timeline, limit, around, nodes))
+    trace = _Trace(timeline, rows)
     with open(path, "wb") as file:
         file.write(trace.head())
         for piece in joined(trace.forms()):

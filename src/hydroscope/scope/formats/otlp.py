@@ -13,7 +13,7 @@ Each line is the `TracesData` of one node.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.events import MESSAGES
 from hydroscope.scope.formats.kernels import NOTHING, within
 from hydroscope.scope.formats.rows import Cells, Form, Texts, decimal, hexadecimal, joined
-from hydroscope.scope.formats.shown import Where, chosen, coded, json_bytes, lanes, quoted, tasks, texts
+from hydroscope.scope.formats.shown import coded, json_bytes, lanes, quoted, tasks, texts
 from hydroscope.scope.matching import RECEIPTS, SENDS, mixed
 from hydroscope.scope.timeline import Timeline
 
@@ -37,37 +37,21 @@ LINE = 1000
 """Spans of one."""
 
 
-def write_otlp(
-    timeline: Timeline,
-    path: str | os.PathLike[str],
-    *,
-    limit: int | None = None,
-    around: Where = None,
-    nodes: Sequence[str] | None = None,
-) -> None:
+def write_otlp(timeline: Timeline, path: str | os.PathLike[str], rows: Ints) -> None:
     """Write a timeline as spans of OpenTelemetry, as JSON.
 
     Parameters
     ----------
     timeline : Timeline
     path : path
-    limit : int, optional
-        At most so many records.
-    around : int or Finding, optional
-        With a limit: those nearest to this record or finding; else to what went wrong first.
-    nodes : sequence of str, optional
-        Of these nodes only.
-
-    Raises
-    ------
-    UserError
-        No such node or record.
+    rows : (n,)
+        Which of its records, ascending.
 
     Notes
     -----
     Cost: some 10 us a record, and a call of a decoder for each distinct text; some 700 bytes a record.
     """
-    spans = _Spans(timeline, chosen(timeline, limit, around, nodes))
+    spans = _Spans(timeline, rows)
     with open(path, "wb") as file:
         for piece in joined([*spans.opened(), *spans.links(), *spans.events_in(), *spans.closed()]):
             file.write(piece)

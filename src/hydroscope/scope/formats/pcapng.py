@@ -1,8 +1,8 @@
 """Timelines as captures, for Wireshark and all else that reads pcapng.
 
 Each node is an interface, each record a packet of link type USER0: 16 bytes of what was done, then the first
-bytes of the message. Its label, its text and the findings that it shows are comments. The file `hydroscope.lua` beside
-this one tells Wireshark what the 16 bytes are.
+bytes of the message. Its label, its text and the findings that it shows are comments. The script `hydroscope.lua`
+tells Wireshark what the 16 bytes are.
 
 The format: draft-ietf-opsawg-pcapng. All numbers are in the order of bytes that is named in the first block, the
 16 bytes of ours in that of networks.
@@ -12,21 +12,22 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from hydroscope.frame.files import new_file
 from hydroscope.ground.record.layout import DATA_BYTES
 from hydroscope.scope.findings import Finding
 from hydroscope.scope.formats.rows import Cells, Form, Texts, fixed, joined
-from hydroscope.scope.formats.shown import Where, chosen, coded, texts, told
+from hydroscope.scope.formats.shown import coded, texts, told
 from hydroscope.scope.matching import RECEIPTS, SENDS
 from hydroscope.scope.timeline import Timeline
 
-__all__ = ["HEADER", "USER0", "write_pcapng"]
+__all__ = ["HEADER", "USER0", "write_dissector", "write_pcapng"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -43,46 +44,45 @@ NOBODY = 0xFFFF
 MOST_COMMENT = 2**14
 
 
-def write_pcapng(
-    timeline: Timeline,
-    path: str | os.PathLike[str],
-    *,
-    limit: int | None = None,
-    around: Where = None,
-    nodes: Sequence[str] | None = None,
-    dissector: bool = False,
-) -> None:
+def write_pcapng(timeline: Timeline, path: str | os.PathLike[str], rows: Ints) -> None:
     """Write a timeline as a capture.
 
     Parameters
     ----------
     timeline : Timeline
     path : path
-    limit : int, optional
-        At most so many records.
-    around : int or Finding, optional
-        With a limit: those nearest to this record or finding; else to what went wrong first.
-    nodes : sequence of str, optional
-        Of these nodes only.
-    dissector : bool
-        Write beside it a `.lua` that tells Wireshark how to show the packets: ``wireshark -X lua_script:FILE.lua``.
-
-    Raises
-    ------
-    UserError
-        No such node or record.
+    rows : (n,)
+        Which of its records, ascending.
 
     Notes
     -----
     Cost: 2 to 4 us a record, and a call of a decoder for each distinct text; some 150 bytes a record.
     """
-    rows = chosen(timeline, limit, around, nodes)
     with open(path, "wb") as file:
         file.write(_head(timeline))
         for piece in joined(list(_forms(timeline, rows))):
             file.write(piece)
-    if dissector:
-        Path(path).with_suffix(".lua").write_bytes(files(__package__).joinpath("hydroscope.lua").read_bytes())
+
+
+def write_dissector(path: str | os.PathLike[str]) -> None:
+    """Write the script that tells Wireshark how to show the packets: ``wireshark -X lua_script:FILE.lua``.
+
+    Parameters
+    ----------
+    path : path
+        Of the script, by custom with the suffix `.lua`; it is the same for all timelines.
+
+    Raises
+    ------
+    UserError
+        The file is there already, or cannot be written.
+
+    Notes
+    -----
+    Cost: a file of 2 KB.
+    """
+    with new_file(Path(path), overwrite=False) as file:
+        file.write(files(__package__).joinpath("hydroscope.lua").read_bytes())
 
 
 def _option(code: int, value: bytes) -> bytes:

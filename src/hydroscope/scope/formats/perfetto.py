@@ -20,7 +20,7 @@ from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.events import MESSAGES
 from hydroscope.scope.formats.kernels import UNPLACED
 from hydroscope.scope.formats.rows import Cells, Form, fixed, joined, varint
-from hydroscope.scope.formats.shown import Where, chosen, coded, flows, lanes, marks, samples, slices, texts, told
+from hydroscope.scope.formats.shown import coded, flows, lanes, marks, samples, slices, texts, told
 from hydroscope.scope.timeline import Timeline
 
 __all__ = ["write_perfetto"]
@@ -43,14 +43,7 @@ ANNOTATIONS = ("says", "id", "bytes", "time is right within ns", "other end", "t
 """What is told about a record or finding."""
 
 
-def write_perfetto(
-    timeline: Timeline,
-    path: str | os.PathLike[str],
-    *,
-    limit: int | None = None,
-    around: Where = None,
-    nodes: Sequence[str] | None = None,
-) -> None:
+def write_perfetto(timeline: Timeline, path: str | os.PathLike[str], rows: Ints) -> None:
     """Write a timeline as a trace for Perfetto.
 
     Parameters
@@ -58,23 +51,14 @@ def write_perfetto(
     timeline : Timeline
     path : path
         By custom its name ends in `.pftrace`.
-    limit : int, optional
-        At most so many records.
-    around : int or Finding, optional
-        With a limit: those nearest to this record or finding; else to what went wrong first.
-    nodes : sequence of str, optional
-        Of these nodes only.
-
-    Raises
-    ------
-    UserError
-        No such node or record, or the file cannot be written.
+    rows : (n,)
+        Which of its records, ascending.
 
     Notes
     -----
     Cost: 2 to 4 us a record, and a call of a decoder for each distinct text; 100 to 150 bytes a record.
     """
-    trace = _Trace(timeline, chosen(timeline, limit, around, nodes))
+    trace = _Trace(timeline, rows)
     with open(path, "wb") as file:
         for piece in trace.pieces():
             file.write(piece)

@@ -1,4 +1,4 @@
-"""What of a timeline is written, and as what: the part that all formats have in common.
+"""As what the records of a timeline are written: the part that all formats have in common.
 
 Tasks become slices from their start to their end, messages short slices, so that arrows have something to begin
 and end at. Slices of one track nest: those that overlap otherwise go to further tracks of their lane.
@@ -7,16 +7,14 @@ and end at. Slices of one track nest: those that overlap otherwise go to further
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.ground.record.layout import DATA_BYTES, SAMPLE, Kind
 from hydroscope.scope.events import MESSAGES
-from hydroscope.scope.findings import ANOMALIES, Finding
+from hydroscope.scope.findings import Finding
 from hydroscope.scope.formats.kernels import UNPLACED, place
 from hydroscope.scope.formats.rows import Texts
 from hydroscope.scope.matching import RECEIPTS, SENDS
@@ -26,8 +24,6 @@ __all__ = [
     "Coded",
     "Samples",
     "Slices",
-    "Where",
-    "chosen",
     "coded",
     "flows",
     "lanes",
@@ -39,9 +35,6 @@ __all__ = [
 ]
 
 Ints = npt.NDArray[np.int64]
-Where = int | Finding | None
-"""A record, or a finding, that what is written is to be around."""
-
 MESSAGE_NS = 1000
 """How long the slice of a message is, unless another record of its lane follows sooner."""
 
@@ -57,64 +50,6 @@ IN_WORDS = {
     Kind.SPILLED: "spilled",
     Kind.FAILED: "failed",
 }
-
-
-def chosen(
-    timeline: Timeline, limit: int | None = None, around: Where = None, nodes: Sequence[str] | None = None
-) -> Ints:
-    """Return the records that are to be written, ascending.
-
-    Parameters
-    ----------
-    timeline : Timeline
-    limit : int, optional
-        At most so many.
-    around : int or Finding, optional
-        With a limit: those nearest to this record, or to the first one of this finding, in the one order. By default
-        those nearest to what went wrong first, or if nothing did, the newest.
-    nodes : sequence of str, optional
-        Of these nodes only.
-
-    Raises
-    ------
-    UserError
-        No such node, no such record, a finding that no record shows, or a limit below 1.
-
-    Notes
-    -----
-    Cost: O(n).
-    """
-    events = timeline.events
-    rows = np.arange(len(events))
-    if nodes is not None:
-        known = {node.name: k for k, node in enumerate(events.nodes)}
-        for name in nodes:
-            if name not in known:
-                raise unknown_name("node", name, known, "the timeline")
-        rows = rows[np.isin(events.node, [known[name] for name in nodes])]
-    if limit is None:
-        return rows
-    if limit < 1:
-        raise UserError(f"limit is the most records that are written, at least 1; it is {limit}")
-    if rows.size <= limit:
-        return rows
-    away = np.abs(timeline.order.rank[rows] - _middle(timeline, around))
-    return np.sort(rows[np.argsort(away, kind="stable")[:limit]])
-
-
-def _middle(timeline: Timeline, around: Where) -> int:
-    """Return the place in the one order of what is to be in the middle."""
-    rank = timeline.order.rank
-    if isinstance(around, Finding):
-        if not around.records:
-            raise UserError(f"no record shows the finding {around.text!r}; give another one, or the index of a record")
-        around = around.records[0]
-    if around is None:
-        first = [each.records[0] for each in timeline.findings if each.kind in ANOMALIES and each.records]
-        return min((int(rank[each]) for each in first), default=rank.size)
-    if not 0 <= around < rank.size:
-        raise UserError(f"around is the index of a record, from 0 to {rank.size - 1}; it is {around}")
-    return int(rank[around])
 
 
 @dataclass(frozen=True, slots=True)
