@@ -210,6 +210,19 @@ def test_a_bundle_is_read_as_the_messages_that_it_is_of(messages, n_records):
         assert messages_in(unbundled(ring)) == one_by_one
 
 
+@pytest.mark.parametrize(
+    "data", [b"\xc1B", b"\xc1Bplain binary", b"\xc1B" + RUN.pack(10, 1, 2, 0, 9), b"\xc1B" + bytes(8)]
+)
+def test_bytes_of_other_programs_that_begin_like_a_bundle_stay_as_they_are(data):
+    rec = Recorder("foreign", seconds=0.1)
+    rec.sent("peer", 7, data)
+    rec.received("peer", 8, data + bytes(30))
+    assert rec.path is not None
+    ring = read_ring(rec.path)
+    rec.close(remove=True)
+    assert unbundled(ring) is ring
+
+
 def test_what_is_sent_again_is_told_apart_and_is_the_same_to_who_hears_it():
     messages: list[Any] = [Call(1, b"\x94\x29a"), Call(2, b"\x94\x29b")]
     said = unbundled(ring_of(messages, hears=False, again=messages[1:]))
