@@ -151,6 +151,41 @@ def test_a_node_that_stood_still():
     assert stopped[0].text.startswith("n1 stood still for ")
 
 
+def without_the_end_of_n2(seconds=10.0):
+    """A history without what n2 did after five seconds."""
+    history = simulate(replace(CLEAN, seconds=seconds), 14)
+    return take(history, (history.events.node != 2) | (history.true_ns < 5 * S)).events
+
+
+def test_a_node_that_others_went_on_sending_to_when_it_had_ended():
+    events = without_the_end_of_n2()
+    nodes = list(events.nodes)
+    nodes[2] = replace(nodes[2], closed_at_ns=1)
+    found, every = look(replace(events, nodes=tuple(nodes)))
+    assert kinds(every) == ["stopped"]
+    assert every[0].text.startswith("n2 recorded nothing later than ")
+    last, *late = every[0].records
+    assert last == events.starts[3] - 1
+    assert {int(events.peer[each]) for each in late} == {2}
+    assert all(found.time_ns[each] > found.time_ns[last] for each in late)
+    assert "n0, n1 and n3 sent to it after that never arrived" in every[0].text
+    assert "n2 recorded nothing" in explain(events, found, every)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "why", "told"),
+    [
+        (10.0, None, []),
+        (10.0, "ended: process 17 is gone; its recording was read from disk", ["not well", "stopped"]),
+        (20.0, None, ["stopped"]),
+    ],
+)
+def test_a_node_of_which_nobody_knows_whether_it_ended_may_have_been_read_before_the_others(seconds, why, told):
+    events = without_the_end_of_n2(seconds)
+    missing = () if why is None else (Missing("n2", why),)
+    assert kinds(findings(events, order(events, ()), missing=missing)) == told
+
+
 def test_a_machine_that_was_suspended():
     _, every = look(simulate(replace(CLEAN, jump=(2, 4.0, 3.0)), 9).events)
     jumps = [each for each in every if each.kind == "clock jump"]

@@ -54,6 +54,8 @@ class Node:
     """What else is wrong with its ring, in words."""
     recorded_as: str = ""
     """What it and others call it, where a later process has the name."""
+    closed_at_ns: int = 0
+    """When its recording ended in good order, by the clock of `at_ns`; 0: it did not, or nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,7 @@ def _nodes(rings: Iterable[Ring]) -> tuple[list[Node], list[Ring], Lives]:
                     n_torn=ring.n_torn,
                     damage=ring.damage,
                     recorded_as="" if is_last else name,
+                    closed_at_ns=about.closed_at_ns,
                 )
             )
         ordered += same

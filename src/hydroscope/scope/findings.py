@@ -47,7 +47,10 @@ STORM_SENDS = 20
 STORM_NS = 10**9
 """So many copies sent again to one node within so long are a storm."""
 STOPPED_NS = 10**9
-"""So long without a record, while messages to it waited, a node is said to have stood still."""
+"""So long without a record, while messages to it waited, a node is said to have stood still; and to one that has ended,
+nobody goes on sending for so long if all ended in good order."""
+SILENT_NS = 10 * 10**9
+"""So long, if nothing says that its recording has ended: it may only have been read before those of the others."""
 WALL_STEP_NS = 50_000_000
 """What the wall clock may go away from the other clock from one CLOCK record to the next."""
 
@@ -96,6 +99,7 @@ def findings(
         *_impossible(view),
         *_failures(view),
         *_stopped(view),
+        *_ended(view, missing),
         *_jumps(view),
         *_unanswered(view),
         *_losses(view),
@@ -176,6 +180,23 @@ def _stopped(view: View) -> Iterator[Finding]:
                     f"to it waited or were lost"
                 )
                 yield Finding("stopped", text, (awake, *view.in_order(waited)), waited.size)
+
+
+def _ended(view: View, missing: Sequence[Missing]) -> Iterator[Finding]:
+    """Yield the nodes that others went on sending to after their last record."""
+    events, found = view.events, view.found
+    odd = {each.name for each in missing}
+    alone = np.flatnonzero(view.is_send & (found.partner < 0))
+    for k in np.flatnonzero(view.has):
+        node, last = events.nodes[k], int(events.starts[k + 1]) - 1
+        late = alone[(events.peer[alone] == k) & (found.time_ns[alone] > view.ends[k] + view.margin[k])]
+        patience = STOPPED_NS if node.closed_at_ns or node.name in odd else SILENT_NS
+        if late.size and int(found.time_ns[late].max()) > view.ends[k] + view.margin[k] + patience:
+            text = (
+                f"{node.name} recorded nothing later than {view.when(last)}; {late.size:,} messages that "
+                f"{view.names(np.unique(events.node[late]))} sent to it after that never arrived"
+            )
+            yield Finding("stopped", text, (last, *view.in_order(late)), late.size)
 
 
 def _jumps(view: View) -> Iterator[Finding]:

@@ -55,6 +55,7 @@ class _Node(msgspec.Struct, forbid_unknown_fields=True):
     n_torn: int
     damage: list[str]
     recorded_as: str
+    closed_at_ns: int
 
 
 class _Version(msgspec.Struct):

@@ -176,7 +176,7 @@ def test_stamps_stay_unique_and_rise_whoever_comes_between(tmp_path):
             outer = rec.received("other", 1, b"", given[-1] + 50 if given and chance.random() < 0.5 else None)
         given.append(outer)
     assert len(set(given)) == len(given)
-    assert n_acts > 500
+    assert n_acts > 300
     records = events(read_ring(rec.path))
     kept = records[np.isin(records["kind"], [Kind.RECEIVED])]["stamp"]
     assert set(kept.tolist()) <= set(given)

@@ -230,8 +230,19 @@ def test_after_closing_nothing_is_written_and_nothing_breaks(rec):
     assert not rec.path.exists()
 
 
-@pytest.mark.parametrize("end", ["", "raise SystemExit(1)", "1 / 0"])
-def test_a_process_that_ends_by_itself_closes_its_rings_but_not_its_parents(tmp_path, end):
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        ("", []),
+        ("raise SystemExit(1)", []),
+        ("raise KeyboardInterrupt", []),
+        ("import sys; sys.ps1 = '>>> '; 1 / 0", []),  # at a prompt, an exception ends nothing
+        ("1 / 0", [b"ZeroDivisionError: division"]),
+    ],
+)
+def test_a_process_that_ends_by_itself_closes_its_rings_but_not_its_parents_and_tells_what_ended_it(
+    tmp_path, end, told
+):
     run = f"""
 import os
 import hydroscope as hs
@@ -247,6 +258,7 @@ if child := os.fork():
     ring = read_ring(found.path)
     assert ring.about.closed_at_ns > 0
     assert np.count_nonzero(ring.records["kind"] == Kind.NOTE) == 2
+    assert [each["data"].tobytes() for each in ring.records[ring.records["kind"] == Kind.FAILED]] == told
 
 
 def test_a_signal_handler_may_record_in_the_middle_of_a_record(rec):

@@ -18,8 +18,8 @@ from hydroscope.ground.record.layout import SUFFIX
 
 __all__ = ["KEPT", "KEPT_BYTES", "boot_id", "default_folders", "is_alive", "prepare", "tidy"]
 
-KEPT = 8
-"""Rings of processes that have ended."""
+KEPT = 32
+"""Rings of processes that have ended: of some runs of a system, most of which are far from full."""
 
 KEPT_BYTES = 256 * 2**20
 """And of memory they take."""

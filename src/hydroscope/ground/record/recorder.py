@@ -70,7 +70,8 @@ class Recorder:
     Notes
     -----
     Any thread may record, and so may a signal handler: nothing waits. A forked child gets a ring of its own at its
-    first record, named "NAME.PID". Rings of processes that have ended are kept: the newest 8, 256 MB at most.
+    first record, named "NAME.PID". Rings of processes that have ended are kept: the newest 32, 256 MB
+    at most. An exception that ends the process is recorded, too.
 
     Once a second of activity, the recorder notes on its own how the clocks run (`Kind.CLOCK`) and what the process
     takes up (`Kind.SAMPLE`).
@@ -170,9 +171,7 @@ class Recorder:
         """Record an error, with the type's name and the beginning of its text. Return the stamp."""
         if isinstance(error, str):
             return self._failed(None, task, error)
-        kind = type(error).__name__
-        name, _ = self._writer.named(kind)
-        return self._failed(name, task, f"{kind}: {safe_text(error)}")
+        return self._writer.failed(self._failed, error, task)
 
     def note(self, text: str) -> int:
         """Record an event of your own; 58 bytes of a text are kept while there is room for names, else 27.

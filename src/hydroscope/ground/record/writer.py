@@ -15,6 +15,7 @@ import itertools
 import mmap
 import os
 import re
+import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ from hydroscope.ground.errors import UserError
 from hydroscope.ground.processes import memory_held, start_ticks
 from hydroscope.ground.record.about import About, header_of, rings
 from hydroscope.ground.record.folder import boot_id, default_folders, prepare, tidy
-from hydroscope.ground.record.hot import hot_path
+from hydroscope.ground.record.hot import Write, hot_path
 from hydroscope.ground.record.layout import (
     CLOCK,
     DATA_BYTES,
@@ -305,6 +306,11 @@ class Writer:
             self._known[thing] = known
         return known
 
+    def failed(self, write: Write, error: BaseException, task: Any) -> int:
+        """Record an error with its type's name and the beginning of its text."""
+        kind = type(error).__name__
+        return write(self.named(kind)[0], task, f"{kind}: {safe_text(error)}")
+
     def odd(self, at: int, kind_lane: int, peer: object, ident: object, data: Any, stamp: Any) -> int:
         """Write what could not be written in the straight way, as well as can be; never raise."""
         own = self.hot.stamp(0)
@@ -340,7 +346,11 @@ def _resident_bytes() -> int:
 
 
 def _close_all() -> None:
+    """Close all rings; if an exception that nobody caught ends the process, it is the last that they tell."""
+    error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)  # at a prompt, it may be any earlier one
     for writer in list(_writers):
+        if isinstance(error, Exception):
+            writer.failed(writer.hot.writes(Kind.FAILED, 0), error, None)
         writer.close()
 
 
