@@ -17,7 +17,10 @@ from hydroscope.ground.record.layout import Kind
 from hydroscope.ground.record.reader import Ring, read_ring
 from hydroscope.ground.record.recorder import Recorder
 from hydroscope.scope.bundles import unbundled
+from hydroscope.scope.events import Events
 from hydroscope.scope.findings import Finding
+from hydroscope.scope.own_rules import CALLS, own_rules
+from hydroscope.scope.rules import parse
 from hydroscope.scope.timeline import Timeline
 from hydroscope.wire.messages import Ack, AckAck, Call, Heartbeat, Packet
 from tests.sockets.conductor import Cluster
@@ -210,10 +213,8 @@ def test_a_bundle_is_read_as_the_messages_that_it_is_of(messages, n_records):
         assert messages_in(unbundled(ring)) == one_by_one
 
 
-@pytest.mark.parametrize(
-    "data", [b"\xc1B", b"\xc1Bplain binary", b"\xc1B" + RUN.pack(10, 1, 2, 0, 9), b"\xc1B" + bytes(8)]
-)
-def test_bytes_of_other_programs_that_begin_like_a_bundle_stay_as_they_are(data):
+@pytest.mark.parametrize("data", [b"\xc1B", b"\xc1Bplain binary", b"\xc1B" + RUN.pack(10, 1, 2, 0, 9), b"\xc1\x0a?"])
+def test_bytes_of_other_programs_that_begin_like_ours_stay_as_they_are(data):
     rec = Recorder("foreign", seconds=0.1)
     rec.sent("peer", 7, data)
     rec.received("peer", 8, data + bytes(30))
@@ -221,6 +222,8 @@ def test_bytes_of_other_programs_that_begin_like_a_bundle_stay_as_they_are(data)
     ring = read_ring(rec.path)
     rec.close(remove=True)
     assert unbundled(ring) is ring
+    assert own_rules(Events.of([ring])) == ()
+    assert own_rules(Events.of([ring_of([AckAck(1)], hears=False)])) == parse(CALLS)
 
 
 def test_what_is_sent_again_is_told_apart_and_is_the_same_to_who_hears_it():

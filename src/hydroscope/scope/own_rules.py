@@ -6,7 +6,9 @@ Calls and answers too large for a datagram travel in pieces, and a write of the 
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from typing import Final
 
 import numpy as np
 
@@ -47,6 +49,8 @@ queued(t) <? started(t) <? ended(t)
 """
 
 _MARK = 0xC1
+_MEMBER: Final = re.compile(r"(member-\d+|joining|authority)\.[0-9a-f]{6}")
+"""What the lane of a member is called."""
 
 
 @cache
@@ -58,8 +62,13 @@ def own_rules(events: Events) -> tuple[Rule, ...]:
     """Return the rules for what is there: tasks, a cluster of ours. Cost: a look at kinds and first bytes."""
     if not len(events):
         return ()
-    firsts = np.ascontiguousarray(events.data).view(np.uint8).reshape(len(events), -1)[:, 0]
     of_tasks, of_clusters = _parsed()
     has_tasks = bool(((events.kind >= Kind.QUEUED) & (events.kind <= Kind.ENDED)).any())
-    has_calls = bool(((firsts == _MARK) & (events.kind <= Kind.REMOVED)).any())  # clocks and samples have any bytes
-    return (of_tasks if has_tasks else ()) + (of_clusters if has_calls else ())
+    return (of_tasks if has_tasks else ()) + (of_clusters if _has_calls(events) else ())
+
+
+def _has_calls(events: Events) -> bool:
+    """Tell whether a member has said or heard something: bytes of other programs may begin as its do."""
+    firsts = np.ascontiguousarray(events.data).view(np.uint8).reshape(len(events), -1)[:, 0]
+    lanes = np.unique(events.lane[(firsts == _MARK) & (events.kind <= Kind.RECEIVED)])
+    return any(_MEMBER.fullmatch(events.names[lane]) for lane in lanes)
