@@ -19,7 +19,7 @@ from tests.scope.test_order import table
 
 def word(data: bytes, otherwise: str) -> str:
     """Return the word that a text begins with."""
-    if not all(32 <= byte < 127 or byte > 127 or byte in b"\t\r\n" for byte in data):
+    if not all(32 <= byte < 127 or byte > 127 or byte in b"\t\r\n" for byte in data.rstrip(b"\0")):
         return otherwise
     found = re.match(rb"[A-Za-z_.-]{2,}", data)
     return (found[0].decode().rstrip("-._") if found else "") or otherwise
@@ -66,6 +66,18 @@ def test_labels_are_those_of_a_plain_loop(seed):
         said = [each.decode(data) for each in spoken if data and (not each.begins or data[0] in each.begins)]
         decoded = next((each for each in said if each is not None), None)
         assert labels.text(int(k)) == (decoded.text if decoded else shown(data, int(events.n_bytes[k])))
+
+
+def test_an_excerpt_that_is_shorter_than_what_is_kept_is_a_text():
+    events = table(("a", Kind.SENT, 1, "b"), ("a", Kind.SENT, 2, "b"))
+    columns = {name: getattr(events, name) for name in COLUMNS}
+    columns |= {
+        "n_bytes": [400, 400],
+        "data": np.array([b"VOTE 17", b"\0\0\x01"], f"S{DATA_BYTES}").view(f"V{DATA_BYTES}"),
+    }
+    labels = label(Events.sorted(events.nodes, events.names, columns))
+    assert [labels[0], labels.text(0)] == ["VOTE", "VOTE 17…"]
+    assert [labels[1], labels.text(1)] == ["message", bytes(events.data[1]).hex(" ")[:6] + "01" + " 00" * 24 + "…"]
 
 
 def test_a_decoder_is_asked_once_for_each_distinct_beginning_and_before_those_by_default():

@@ -197,14 +197,17 @@ def label(events: Events, decoders: Iterable[Decoder | Dialect | str] = ()) -> L
 
 
 def shown(data: bytes, n_bytes: int) -> str:
-    """Return bytes as text where they are that, else as hex digits; with "…" where there were more.
+    r"""Return bytes as text where they are that, else as hex digits; with "…" where there were more.
+
+    Zeros at the end are none of a text: an excerpt that is short is filled up with them.
 
     Examples
     --------
-    >>> shown(b"PREPARE 9", 9), shown(bytes([0, 1, 255]), 3), shown(b"abc", 400)
-    ('PREPARE 9', '00 01 ff', 'abc…')
+    >>> shown(b"PREPARE 9", 9), shown(bytes([0, 1, 255]), 3), shown(b"abc\0\0", 400), shown(b"\0", 1)
+    ('PREPARE 9', '00 01 ff', 'abc…', '00')
     """
-    more = "…" if n_bytes > len(data) else ""
+    whole, data = data, data.rstrip(b"\0") or data
+    more = "…" if n_bytes > len(whole) else ""
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -212,7 +215,7 @@ def shown(data: bytes, n_bytes: int) -> str:
         text = data[: error.start].decode() if cut else "\0"
     if not text.isprintable():
         text = text.replace("\r\n", " ").replace("\n", " ").replace("\t", " ").rstrip()
-    return (text if text.isprintable() else data.hex(" ")) + more
+    return (text if text.isprintable() else whole.hex(" ")) + more
 
 
 class _Labelling:
@@ -319,6 +322,7 @@ class _Labelling:
         """Return the words that texts begin with, without digits; `otherwise` where there is none."""
         data, lengths = self.matrix[rows], self.lengths[rows]
         inside = np.arange(DATA_BYTES) < lengths[:, None]
+        inside &= np.maximum.accumulate(data[:, ::-1] > 0, axis=1)[:, ::-1]  # zeros at the end are none of a text
         printable = (data >= 32) & (data != 127) | (data == 9) | (data == 10) | (data == 13)
         is_text = (printable | ~inside).all(axis=1)
         lower = data | 32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import numpy as np
@@ -62,8 +62,8 @@ class Finding:
     kind: str
     """One of `KINDS`."""
     text: str
-    records: tuple[int, ...]
-    """That show it, in order."""
+    records: tuple[int, ...] = field(repr=False)
+    """That show it, in order, the first 1,000."""
     count: int = 1
 
 
@@ -270,7 +270,7 @@ def _losses(view: View) -> Iterator[Finding]:
         n = sent[node, peer]
         text = (
             f"{records.size:,} of {n:,} messages from {view.name(node)} to {view.name(peer)} never arrived "
-            f"({100 * records.size / n:.2g} %)"
+            f"({100 * records.size / n:.3g} %)"
         )
         yield Finding("loss", text, view.in_order(records), records.size)
 
@@ -317,11 +317,8 @@ def _storms(view: View) -> Iterator[Finding]:
 
 
 def _duplicates(view: View) -> Iterator[Finding]:
-    """Yield what arrived more often than once, by whichever copy."""
-    found = view.found
-    got = np.flatnonzero(view.is_receipt & (found.partner >= 0))
-    second = got[found.partner[found.partner[got]] != got]
-    for node, peer, records in _by_ends(view, second):
+    """Yield what arrived more often than it was sent."""
+    for node, peer, records in _by_ends(view, view.found.repeated):
         text = f"{records.size:,} messages from {view.name(peer)} arrived at {view.name(node)} once more"
         yield Finding("duplicate", text, view.in_order(records), records.size)
 
