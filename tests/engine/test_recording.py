@@ -17,6 +17,7 @@ import pytest
 import hydroscope as hs
 from hydroscope.engine import recording
 from hydroscope.engine.local import LocalEngine
+from hydroscope.ground.record.about import rings
 from hydroscope.ground.record.layout import Kind
 from hydroscope.ground.record.reader import read_ring
 from hydroscope.ground.record.recorder import Recorder
@@ -135,6 +136,20 @@ def test_jobs_are_tasks_and_say_how_they_ended(rec):
     assert texts[:2] == ["job count letters", "DONE job count letters"]
     assert any(text.startswith("KeyError") for text in texts)
     assert texts[-1] == "FAILED job look it up"
+
+
+def test_tasks_of_a_forked_child_have_ids_of_their_own(rec, engine):
+    engine.map(slow, [(0,)])
+    if not (child := os.fork()):
+        recording.work(slow, 1)
+        os.kill(os.getpid(), 9)
+    os.waitpid(child, 0)
+    engine.map(slow, [(0,)])
+    assert rec.path is not None
+    of_both = [read_ring(found.path).records for found in rings(rec.path.parent)]
+    in_child, here = [set(each["id"][each["kind"] == Kind.QUEUED].tolist()) for each in of_both]
+    assert (len(in_child), len(here)) == (1, 2)
+    assert not in_child & here
 
 
 def test_names_are_what_a_reader_knows():

@@ -242,3 +242,12 @@ def name_of(function: Callable[..., Any]) -> str:
 def _new_ids() -> int:
     """Return the first of `IDS` ids in a row that no other task of the cluster has."""
     return (_base + next(_numbers) * IDS) % 2**64 // IDS * IDS
+
+
+def _begin_anew() -> None:
+    """In a forked child: its tasks are not its parent's, and no thread of its is making a recorder."""
+    global _making, _base
+    _making, _base = threading.Lock(), secrets.randbits(64)
+
+
+os.register_at_fork(after_in_child=_begin_anew)
