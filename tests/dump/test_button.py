@@ -15,7 +15,9 @@ import pytest
 
 import hydroscope as hs
 from hydroscope.cli.main import run
+from hydroscope.engine.dump import gather
 from hydroscope.engine.dump.post import DIED
+from hydroscope.scope import button
 from hydroscope.scope.decoding import Decoded
 from tests.dump.machines import WAIT_S, processes
 
@@ -91,10 +93,18 @@ def test_rules_and_decoders_are_the_timeline_s_own():
         ({"addresses": "10.0.0.7", "secret": bytes(16)}, "address '10.0.0.7' must look like"),
         ({"addresses": ["10.0.0.7:99999"], "secret": bytes(16)}, "must look like"),
         ({"addresses": "127.0.0.1:1", "secret": "xyz"}, "hexadecimal"),
+        ({"addresses": [], "secret": bytes(16)}, "addresses=[] must be a text or a list of texts"),
+        ({"nodes": 7}, "nodes=7 must be a text or a list of texts"),
+        ({"nodes": ["a", 7]}, "must be a text or a list of texts"),
+        ({"deadline_s": True}, "deadline_s=True must be seconds"),
+        ({"rules": 3}, "rules=3 must be a text"),
+        ({"rules": "what is this"}, "line 1 of the rules"),
+        ({"decoders": ["dnss"]}, "no decoder 'dnss'"),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments, said, monkeypatch):
+def test_what_makes_no_sense_is_refused_before_anything_is_done(arguments, said, monkeypatch):
     monkeypatch.delenv("HYDROSCOPE_SECRET", raising=False)
+    monkeypatch.setattr(button, "gather", None)
     with pytest.raises(hs.UserError, match=re.escape(said)):
         hs.timeline(**arguments)
 
@@ -137,6 +147,12 @@ def test_a_cluster_on_this_machine_is_found_frozen_and_thawed_without_an_address
         assert run(["timeline", "--thaw"]) == 0
         os.set_blocking(process.stdout.fileno(), True)
         assert process.stdout.readline() == "put\n"
+
+
+def test_where_nobody_can_stand_still_nobody_is_thawed(capsys, monkeypatch):
+    monkeypatch.setattr(gather, "doors", list)
+    assert run(["timeline", "--thaw"]) == 2
+    assert "no process of a cluster was found" in capsys.readouterr().err
 
 
 def test_who_is_to_die_dies_once_its_recording_is_here(tmp_path):

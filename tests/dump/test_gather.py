@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import socket
 import threading
+import time
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
+import msgspec
 import pytest
 
 import hydroscope as hs
 from hydroscope.engine.dump import disk
+from hydroscope.engine.dump import gather as gathering
+from hydroscope.engine.dump import post as posts
+from hydroscope.engine.dump.asking import Asked
 from hydroscope.engine.dump.gather import Gathered, Targets, gather, order
+from hydroscope.engine.dump.line import Late
 from hydroscope.engine.dump.post import Post
-from hydroscope.wire.dumps import Freeze, Thaw, Where
-from tests.dump.machines import HOST, KEY, Process, post_at, processes
+from hydroscope.wire.dumps import Die, Freeze, Thaw, Where
+from tests.dump.machines import HOST, KEY, WAIT_S, Process, post_at, processes
 from tests.dump.test_post import Statue
 
 QUICK_S = 1.0
 """A deadline for those who will not answer."""
+
+HERE = f"here-{os.getpid()}"
 
 
 def pressed(*wheres: Where, names: str, **more: object) -> Gathered:
@@ -120,13 +131,13 @@ def test_who_is_cut_off_with_its_machine_is_missing(tmp_path, silence, nobody):
 
 def test_here_nobody_has_to_be_asked(nobody):
     """Rings of this machine are read from disk, whoever lives."""
-    recorders = [hs.Recorder(f"here-{os.getpid()}-{k}", seconds=0.1) for k in range(3)]
+    recorders = [hs.Recorder(f"{HERE}-{k}", seconds=0.1) for k in range(3)]
     try:
         for k, rec in enumerate(recorders):
             for n in range(10 * k):
                 rec.sent("peer", n)
-        got = pressed(Where("me", HOST, nobody, os.getpid(), disk.place()), names=f"here-{os.getpid()}-*")
-        assert heard(got) == {f"here-{os.getpid()}-{k}": 10 * k for k in range(3)}
+        got = pressed(Where("me", HOST, nobody, os.getpid(), disk.place()), names=f"{HERE}-*")
+        assert heard(got) == {f"{HERE}-{k}": 10 * k for k in range(3)}
         assert got.missing == []
     finally:
         for rec in recorders:
@@ -187,13 +198,113 @@ def test_all_stand_still_before_anything_is_read(tmp_path):
         assert len(order(Targets(got.posts), Freeze(100.0))) == 2
 
 
-def test_a_process_is_not_asked_by_itself(tmp_path):
-    mine = Post(HOST, KEY)
+@pytest.fixture
+def mine():
+    """A post of this process, beside its rings."""
+    post = Post(HOST, KEY, lambda: "mine")
+    post.still = Statue()
+    yield post
+    post.close()
+
+
+def test_a_process_freezes_and_thaws_itself_and_does_not_end_itself(mine, monkeypatch):
+    ended = []
+    monkeypatch.setattr(posts, "_end", lambda: ended.append(True))
+    to = Targets(((mine.where, KEY),))
+    got = pressed(mine.where, names="none", freeze_s=100.0)
+    assert got.posts == to.posts
+    assert order(to, Die()) == []
+    assert order(to, Thaw()) == []
+    assert mine.still.calls == ["halt", "go on"]
+    assert ended == []
+
+
+def test_here_too_nothing_is_read_before_all_stand_still(mine, monkeypatch):
+    read, seen = disk.read, []
+
+    def noted(file: str, since_ns: int = 0) -> Any:
+        seen.append(list(mine.still.calls))
+        return read(file, since_ns)
+
+    monkeypatch.setattr(disk, "read", noted)
+    rec = hs.Recorder(HERE, seconds=0.1)
     try:
-        mine.still = Statue()
-        to = Targets(((mine.where, KEY),), mine)
-        gather(to, nodes=["none"], freeze_s=5.0)
-        assert order(to, Thaw()) == []
-        assert mine.still.calls == []
+        assert heard(pressed(mine.where, names=HERE, freeze_s=100.0)) == {HERE: 0}
+        assert seen == [["halt"]]
     finally:
-        mine.close()
+        rec.close(remove=True)
+
+
+def test_all_that_cannot_be_reached_are_told_though_their_names_are_not_known(nobody):
+    wheres = [Where(f"{HOST}:{port}", HOST, port, 0, 0) for port in (nobody, 1)]
+    got = pressed(*wheres, names="none-*")
+    assert set(told(got)) == {where.name for where in wheres}
+
+
+def test_all_of_history_can_be_asked_for(tmp_path):
+    far = machine(tmp_path, "far")
+    with processes(far, "far-a", n=7), post_at(far) as post:
+        assert heard(pressed(post.where, names="far-*", seconds=math.inf)) == {"far-a": 7}
+
+
+def test_what_is_not_meant_is_not_counted_as_left_out(tmp_path):
+    for name in ("far-old", "far-older"):
+        hs.Recorder(name, seconds=0.1, folder=tmp_path).close()
+    with post_at(machine(tmp_path, "far")) as post:
+        post.lying = lambda: {  # type: ignore[method-assign]
+            file: msgspec.structs.replace(ring, opened_wall_ns=1, newest_ns=0)
+            for file, ring in disk.lying(tmp_path).items()
+        }
+        assert pressed(post.where, names="far-*", seconds=60.0).n_left_out == 2
+        assert pressed(post.where, names="far-older", seconds=60.0).n_left_out == 1
+        assert pressed(post.where, names="none-*", seconds=60.0).n_left_out == 0
+
+
+def test_a_post_is_spoken_to_under_the_address_that_led_there(tmp_path):
+    """Through a tunnel, the address that it has by itself leads elsewhere, or nowhere."""
+    far = machine(tmp_path, "far")
+    with processes(far, "far-a", n=7), post_at(far) as post:
+        there = Where("far", "localhost", post.port, 0, 0)
+        post._host = "192.0.2.1"
+        got = pressed(there, names="far-*")
+        assert heard(got) == {"far-a": 7}
+        assert [where.host for where, _ in got.posts] == ["localhost"]
+
+
+def test_who_is_given_up_while_it_is_reached_is_told_nothing(tmp_path):
+    with post_at(tmp_path) as post:
+        asked = Asked(post.where, SimpleQueue())
+        asked.stop()
+        with pytest.raises(Late), asked.line(KEY, time.monotonic() + WAIT_S):
+            """Never come here."""
+
+
+def test_a_ring_here_that_cannot_be_read_keeps_nobody_s_from_being_read(monkeypatch):
+    recorders = [hs.Recorder(f"{HERE}-{k}", seconds=0.1) for k in range(2)]
+    read = disk.read
+
+    def odd(file: str, since_ns: int = 0) -> Any:
+        if file == str(recorders[0].path):
+            raise ValueError("odd")
+        return read(file, since_ns)
+
+    monkeypatch.setattr(disk, "read", odd)
+    try:
+        got = pressed(names=f"{HERE}-*")
+        assert heard(got) == {f"{HERE}-1": 0}
+        assert told(got) == {f"{HERE}-0": "its recording could not be read: odd"}
+    finally:
+        for rec in recorders:
+            rec.close(remove=True)
+
+
+def test_a_process_that_does_not_say_what_it_belongs_to_is_told(tmp_path, monkeypatch):
+    door = tmp_path / f"{2**22 + 7}-a.post"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(door))
+        listener.listen()
+        monkeypatch.setattr(gathering, "doors", lambda: [str(door)])
+        to = gathering.targets_here(within_s=0.1)
+    assert to.silent == (2**22 + 7,)
+    assert "did not say whether it belongs to a cluster" in told(gather(to))[f"process {2**22 + 7}"]
+    assert told(gather(to, nodes=["none"])) == {}

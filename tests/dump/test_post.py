@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import random
 import socket
@@ -159,6 +161,66 @@ def test_nothing_that_is_sent_hurts_a_post(tmp_path):
         await_that(lambda: threading.active_count() < 30)
 
 
+def test_strangers_cannot_make_a_post_remember_much(tmp_path):
+    with post_at(tmp_path) as post:
+        for k in range(2 * posts.SORTS_MAX):
+            post.count(f"said {k}")
+        assert len(post.counters) <= posts.SORTS_MAX + 1
+        before = post.counters.total()
+        for n_bytes in (2**32 - 1, 2**31, 5000):
+            with socket.create_connection((HOST, post.port)) as connection:
+                connection.sendall(greeting(bytes(16)) + n_bytes.to_bytes(4, "big"))
+                while connection.recv(100):
+                    """Until it hangs up, without waiting for what was announced."""
+        await_that(lambda: post.counters.total() == before + 3)
+
+
+def test_who_comes_drop_by_drop_is_cut_off(tmp_path, monkeypatch):
+    monkeypatch.setattr(posts, "PROVE_S", 0.1)
+    with post_at(tmp_path) as post, socket.create_connection((HOST, post.port)) as connection:
+        drops = iter(greeting(bytes(16)) + (4000).to_bytes(4, "big") + bytes(4000))
+
+        def is_cut_off() -> bool:
+            with contextlib.suppress(OSError):
+                connection.sendall(bytes((next(drops),)))
+            return post.counters["no answer in time"] == 1
+
+        await_that(is_cut_off)
+
+
+def test_a_post_goes_on_after_a_connection_that_it_could_not_take(tmp_path, monkeypatch):
+    with post_at(tmp_path) as post:
+        with monkeypatch.context() as patched:
+            patched.setattr(posts, "Line", lambda *arguments: 1 / 0)
+            with socket.create_connection((HOST, post.port)) as connection:
+                assert connection.recv(1) == b""
+        assert post.counters["not accepted: division by zero"] == 1
+        assert isinstance(asked(post, Look()), Seen)
+
+
+def test_a_door_whose_path_is_too_long_is_done_without(tmp_path, monkeypatch):
+    monkeypatch.setattr(posts, "default_folders", lambda: [tmp_path / ("x" * 120)])
+    with post_at(tmp_path) as post:
+        assert isinstance(asked(post, Look()), Seen)
+        assert post.counters == {}
+    assert list((tmp_path / ("x" * 120)).iterdir()) == []
+
+
+def test_several_rings_are_shipped_after_one_look_into_the_folder(tmp_path, monkeypatch):
+    recorders = [hs.Recorder(f"r{k}", seconds=0.1, folder=tmp_path) for k in range(4)]
+    with post_at(tmp_path) as post:
+        seen = asked(post, Look())
+        looks, lying = [], post.lying
+        monkeypatch.setattr(post, "lying", lambda: looks.append(1) or lying())
+        fetch = Asked(post.where, SimpleQueue())
+        Task(KEY, time.monotonic() + WAIT_S, 0.0, True, lambda each: True, None).fetch(list(seen.rings), seen)(fetch)
+        got = [fetch.got.get_nowait()[2] for _ in seen.rings]
+        assert [ring.about.name for ring in got] == [ring.name for ring in seen.rings]
+        assert len(looks) == 1
+    for rec in recorders:
+        rec.close()
+
+
 def test_who_says_nothing_keeps_nobody_from_asking(tmp_path):
     with post_at(tmp_path) as post:
         silent = [socket.create_connection((HOST, post.port)) for _ in range(3 * posts.TALKS_MAX)]
@@ -297,6 +359,9 @@ def test_who_was_frozen_goes_on_when_told_or_by_itself(tmp_path):
 def test_who_cannot_be_frozen_says_so(tmp_path):
     with post_at(tmp_path) as post:
         assert "no member of a cluster" in asked(post, Freeze(9.0)).why
+        post.still = statue = Statue()
+        assert isinstance(asked(post, Freeze(math.nan)), Done)
+        await_that(lambda: statue.calls == ["halt", "go on"])  # soon: for no time at all
         post.still = statue = Statue(is_willing=False)
         assert "hangs" in asked(post, Freeze(9.0)).why
         post.thaw()

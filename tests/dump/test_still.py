@@ -10,6 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
+import hydroscope as hs
+from hydroscope.cli.main import run
 from hydroscope.engine.sockets import SocketKeys, connect, serve
 from tests.dump.machines import WAIT_S, await_that
 
@@ -127,3 +129,16 @@ def test_a_member_that_is_closed_while_it_stands_still_ends():
         assert only.post.freeze(WAIT_S) is None
         only.shutdown()
         assert only.post.still is only.socket
+
+
+def test_one_address_is_enough_to_freeze_all_and_to_thaw_all(monkeypatch, capsys):
+    with cluster(2) as (first, second):
+        assert first.post is not None
+        assert second.post is not None
+        hs.timeline(nodes="none", addresses=first.post.address, secret=first.secret, mode="freeze")
+        assert [keys.socket.trusted_until for keys in (first, second)] == [-math.inf] * 2
+        monkeypatch.setenv("HYDROSCOPE_SECRET", first.secret.hex())
+        assert run(["timeline", second.post.address, "--thaw"]) == 0
+        assert capsys.readouterr().out == "thawed\n"
+        second.put("k", 1, wait=True)
+        assert first.get("k") == 1

@@ -91,11 +91,11 @@ def _read(files: list[str], asked: argparse.Namespace) -> Timeline:
 
 
 def _press(addresses: list[str], asked: argparse.Namespace, screen: Screen) -> Timeline:
-    from hydroscope.scope.button import pressed
+    from hydroscope.scope.button import timeline
 
     if not screen.quiet:
         print("gathering what was recorded ...", file=sys.stderr, flush=True)
-    shown, n_left_out = pressed(
+    shown = timeline(
         nodes=asked.node,
         seconds=math.inf if asked.all else asked.seconds,
         rules=_rules(asked),
@@ -104,8 +104,8 @@ def _press(addresses: list[str], asked: argparse.Namespace, screen: Screen) -> T
         addresses=addresses or None,
         freeze_s=asked.freeze_s,
     )
-    if n_left_out and not screen.quiet:
-        print(f"{n_left_out} older recordings are left out: --seconds or --all", file=sys.stderr, flush=True)
+    if shown.n_left_out and not screen.quiet:
+        print(f"{shown.n_left_out} older recordings are left out: --seconds or --all", file=sys.stderr, flush=True)
     return shown
 
 

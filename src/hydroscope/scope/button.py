@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
 
-from hydroscope.engine.dump.gather import Targets, gather, order
-from hydroscope.engine.dump.targets import targets
+from hydroscope.engine.dump.gather import ORDER_S, Targets, gather, order
+from hydroscope.engine.dump.targets import targets, texts
 from hydroscope.ground.errors import UserError, unknown_name
+from hydroscope.scope.decoding import Decoder, Dialect, dialects
 from hydroscope.scope.events import Missing
-from hydroscope.scope.rules import Rule
+from hydroscope.scope.rules import Rule, parse
 from hydroscope.scope.snapshots import keys_changes
 from hydroscope.scope.timeline import Timeline
 from hydroscope.wire.dumps import Die, Thaw
 
-__all__ = ["MODES", "pressed", "thaw", "timeline"]
+__all__ = ["MODES", "thaw", "timeline"]
 
 MODES = ("stay", "freeze", "die")
 
@@ -30,7 +30,7 @@ def timeline(
     nodes: Sequence[str] | str | None = None,
     seconds: float | None = None,
     rules: Sequence[Rule] | str = (),
-    decoders: Iterable[Any] = (),
+    decoders: Iterable[Decoder | Dialect | str] = (),
     mode: str = "stay",
     deadline_s: float = 5.0,
     addresses: Sequence[str] | str | None = None,
@@ -45,7 +45,8 @@ def timeline(
     Parameters
     ----------
     nodes : sequence of str, or str
-        Names of rings, or patterns such as "worker-*"; default: all.
+        Names of rings, or patterns such as "worker-*"; default: all. They choose what is read, not who stands still or
+        ends.
     seconds : float, optional
         Of history. Default: all there is of the processes that run, that were members of their clusters, or that ended
         in the last minute; where there are none, of the run that ended last. `math.inf`: all that lies about.
@@ -54,30 +55,34 @@ def timeline(
     decoders : iterable
         What messages are called, as for `Timeline`.
     mode : str
-        "stay": everybody goes on. "freeze": members of the cluster stand still from now on, and what they had recorded
-        until then is returned; they go on after `thaw()`, or `freeze_s`. "die": all but this process end, with exit
-        status 86, once their recordings are here.
+        "stay": everybody goes on. "freeze": members of clusters stand still from now on, this process too if it is
+        one, and what they had recorded until then is returned; they go on after `thaw()`, or `freeze_s`. "die": members
+        and agents end, with exit status 86, once their recordings are here; this process does not.
     deadline_s : float
-        For all of it but the ordering.
+        For the gathering; looking for others on this machine and telling them to end take a second more at most, when
+        somebody does not answer. Names of hosts are looked up before, and the records put in order after it.
     addresses : sequence of str, or str
         "host:port" of a post of a cluster (`.post` of what `start_cluster` returns), which knows all others of it, or
-        of agents (`hydroscope timeline --serve`). Default: the cluster that this process belongs to, else all processes
-        of this user on this machine and the clusters that they belong to.
+        of agents (`hydroscope timeline --serve`). Default: the cluster that this process belongs to, else the clusters
+        that processes of this user on this machine belong to. What lies on this machine is read in any case.
     secret : bytes, str or None
         Of the cluster or the agents, where there are addresses; default: what HYDROSCOPE_SECRET says.
     freeze_s : float
-        After which those who stand still go on by themselves.
+        After which those who stand still go on by themselves, whatever becomes of this process; who stands still
+        already does so for as long from now on.
 
     Returns
     -------
     Timeline
         Its `missing` tells what was not in order: whose recording could not be had, or was read from disk because its
-        process did not answer, and why. Its `changes` are those of the cluster's keys, if this process belongs to it.
+        process did not answer, and why; `n_left_out` how many recordings of earlier runs `seconds` would bring. Its
+        `changes` are those of the cluster's keys, if this process belongs to it.
 
     Raises
     ------
     UserError
-        Arguments that make no sense, or a secret that is needed and not known. Nothing else raises.
+        Arguments that make no sense, or a secret that is needed and not known: before anything is done. Nothing else
+        raises.
 
     Notes
     -----
@@ -92,7 +97,25 @@ def timeline(
     >>> tl = hs.timeline(nodes="node-3")
     >>> rec.close(remove=True)
     """
-    return pressed(nodes, seconds, rules, decoders, mode, deadline_s, addresses, secret, freeze_s)[0]
+    _check_arguments(seconds, rules, mode, deadline_s, freeze_s)
+    decoders = tuple(decoders)
+    dialects(decoders)
+    patterns = None if nodes is None else texts("nodes", nodes)
+    began = time.monotonic()
+    to = targets(addresses, secret)
+
+    def left() -> float:
+        return max(deadline_s - (time.monotonic() - began), LEAST_S)
+
+    freezes = freeze_s if mode == "freeze" else 0.0
+    got = gather(to, nodes=patterns, seconds=seconds, freeze_s=freezes, deadline_s=left())
+    if mode == "die":
+        got.missing += order(Targets(got.posts), Die())
+    missing = [Missing(name, why) for name, why in got.missing]
+    changes = keys_changes(seconds, left()) if addresses is None else None
+    shown = Timeline.of(got.rings, rules, decoders=decoders, missing=missing, changes=changes)
+    shown.n_left_out = got.n_left_out
+    return shown
 
 
 def thaw(addresses: Sequence[str] | str | None = None, secret: bytes | str | None = None) -> tuple[Missing, ...]:
@@ -101,57 +124,45 @@ def thaw(addresses: Sequence[str] | str | None = None, secret: bytes | str | Non
     Parameters
     ----------
     addresses, secret
-        As for `timeline`; of each member that is to be reached, or of none.
+        As for `timeline`: one address of a cluster is enough.
 
     Returns
     -------
     tuple of Missing
         Who could not be told, and why. They go on by themselves when their time is over.
 
+    Raises
+    ------
+    UserError
+        As `timeline`; or nobody is there who could stand still.
+
     Notes
     -----
-    Cost: a round trip; a second when somebody does not answer.
+    Who froze them does not matter. Cost: two round trips; two seconds when somebody does not answer.
     """
-    to = targets(addresses, secret)
-    if to.me is not None:
-        to.me.thaw()
-    return tuple(Missing(name, why) for name, why in order(to, Thaw()))
+    posts = gather(targets(addresses, secret), nodes=(), deadline_s=ORDER_S).posts
+    if not posts:
+        raise UserError("no process of a cluster was found on this machine; give addresses= of one, and its secret")
+    return tuple(Missing(name, why) for name, why in order(Targets(posts), Thaw()))
 
 
-def pressed(
-    nodes: Sequence[str] | str | None = None,
-    seconds: float | None = None,
-    rules: Sequence[Rule] | str = (),
-    decoders: Iterable[Any] = (),
-    mode: str = "stay",
-    deadline_s: float = 5.0,
-    addresses: Sequence[str] | str | None = None,
-    secret: bytes | str | None = None,
-    freeze_s: float = 60.0,
-) -> tuple[Timeline, int]:
-    """Do as `timeline`; return with it how many rings were left out because they are of earlier runs."""
+def _check_arguments(
+    seconds: float | None, rules: Sequence[Rule] | str, mode: str, deadline_s: float, freeze_s: float
+) -> None:
+    """Refuse what makes no sense before anything is done to anybody."""
     if mode not in MODES:
         raise unknown_name("mode", mode, MODES, "timeline")
     _check("deadline_s", deadline_s, DEADLINE_MAX_S)
     _check("freeze_s", freeze_s, DEADLINE_MAX_S)
     if seconds is not None:
         _check("seconds", seconds, math.inf)
-    began = time.monotonic()
-    to = targets(addresses, secret)
-    patterns = [nodes] if isinstance(nodes, str) else nodes
-    freezes = freeze_s if mode == "freeze" else 0.0
-    got = gather(to, nodes=patterns, seconds=seconds, freeze_s=freezes, deadline_s=deadline_s)
-    missing = got.missing
-    if mode == "die":
-        missing += order(Targets(got.posts, to.me), Die())
-    if freezes and to.me is not None and (why := to.me.freeze(freezes)) is not None:
-        missing.append(("this process", f"it does not freeze: {why}"))
-    told = [Missing(name, why) for name, why in missing]
-    left = max(deadline_s - (time.monotonic() - began), LEAST_S)
-    changes = keys_changes(seconds, left) if addresses is None else None
-    return Timeline.of(got.rings, rules, decoders=decoders, missing=told, changes=changes), got.n_left_out
+    if isinstance(rules, str):
+        parse(rules)
+    elif not isinstance(rules, Sequence) or not all(isinstance(rule, Rule) for rule in rules):
+        raise UserError(f"rules={rules!r} must be a text with a rule a line, or a list of Rule")
 
 
 def _check(name: str, value: float, most: float) -> None:
-    if not isinstance(value, int | float) or not 0 < value <= most:
-        raise UserError(f"{name}={value!r} must be seconds, more than 0 and at most {most:g}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+        upper = "" if most == math.inf else f" and at most {most:g}"
+        raise UserError(f"{name}={value!r} must be seconds, more than 0{upper}")

@@ -44,6 +44,9 @@ class Timeline:
         Nodes whose records could not be had, and why.
     """
 
+    n_left_out = 0
+    """Recordings of earlier runs that the button did not take."""
+
     def __init__(
         self,
         events: Events,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import sys
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 
+import msgspec
 import numpy as np
 
 from hydroscope.engine.dump import disk
@@ -84,7 +86,11 @@ class Asked:
             self.is_over = True
             self.tell()
 
-        threading.Thread(target=run, name="hydroscope-asking", daemon=True).start()
+        try:
+            threading.Thread(target=run, name="hydroscope-asking", daemon=True).start()
+        except RuntimeError as error:  # no more threads can be had
+            self.failure, self.is_over = f"it was not asked: {error}", True
+            self.tell()
         return self
 
     def tell(self) -> None:
@@ -105,6 +111,8 @@ class Asked:
         """Within the block, be connected to the post; Broken when that cannot be."""
         line = self._line = Line(_connected(self.where, until), key, False, until)
         try:
+            if self.waited_s is not None:  # given up while it was being reached: nothing is to be done there any more
+                raise Late("it was given up")
             line.greet()
             yield line
         finally:
@@ -142,7 +150,8 @@ class Task:
             seen = _expect(line, Seen)
             if seen.byte_order != sys.byteorder:
                 raise Broken(f"its machine's byte order is {seen.byte_order}, here it is {sys.byteorder}")
-            asked.seen, asked.where = seen, seen.me
+            asked.where = _reached(seen.me, asked.where)
+            asked.seen = seen  # last: whoever gathers looks at it
             asked.tell()
             if self._ships:
                 own = [ring for ring in seen.rings if ring.pid == seen.me.pid and ring.state and self._wants(ring)]
@@ -160,7 +169,7 @@ class Task:
 
 def since_ns(seen: Seen, seconds: float | None) -> int:
     """Return the stamp from which on records are wanted."""
-    return 0 if seconds is None else max(0, int(seen.now_ns - seconds * 1e9))
+    return 0 if seconds in (None, math.inf) else max(0, int(seen.now_ns - seconds * 1e9))
 
 
 def ask(where: Where, key: bytes, until: float, events: SimpleQueue[Asked]) -> Asked:
@@ -183,12 +192,19 @@ def read_here(rings: list[Lying], place: int, since_ns: int) -> Callable[[Asked]
 
     def work(asked: Asked) -> None:
         for ring in rings:
+            if asked.waited_s is not None:
+                return
             try:
                 asked.got.put((place, ring, disk.read(ring.file, since_ns)))
-            except (DataError, MemoryError) as error:
+            except Exception as error:  # whatever is wrong with this one, the others are read
                 asked.got.put((place, ring, str(error) or type(error).__name__))
 
     return work
+
+
+def _reached(it: Where, as_it_was: Where) -> Where:
+    """Return who it is, under the address that led there: its own may lead elsewhere from here."""
+    return it if as_it_was.port == 0 else msgspec.structs.replace(it, host=as_it_was.host, port=as_it_was.port)
 
 
 def _connected(where: Where, until: float) -> socket.socket:
@@ -235,8 +251,10 @@ def _expect(line: Line, kind: type[Seen]) -> Seen:
 
 
 def _bring(asked: Asked, line: Line, place: int, rings: list[Lying], since_ns: int) -> None:
+    if not rings:
+        return
+    line.say(Ship(tuple(ring.file for ring in rings), since_ns))
     for ring in rings:
-        line.say(Ship((ring.file,), since_ns))
         answer = line.hear()
         if isinstance(answer, Unable):
             asked.got.put((place, ring, answer.why))
@@ -245,8 +263,8 @@ def _bring(asked: Asked, line: Line, place: int, rings: list[Lying], since_ns: i
         else:
             raise Broken(f"it answered {type(answer).__name__}")
         asked.tell()
-        if not isinstance(line.hear(), Done):
-            raise Broken("it sent more than was asked for")
+    if not isinstance(line.hear(), Done):
+        raise Broken("it sent more than was asked for")
 
 
 def _ring(line: Line, head: RingHead) -> Ring:

@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 
 from hydroscope.engine.dump import disk
 from hydroscope.engine.dump.asking import Asked, Got, Task, ask, read_here, since_ns, tell
-from hydroscope.engine.dump.post import Post, doors
+from hydroscope.engine.dump.post import behind, doors
 from hydroscope.ground.record.reader import Ring
 from hydroscope.wire.dumps import Die, Freeze, Lying, Seen, Thaw, Where
 
@@ -37,10 +37,11 @@ SLICE_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Whom to ask: posts by their key. `me` is the post of this process, which is not asked."""
+    """Whom to ask: posts by their key."""
 
     posts: tuple[tuple[Where, bytes], ...] = ()
-    me: Post | None = None
+    silent: tuple[int, ...] = ()
+    """Processes of this machine that did not say which cluster they belong to."""
 
 
 @dataclass(slots=True)
@@ -67,17 +68,19 @@ def targets_here(within_s: float = DOORS_S) -> Targets:
         if each.seen is not None:
             for where in (each.seen.me, *each.seen.posts):
                 posts.setdefault((where.host, where.port), (where, each.seen.key))
-    return Targets(tuple(posts.values()))
+    here = disk.place()
+    told = {where.pid for where, _ in posts.values() if where.place == here}
+    silent = {behind(each.where.host) for each in asked if each.waited_s is not None}
+    return Targets(tuple(posts.values()), tuple(silent - told))
 
 
 def order(targets: Targets, what: Thaw | Die | Freeze, within_s: float = ORDER_S) -> list[tuple[str, str]]:
-    """Have something done at all posts but this process's own; return those at which it was not, and why."""
+    """Have something done at all posts; return those at which it was not, and why. This process is not told to die."""
     events: SimpleQueue[Asked] = SimpleQueue()
     until = time.monotonic() + within_s
+    spared = (disk.place(), os.getpid()) if isinstance(what, Die) else None
     asked = [
-        tell(where, key, until, events, what)
-        for where, key in targets.posts
-        if targets.me is None or where.port != targets.me.port or where.pid != os.getpid()
+        tell(where, key, until, events, what) for where, key in targets.posts if (where.place, where.pid) != spared
     ]
     _until_over(asked, events, until)
     return [(each.where.name, "; ".join(each.refusals) or _why(each)) for each in asked if not each.is_done]
@@ -137,15 +140,14 @@ class _Gathering:
         freeze_s: float,
         deadline_s: float,
     ) -> None:
-        self._me = targets.me
+        self._silent = targets.silent
         self._nodes, self._seconds, self._freeze_s = nodes, seconds, freeze_s
         self._began = time.monotonic()
         self._deadline_s, self._until = deadline_s, self._began + deadline_s
         self._events: SimpleQueue[Asked] = SimpleQueue()
         self._here = disk.place()
         self._asked: dict[tuple[str, int], tuple[Asked, bytes]] = {}
-        self._known: dict[tuple[str, int], Where] = {}  # whose rings are read here, so that nobody has to be asked
-        self._posts: list[tuple[Where, bytes]] = []
+        self._known: dict[tuple[str, int], tuple[Where, bytes]] = {}  # whose rings are read here: they are not asked
         self._fetches: list[tuple[Asked, _Place, list[Lying]]] = []
         self._failed: list[Asked] = []
         self._places: dict[int, _Place] = {}
@@ -173,30 +175,38 @@ class _Gathering:
     def result(self) -> Gathered:
         """Return what was had, and say what was not."""
         chosen = [(number, ring) for number, place in self._places.items() for ring in self._wanted(number, place)]
-        n_rings = sum(len(place.rings) for place in self._places.values())
-        result = Gathered(n_left_out=n_rings - len(chosen), posts=tuple(self._posts))
+        n_meant = sum(self._wants(ring) for place in self._places.values() for ring in place.rings.values())
+        result = Gathered(n_left_out=n_meant - len(chosen), posts=self._posts())
         failed = {self._owner(asked.where): asked for asked, _ in self._asked.values() if self._is_failed(asked)}
         for number, ring in chosen:
             got = self._got.get((number, ring.file))
             if got is not None and isinstance(got[2], Ring):
                 result.rings.append(got[2])
-            why = self._why_odd(ring, failed.pop((number, ring.pid), None))
+            why = self._why_odd(ring, failed.get((number, ring.pid)))
             how = _how(got, number == self._here)
             if why or got is None or isinstance(got[2], str):
                 result.missing.append((ring.name, f"{why}; {how}" if why else how))
-        for asked in failed.values():
-            if self._nodes is None or self._matches(asked.where.name):
-                result.missing.append((asked.where.name, f"{_why(asked)}; its recording could not be had"))
-        running = {self._owner(where) for where in self._known.values()}
-        silent = running - {
-            (number, ring.pid) for number, place in self._places.items() for ring in place.rings.values()
-        }
-        for where in self._known.values():
-            if self._owner(where) in silent:
-                result.missing.append((where.name, f"process {where.pid} has no recording on this machine"))
+        chosen_here = {ring.pid for number, ring in chosen if number == self._here}
+        for pid in self._silent:
+            if self._nodes is None or pid in chosen_here:
+                why = "it did not say whether it belongs to a cluster, whose other members were not asked then"
+                result.missing.append((f"process {pid}", why))
+        result.missing += self._without_ring()
         for asked, _ in self._asked.values():
             result.missing += [(asked.where.name, why) for why in asked.refusals]
         return result
+
+    def _without_ring(self) -> list[tuple[str, str]]:
+        """Tell of processes of which no ring is known, whatever was asked for: nobody knows what theirs are called."""
+        owners = {(number, ring.pid) for number, place in self._places.items() for ring in place.rings.values()}
+        told = []
+        for asked, _ in self._asked.values():
+            if self._is_failed(asked) and self._owner(asked.where) not in owners:
+                told.append((asked.where.name, f"{_why(asked)}; its recording could not be had"))
+        for where, _ in self._known.values():
+            if self._owner(where) not in owners:
+                told.append((where.name, f"process {where.pid} has no recording on this machine"))
+        return told
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -205,12 +215,9 @@ class _Gathering:
         address = where.host, where.port
         if address in self._asked or address in self._known:
             return
-        if self._me is not None and self._owner(where) == (self._here, os.getpid()):
-            return
-        self._posts.append((where, key))
         is_here = where.place == self._here
         if is_here and not self._freeze_s:
-            self._known[address] = where
+            self._known[address] = where, key
             return
         task = Task(key, self._until, self._freeze_s, not is_here, self._wants, self._seconds)
         self._asked[address] = Asked(where, self._events).start(task.ask), key
@@ -258,11 +265,11 @@ class _Gathering:
                 for ring in self._wanted(number, place)
                 if (number, ring.file) not in self._got
                 and ring.file not in place.under_way
-                and (number == self._here or late or _is_stuck(ring) or (number, ring.pid) not in pending)
+                and (late or _is_stuck(ring) or (number, ring.pid) not in pending)
             ]
             if not rings:
                 continue
-            if number == self._here:
+            if number == self._here and place.n_tries == 0:
                 work = read_here(rings, number, since_ns(place.seen, self._seconds))
                 fetch = Asked(place.seen.me, self._events).start(work)
             elif place.n_tries < len(place.via):
@@ -292,6 +299,15 @@ class _Gathering:
 
     # --- telling ------------------------------------------------------------------------------------------------------
 
+    def _posts(self) -> tuple[tuple[Where, bytes], ...]:
+        """Return all posts that were found, each once, however it was reached."""
+        found: dict[Where, tuple[Where, bytes]] = {}
+        for asked, key in self._asked.values():
+            found.setdefault(asked.seen.me if asked.seen is not None else asked.where, (asked.where, key))
+        for where, key in self._known.values():
+            found.setdefault(where, (where, key))
+        return tuple(found.values())
+
     def _owner(self, where: Where) -> tuple[int, int]:
         return where.place, where.pid
 
@@ -303,7 +319,7 @@ class _Gathering:
 
     def _wanted(self, number: int, place: _Place) -> list[Lying]:
         since = None if self._seconds is None else since_ns(place.seen, self._seconds)
-        members = {where.pid for where, _ in self._posts if where.place == number}
+        members = {where.pid for where, _ in self._posts() if where.place == number}
         found = disk.wanted(place.rings.values(), place.seen.now_ns, since, members)
         return [ring for ring in found if self._wants(ring)]
 

@@ -72,8 +72,9 @@ class Line:
         """Return the next message."""
         assert self._seal is not None
         (n_bytes,) = HEAD.unpack(self._read(HEAD.size))
-        if n_bytes > (FRAME_MAX_BYTES if self.is_proven else UNPROVEN_MAX_BYTES if self._is_post else FRAME_MAX_BYTES):
-            raise Broken(f"a message of {n_bytes} bytes")
+        most = UNPROVEN_MAX_BYTES if self._is_post and not self.is_proven else FRAME_MAX_BYTES
+        if n_bytes > most:
+            raise Broken(f"it announced a message of more than {most} bytes")
         message = self._seal.open(self._read(n_bytes + MAC_BYTES))
         if message is None:
             raise Broken("the other end does not know the secret, or speaks otherwise than this version of hydroscope")

@@ -49,7 +49,7 @@ from hydroscope.wire.dumps import (
 if TYPE_CHECKING:
     from hydroscope.ground.record.reader import Ring
 
-__all__ = ["DIED", "SUFFIX", "Post", "Still", "doors"]
+__all__ = ["DIED", "SUFFIX", "Post", "Still", "behind", "doors"]
 
 SUFFIX = ".post"
 """Of the sockets in the folder of the rings."""
@@ -64,7 +64,10 @@ PROVE_S = 2.0
 """Within which a newcomer has to show that it knows the secret."""
 
 TALK_S = 60.0
-"""That a talk may last: who reads more slowly is cut off."""
+"""For the next question, and for each ring of an answer: who asks or reads more slowly is cut off."""
+
+SORTS_MAX = 100
+"""Of mishaps that are counted apart: strangers choose some of the words."""
 
 FRESH_S = 1.0
 """For which what was read of a ring is good enough for others who ask."""
@@ -72,7 +75,10 @@ FRESH_S = 1.0
 READ_S = 10.0
 """To wait while another ring is read."""
 
-FREEZE_MAX_S = 3600.0
+FREEZE_MIN_S, FREEZE_MAX_S = 0.1, 3600.0
+PAUSE_S = 0.01
+"""After a connection that could not be taken, for the reason to pass."""
+
 HALT_S = 1.0
 """To wait for the tables of a member: longer than any turn takes."""
 
@@ -171,8 +177,8 @@ class Post:
     # --- what is done to the process ----------------------------------------------------------------------------------
 
     def freeze(self, seconds: float) -> str | None:
-        """Let the member stand still for so long, or longer if it does; return why it cannot, or None."""
-        seconds = min(max(seconds, 0.1), FREEZE_MAX_S)
+        """Let the member stand still for so long from now on; return why it cannot, or None."""
+        seconds = min(seconds, FREEZE_MAX_S) if seconds > FREEZE_MIN_S else FREEZE_MIN_S  # what is no number is none
         still = self.still
         if still is None:
             return "it is no member of a cluster, so nothing in it can be made to stand still"
@@ -215,11 +221,15 @@ class Post:
                 _remove_if_dead(other)
             path = folder / f"{os.getpid()}-{id(self):x}{SUFFIX}"
             door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            try:
+                door.setblocking(False)
+                door.bind(str(path))
+                self._door_path = str(path)
+                door.listen(64)
+            except OSError:  # its path is too long, for example
+                door.close()
+                raise
             self._door = door
-            door.setblocking(False)
-            door.bind(str(path))
-            self._door_path = str(path)
-            door.listen(64)
 
     def _run(self) -> None:
         selector = selectors.DefaultSelector()
@@ -230,22 +240,30 @@ class Post:
         try:
             while not self._closing:
                 for key, _ in selector.select():
-                    if key.fileobj is not self._bell:
+                    if key.fileobj is self._bell:
+                        continue
+                    try:
                         self._accept(key.fileobj)
-        except Exception as error:
-            self.counters[f"the post ended: {type(error).__name__}: {error}"] += 1
+                    except Exception as error:  # it went away again, or there are no descriptors or threads left
+                        self.count(f"not accepted: {error}")
+                        time.sleep(PAUSE_S)
         finally:
             selector.close()
             self._let_go()
 
+    def count(self, mishap: str) -> None:
+        """Note that something went wrong."""
+        self.counters[mishap if mishap in self.counters or len(self.counters) < SORTS_MAX else "other mishaps"] += 1
+
     def _accept(self, listener: Any) -> None:
+        connection, _ = listener.accept()
         try:
-            connection, _ = listener.accept()
-        except OSError as error:  # it went away again, or there are no descriptors left
-            self.counters[f"not accepted: {error.strerror}"] += 1
-            time.sleep(0.01)
-            return
-        is_own = listener is self._door
+            self._talk_with(connection, listener is self._door)
+        except BaseException:
+            connection.close()
+            raise
+
+    def _talk_with(self, connection: socket.socket, is_own: bool) -> None:
         if is_own and not _is_of_this_user(connection):
             connection.close()
             return
@@ -254,7 +272,7 @@ class Post:
             if len(self._talks) >= TALKS_MAX:
                 oldest = next((each for each in self._talks if not each.line.is_proven), None)
                 if oldest is None:
-                    self.counters["too many talks"] += 1
+                    self.count("too many talks")
                     line.close()
                     return
                 del self._talks[oldest]
@@ -263,10 +281,9 @@ class Post:
             self._talks[talk] = None
         try:
             threading.Thread(target=talk.run, name="hydroscope-talk", daemon=True).start()
-        except RuntimeError:  # no more threads can be had
-            self.counters["no thread"] += 1
+        except BaseException:
             self.over(talk)
-            line.close()
+            raise
 
     def over(self, talk: _Talk) -> None:
         """Forget a talk that has ended."""
@@ -341,9 +358,9 @@ class _Talk:
                 line.until = time.monotonic() + TALK_S
                 self._answer(question)
         except Broken as broken:
-            self._post.counters[str(broken)] += 1
+            self._post.count(str(broken))
         except Exception as error:
-            self._post.counters[f"{type(error).__name__}: {error}"[:200]] += 1
+            self._post.count(f"{type(error).__name__}: {error}")
         finally:
             self._post.over(self)
             line.close()
@@ -377,6 +394,7 @@ class _Talk:
                 _end()
 
     def _ship(self, lying: Lying | None, file: str, since_ns: int) -> None:
+        self.line.until = time.monotonic() + TALK_S
         if lying is None:  # only what lies among the rings is ever opened
             self.line.say(Unable(file, "it is not there any more"))
             return
@@ -394,6 +412,11 @@ class _Talk:
 def doors() -> list[str]:
     """Return the sockets of posts of this user on this machine, of some that have ended too."""
     return [str(path) for folder in default_folders() for path in Path(folder).glob(f"*{SUFFIX}")]
+
+
+def behind(door: str) -> int:
+    """Return the id of the process whose door it is."""
+    return int(os.path.basename(door).partition("-")[0])
 
 
 def _remove_if_dead(path: str) -> None:

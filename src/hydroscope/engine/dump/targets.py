@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hydroscope.engine.cluster import SECRET, secret_of
 from hydroscope.engine.dump.gather import Targets, targets_here
@@ -16,7 +16,7 @@ from hydroscope.ground.limits import SECRET_BYTES
 from hydroscope.node import ports
 from hydroscope.wire.dumps import Where, dump_key
 
-__all__ = ["host_and_port", "serve", "targets"]
+__all__ = ["host_and_port", "serve", "targets", "texts"]
 
 _ADDRESS = re.compile(r"(?:\[(?P<six>[^\]\s]+)\]|(?P<host>[^\s\[\]:/]+)):(?P<port>\d{1,5})")
 
@@ -44,13 +44,13 @@ def targets(addresses: Sequence[str] | str | None = None, secret: bytes | str | 
                 f"recordings of other machines are had with the secret of their cluster or agent: give secret=, or set "
                 f"{SECRET}"
             )
-        each = [addresses] if isinstance(addresses, str) else addresses
         key = dump_key(given)
+        each = texts("addresses", addresses)
         return Targets(tuple((Where(address, *host_and_port(address), 0, 0), key) for address in each))
     keys = ports.keys_in_use()
     keys = getattr(keys, "socket_keys", keys)
     if isinstance(keys, SocketKeys) and keys.post is not None:
-        return Targets(tuple((where, keys.post.key) for where in keys.posts()), keys.post)
+        return Targets(tuple((where, keys.post.key) for where in keys.posts()))
     return targets_here()
 
 
@@ -80,7 +80,18 @@ def serve(address: str, secret: bytes | str | None = None) -> Post:
     try:
         return Post(host, dump_key(given), lambda: f"agent-{os.getpid()}", port=port)
     except OSError as error:
-        raise UserError(f"{address!r} cannot be served at: {error.strerror or error}; name another port") from error
+        raise UserError(
+            f"{address!r} cannot be served at: {error.strerror or error}; name an address of this machine, and a port "
+            "that is free"
+        ) from error
+
+
+def texts(name: str, given: Iterable[str] | str) -> tuple[str, ...]:
+    """Return one text or several as several; UserError when it is neither, or none."""
+    found = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, Iterable) else ()
+    if not found or not all(isinstance(each, str) for each in found):
+        raise UserError(f"{name}={given!r} must be a text or a list of texts; leave it out for the default")
+    return found
 
 
 def host_and_port(text: str) -> tuple[str, int]:
