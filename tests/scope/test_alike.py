@@ -1,4 +1,4 @@
-"""Messages that look alike: a ping is sent a hundred times, and each has its own receipt."""
+"""Messages that look alike: a ping is sent a hundred times, or a call again and again, and each has its own receipt."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MS = 10**6
 PING = b"ping"
 
 
-def events(rows, offset_ns: int = 0) -> Events:
+def events(rows, offset_ns: int = 0, boots=(b"a", b"b")) -> Events:
     """Return events of (node, kind, time in ns, id, data); the second node's clock is ahead."""
     columns = {name: np.zeros(len(rows), kind) for name, kind in COLUMNS.items()}
     for k, (node, kind, at_ns, ident, data) in enumerate(rows):
@@ -28,7 +28,7 @@ def events(rows, offset_ns: int = 0) -> Events:
         for name, value in values.items():
             columns[name][k] = value
         columns["n_bytes"][k], columns["data"][k] = len(data), data.ljust(27, b"\0")
-    nodes = [Node("a", 1, 0, 0, b"a"), Node("b", 2, 0, 0, b"b")]
+    nodes = [Node("a", 1, 0, 0, boots[0]), Node("b", 2, 0, 0, boots[1])]
     return Events.sorted(nodes, [""], columns)
 
 
@@ -94,6 +94,59 @@ def test_receipts_of_what_the_ring_has_forgotten_do_not_bend_the_clocks():
     pings = np.flatnonzero((of.kind == Kind.SENT) & (of.id == 7))
     assert (found.partner[pings] >= 0).all()
     assert (np.diff(of.at_ns[found.partner[pings]]) > 0).all()
+
+
+def calls(n_copies: int, n_arrivals: int, away_ms: int = 30, n: int = 100, back: bool = True):
+    """Return calls, every tenth sent `n_copies` times 20 ms apart; what arrives of these arrives at the end of all."""
+    rows = []
+    for k in range(n):
+        at_ns = 10**12 + k * 200 * MS
+        copies = n_copies if k % 10 == 5 and k < 80 else 1
+        for copy in range(copies):
+            rows.append((0, Kind.RESENT if copy else Kind.SENT, at_ns + copy * 20 * MS, k, b"call"))
+        arrived_ns = at_ns + (1 if copies == 1 else copies * 20 - 20 + away_ms) * MS
+        for copy in range(n_arrivals if copies > 1 else 1):
+            rows.append((1, Kind.RECEIVED, arrived_ns + copy * 10_000, k, b"call"))
+        if back:
+            rows.append((1, Kind.SENT, arrived_ns + MS, 10**6 + k, b"answer"))
+            rows.append((0, Kind.RECEIVED, arrived_ns + 2 * MS, 10**6 + k, b"answer"))
+    return rows
+
+
+ONE_MACHINE, TWO = (b"a", b"a"), (b"a", b"b")
+
+
+@pytest.mark.parametrize(("n_copies", "n_arrivals"), [(2, 2), (3, 3), (3, 1), (2, 3), (4, 2)])
+@pytest.mark.parametrize(("boots", "back"), [(ONE_MACHINE, True), (TWO, True), (TWO, False)])
+def test_of_copies_as_few_are_lost_or_doubled_as_can_be(n_copies, n_arrivals, boots, back):
+    """Whatever the clocks say: of two that were sent and two that arrived none was lost, and none came twice."""
+    of = events(calls(n_copies, n_arrivals, back=back), 0 if boots == ONE_MACHINE else 10**9, boots)
+    found = order(of)
+    told = {each.kind: each.count for each in findings(of, found) if each.kind != "clocks unknown"}
+    doubled, lost = 8 * max(n_arrivals - n_copies, 0), 8 * max(n_copies - n_arrivals, 0)
+    assert told == {kind: n for kind, n in (("loss", lost), ("duplicate", doubled)) if n}
+    received = np.flatnonzero((of.kind == Kind.RECEIVED) & (found.partner >= 0))
+    assert (found.rank[found.partner[received]] < found.rank[received]).all()
+    assert np.unique(found.partner[received]).size == received.size - doubled
+
+
+def test_where_messages_are_doubled_anyway_a_copy_that_would_have_come_late_was_lost():
+    """None that was sent once took longer than 2 ms; so what came 22 ms after the first copy is the second, twice."""
+    rows = calls(2, 2, away_ms=1)
+    rows += [(1, Kind.RECEIVED, at_ns + MS, ident, data) for node, kind, at_ns, ident, data in rows[100:104]
+             if (node, kind) == (1, Kind.RECEIVED)]  # fmt: skip
+    of = events(rows, 0, ONE_MACHINE)
+    found = order(of)
+    assert [(each.kind, each.count) for each in findings(of, found)] == [("loss", 8), ("duplicate", 9)]
+    again = np.flatnonzero(of.kind == Kind.RESENT)
+    assert (found.partner[again] >= 0).all()
+
+
+def test_what_was_sent_before_the_ring_begins_is_not_called_doubled():
+    rows = calls(2, 2)
+    begin_ns = 10**12 + 5 * 200 * MS + MS  # after the first copy of the fifth call
+    of = events([row for row in rows if row[0] == 1 or row[2] > begin_ns], 0, ONE_MACHINE)
+    assert findings(of, order(of)) == ()
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.booleans()), max_size=14))

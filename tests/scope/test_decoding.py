@@ -132,6 +132,21 @@ def test_a_decoder_that_raises_does_not_know_the_message_and_it_is_told():
     assert re.search(r"broken raised \d+ times, first IndexError: beyond \(of b", labels.complaints[0])
 
 
+@pytest.mark.parametrize("odd", ["a text", (b"x",), Decoded(None, {}, "x"), Decoded("x", {}, 7)])
+def test_a_decoder_that_returns_anything_else_does_not_know_the_message_either(odd):
+    events = any_events(2)
+    labels = label(events, [lambda data: odd])
+    assert [labels[k] for k in range(len(events))] == plainly(events, dialects(()))
+    assert re.search(r"the decoder <lambda> raised \d+ times, first \w+Error: ", labels.complaints[0])
+
+
+def test_functions_of_one_name_are_all_asked():
+    spoken = [lambda data: Decoded("pre", {}, "") if data[:1] == b"P" else None,
+              lambda data: Decoded("pro", {}, "") if data[:1] == b"p" else None]  # fmt: skip
+    assert {"pre", "pro"} <= set(label(any_events(2), spoken).names)
+    assert len(dialects([spoken[0], *spoken])) == len(dialects(spoken))
+
+
 def test_decoders_by_name():
     assert dialects(["json"])[0].name == "json"
     with pytest.raises(UnknownNameError, match="did you mean 'json'"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -40,7 +41,10 @@ def assert_same(a, b):
 @pytest.mark.parametrize("seed", range(6))
 def test_what_was_saved_reads_back(tmp_path, seed):
     missing = (Missing("n9", "it was gone"),)
-    timeline = Timeline(any_events(seed, n=seed * 50), rules=RULES, missing=missing)
+    events = any_events(seed, n=seed * 50)
+    odd = replace(events.nodes[0], n_torn=3, damage=("a name is damaged",), recorded_as="n1", closed_at_ns=7)
+    events = replace(events, nodes=(odd, *events.nodes[1:]))
+    timeline = Timeline(events, rules=RULES, missing=missing)
     timeline.save(tmp_path / "a.timeline")
     found = hs.read_timeline(tmp_path / "a.timeline")
     assert_same(timeline, found)
@@ -69,7 +73,12 @@ def test_order_and_findings_are_the_same_again(tmp_path):
 
 
 def test_what_foreign_decoders_said_is_kept_and_can_be_decoded_anew(tmp_path):
-    timeline = Timeline(any_events(1), decoders=[lambda data: Decoded("odd \ud800", {}, f"so {data[:2]!r}\udc00")])
+    def fails(_):
+        raise ValueError("not \ud800")
+
+    timeline = Timeline(
+        any_events(1), decoders=[fails, lambda data: Decoded("odd \ud800", {}, f"so {data[:2]!r}\udc00")]
+    )
     timeline.save(tmp_path / "a.timeline")
     found = hs.read_timeline(tmp_path / "a.timeline")
     assert "odd ?" in found.labels.names

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.ground.record.layout import CLOCK, DATA_BYTES, SAMPLE, Kind
+from hydroscope.ground.record.writer import safe_text
 from hydroscope.scope.events import MESSAGES, Events
 from hydroscope.scope.matching import fingerprints, mixed
 
@@ -95,21 +96,23 @@ def dialects(decoders: Iterable[Decoder | Dialect | str]) -> tuple[Dialect, ...]
     UserError
         One is neither a function nor a name of `BUILT_IN`.
     """
-    found: dict[str, Dialect] = {}
+    found: dict[object, Dialect] = {}
     for each in (*decoders, *BY_DEFAULT):
         if isinstance(each, str):
             if each not in BUILT_IN:
                 raise unknown_name("decoder", each, BUILT_IN, "hydroscope")
             module, _, name = BUILT_IN[each].partition(":")
             each = cast(Dialect, getattr(import_module(f"hydroscope.scope.decoders.{module}"), name))
-        elif not isinstance(each, Dialect):
-            if not callable(each):
-                raise UserError(
-                    f"a decoder is a function of the first bytes of a message, or one of {', '.join(BUILT_IN)}; "
-                    f"it is {each!r}"
-                )
-            each = Dialect(getattr(each, "__name__", repr(each)), each)
-        found.setdefault(each.name, each)
+        if isinstance(each, Dialect):
+            found.setdefault(each.name, each)
+        elif callable(each):
+            dialect = Dialect(getattr(each, "__name__", repr(each)), each)
+            found.setdefault(id(each), dialect)  # functions may share a name, as those without one do
+        else:
+            raise UserError(
+                f"a decoder is a function of the first bytes of a message, or one of {', '.join(BUILT_IN)}; "
+                f"it is {each!r}"
+            )
     return tuple(found.values())
 
 
@@ -226,7 +229,8 @@ class _Labelling:
         self.numbers: dict[str, int] = {}
         self.matrix = np.ascontiguousarray(events.data).view(np.uint8).reshape(len(events), DATA_BYTES)
         self.lengths = np.minimum(events.n_bytes, DATA_BYTES)
-        self.raised: dict[str, list[str]] = {}
+        self.raised: dict[str, tuple[int, str]] = {}
+        """Of each dialect that raised, how often, and what it said first."""
         self.is_message = np.isin(events.kind, MESSAGES)
         other = np.where(self.is_message, 0, events.kind)
         self.rows, self.which = self._distinct(np.arange(len(events)), DATA_BYTES + 1, other)
@@ -242,7 +246,8 @@ class _Labelling:
         codes = found[self.which]
         self._tasks(codes)
         complaints = tuple(
-            f"the decoder {name} raised {len(each):,} times, first {each[0]}" for name, each in self.raised.items()
+            f"the decoder {name} raised {n:,} time{'s' if n > 1 else ''}, first {said}"
+            for name, (n, said) in self.raised.items()
         )
         return Labels(tuple(self.numbers), codes, self.texts, self.rows, self.which, complaints)
 
@@ -282,20 +287,27 @@ class _Labelling:
 
     def _kinds(self, dialect: Dialect, rows: Ints) -> Ints:
         """Return the labels that a dialect gives to messages, -1 for those that it does not know."""
-        raw, lengths, decode = self.matrix[rows].tobytes(), self.lengths[rows].tolist(), dialect.decode
+        raw, lengths = self.matrix[rows].tobytes(), self.lengths[rows].tolist()
         found = np.full(rows.size, -1, np.int64)
         for k, n in enumerate(lengths):
             begin = DATA_BYTES * k
-            data = raw[begin : begin + n]
-            try:
-                decoded = decode(data)
-            except Exception as error:  # foreign functions may do anything; a timeline is shown all the same
-                said = f"{type(error).__name__}: {error} (of {data!r})"
-                self.raised.setdefault(dialect.name, []).append(said)
-                continue
+            decoded = self._decoded(dialect, raw[begin : begin + n])
             if decoded is not None:
                 found[k] = self.number(decoded.kind)
         return found
+
+    def _decoded(self, dialect: Dialect, data: bytes) -> Decoded | None:
+        """Return what a dialect says of first bytes; None, and note it, if it raises or says anything odd."""
+        try:
+            found = dialect.decode(data)
+            if found is None or (isinstance(found.kind, str) and isinstance(found.text, str)):
+                return found
+            raise TypeError(f"{found!r} is no Decoded of texts")
+        except Exception as error:  # foreign functions may do anything; a timeline is shown all the same
+            said = f"{type(error).__name__}: {safe_text(error)} (of {data!r})"
+            n, first = self.raised.get(dialect.name, (0, said.encode(errors="replace").decode()))
+            self.raised[dialect.name] = n + 1, first
+            return None
 
     def _others(self, rows: Ints) -> npt.NDArray[np.uint32]:
         """Return the labels of records that are no messages: what they are about, else their first word."""
@@ -356,7 +368,7 @@ class _Labelling:
         for k, (row, n) in enumerate(zip(rows.tolist(), lengths, strict=True)):
             data = raw[DATA_BYTES * k : DATA_BYTES * k + n]
             if kinds[k] in _MESSAGES and knows[k] >= 0:
-                decoded = self.spoken[knows[k]].decode(data)
+                decoded = self._decoded(self.spoken[knows[k]], data)
                 if decoded is not None:
                     found.append(decoded.text)
                     continue
@@ -369,8 +381,8 @@ class _Labelling:
     def _of_state(self, data: bytes) -> str:
         """Return what a dialect with a beginning of its own says of the data of a key; empty if none knows it."""
         for dialect in self.spoken:
-            if data[:1] in dialect.begins and dialect.begins and data:
-                decoded = dialect.decode(data)
+            if data and dialect.begins and data[:1] in dialect.begins:
+                decoded = self._decoded(dialect, data)
                 if decoded is not None:
                     return decoded.text
         return ""
@@ -387,7 +399,7 @@ class _Labelling:
         if kind == Kind.NOTE:
             return subject or data
         if kind == Kind.FAILED:
-            return data or subject
+            return data if data.startswith(subject) else ": ".join(filter(None, (subject, data)))
         if kind in (Kind.PUT, Kind.SPILLED):
             return f"{subject} = {data}" if data else subject
         return ": ".join(filter(None, (subject, data)))

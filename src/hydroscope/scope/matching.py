@@ -42,15 +42,22 @@ class Matching:
     """Of each group: the first copy that is left was itself sent again, and receipts may be of one before."""
     alike: Flags
     """Of each group: nothing was sent again, so that copies are messages of their own that look alike."""
+    whole: Flags
+    """Of each group: all that was sent is there, as far as can be told."""
+    n_sends: Ints
+    n_receipts: Ints
+    """Of each group."""
 
     def causes(self, time_ns: Ints, error_ns: Reals) -> Ints:
         """Return of each receipt the copy it is of, as the corrected times tell; -1 without one.
 
-        Where one thing was sent several times a receipt belongs to the last copy that can have been
-        sent before it. What the clocks leave open is given to the later copy, up to the middle
-        between the two; where they say nothing, to the first, which is right in any order. Messages that
-        look alike have a receipt each, in turn: of those that can have been sent before it the first that is
-        not received, as long as the later ones are received as well.
+        Only time tells apart the copies of one thing, or messages that look alike. Each is taken to have a receipt
+        of its own, in turn, as far as there are any: so as few are lost, or came twice, as can be. That one copy was
+        lost and another came twice is believed of what was sent again if it would else have been on its way for
+        longer than any message that was sent once, and if some of these came twice: then a receipt belongs to
+        the last copy that can have been sent before it. What the clocks leave open is given to the later copy, up to
+        the middle between the two. Where they say nothing, the k-th receipt is of the k-th copy, which it cannot
+        have come before; or of the first, if messages come twice.
 
         Notes
         -----
@@ -59,29 +66,52 @@ class Matching:
         found = self.earliest.copy()
         if not self.rows.size:
             return found
-        n_sends = np.bincount(self.group[self.is_send], minlength=int(self.group[-1]) + 1)
-        open_ = (n_sends > 1) | self.headless
-        here = open_[self.group]
-        rows, group, is_send = self.rows[here], self.group[here], self.is_send[here]
-        errors = np.where(np.isfinite(error_ns[rows]), error_ns[rows], 0.0)
-        slack = np.zeros(n_sends.size)
-        np.maximum.at(slack, group[~is_send], errors[~is_send])
-        since = np.full(rows.size, np.inf)  # the copy before
-        again = np.flatnonzero(is_send[1:] & is_send[:-1] & (group[1:] == group[:-1])) + 1
-        since[again] = time_ns[rows[again]] - time_ns[rows[again - 1]]
-        times = time_ns[rows] - np.where(is_send, np.minimum(errors + slack[group], since / 2), 0).astype(np.int64)
-        by = np.lexsort((~is_send, times, group))
-        rows, group, is_send = rows[by], group[by], is_send[by]
+        open_ = ((self.n_sends > 1) | self.headless)[self.group]
+        copies = self.rows[open_], self.group[open_], self.is_send[open_]
+        doubles = bool((self.whole & (self.n_sends == 1) & (self.n_receipts > 1)).any())
+        if not doubles:
+            rows, group, is_send = copies
+            sends, receipts = _one_by_one(group, is_send)
+            sure = self.whole[group[receipts]]
+            found[rows[receipts[sure]]] = rows[sends[sure]]
+        rows, group, is_send = _by_time(*copies, time_ns, error_ns)
         last = np.maximum.accumulate(np.where(is_send, np.arange(rows.size), -1))
         sends, receipts = _in_turn(group, is_send)
-        alike = self.alike[group[receipts]]
-        last[receipts[alike]] = sends[alike]
+        if doubles:
+            likely = _least_ns(rows[sends], rows[receipts], time_ns, error_ns) <= self._longest_ns(time_ns, error_ns)
+            likely |= self.alike[group[receipts]]
+            sends, receipts = sends[likely], receipts[likely]
+        last[receipts] = sends
         has = (last >= 0) & ~is_send
         has[has] = group[last[has]] == group[has]
-        receipts, copies = rows[has], rows[last[has]]
-        known = np.isfinite(error_ns[receipts]) & np.isfinite(error_ns[copies])
-        found[receipts[known]] = copies[known]
+        received, sent = rows[has], rows[last[has]]
+        known = np.isfinite(error_ns[received]) & np.isfinite(error_ns[sent])
+        found[received[known]] = sent[known]
         return found
+
+    def repeated(self, cause: Ints, rank: Ints) -> Ints:
+        """Return the receipts of copies that had been received before; not where copies may be forgotten.
+
+        Parameters
+        ----------
+        cause, rank : (n,)
+            As `causes` returned it; places in the one order.
+
+        Notes
+        -----
+        Cost: a sort of the receipts.
+        """
+        receipts = self.rows[~self.is_send & self.whole[self.group]]
+        receipts = receipts[cause[receipts] >= 0]
+        receipts = receipts[np.argsort(rank[receipts])]
+        _, first = np.unique(cause[receipts], return_index=True)
+        return np.sort(np.delete(receipts, first))
+
+    def _longest_ns(self, time_ns: Ints, error_ns: Reals) -> float:
+        """Return how long a message that was sent once, and came once, was on its way at least, of the slowest."""
+        once = ~self.is_send & (self.whole & (self.n_sends == 1) & (self.n_receipts == 1))[self.group]
+        received = self.rows[once]
+        return float(_least_ns(self.earliest[received], received, time_ns, error_ns).max(initial=0))
 
 
 def match(events: Events) -> Matching:
@@ -117,19 +147,20 @@ def match(events: Events) -> Matching:
     by = np.argsort(full, kind="stable")
     rows, is_send, full = rows[by], is_send[by], full[by]
     group = np.cumsum(np.diff(full, prepend=full[:1]) != 0)
+    n_groups = int(group[-1]) + 1 if group.size else 0
+    n_sends = np.bincount(group[is_send], minlength=n_groups)
+    n_receipts = np.bincount(group, minlength=n_groups) - n_sends
+    alike = np.bincount(group[events.kind[rows] == Kind.RESENT], minlength=n_groups) == 0
+    first = np.full(n_groups, NEVER)
+    np.minimum.at(first, group[is_send], rows[is_send])
+    headless = n_sends > 0
+    headless[headless] = events.kind[first[headless]] == Kind.RESENT
+    forgotten = alike & (n_sends > 1) & (n_receipts > n_sends)  # of so many receipts some are of what is not there
+    whole = (n_sends > 0) & ~headless & ~forgotten
     earliest = np.full(len(events), -1)
-    headless = alike = np.zeros(0, np.bool_)
-    if rows.size:
-        begins = np.flatnonzero(np.diff(group, prepend=-1))
-        first = np.minimum.reduceat(np.where(is_send, rows, NEVER), begins)
-        headless = first < NEVER
-        headless[headless] = events.kind[first[headless]] == Kind.RESENT
-        alike = np.bincount(group, events.kind[rows] == Kind.RESENT) == 0
-        n_sends, n = np.bincount(group, is_send), np.bincount(group)
-        forgotten = alike & (n_sends > 1) & (n > 2 * n_sends)  # of so many receipts some are of what is not there
-        sure = ~is_send & ((first < NEVER) & ~headless & ~forgotten)[group]
-        earliest[rows[sure]] = first[group[sure]]
-    return Matching(rows, group, is_send, earliest, headless, alike)
+    sure = ~is_send & whole[group]
+    earliest[rows[sure]] = first[group[sure]]
+    return Matching(rows, group, is_send, earliest, headless, alike, whole, n_sends, n_receipts)
 
 
 def partners(cause: Ints, rank: Ints) -> Ints:
@@ -139,6 +170,42 @@ def partners(cause: Ints, rank: Ints) -> Ints:
     receipts = receipts[np.argsort(rank[receipts])[::-1]]
     found[cause[receipts]] = receipts  # the last that is written stays
     return found
+
+
+def _least_ns(sent: Ints, received: Ints, time_ns: Ints, error_ns: Reals) -> Reals:
+    """Return how long messages were on their way at least; negative infinite where the clocks say nothing."""
+    took: Reals = time_ns[received] - time_ns[sent] - (error_ns[received] + error_ns[sent])
+    return took
+
+
+def _by_time(rows: Ints, group: Ints, is_send: Flags, time_ns: Ints, error_ns: Reals) -> tuple[Ints, Ints, Flags]:
+    """Sort copies and receipts, in each group by time: a copy as early as can be, up to the middle from the last."""
+    errors = np.where(np.isfinite(error_ns[rows]), error_ns[rows], 0.0)
+    slack = np.zeros(int(group.max(initial=-1)) + 1)
+    np.maximum.at(slack, group[~is_send], errors[~is_send])
+    since = np.full(rows.size, np.inf)  # the copy before
+    again = np.flatnonzero(is_send[1:] & is_send[:-1] & (group[1:] == group[:-1])) + 1
+    since[again] = time_ns[rows[again]] - time_ns[rows[again - 1]]
+    times = time_ns[rows] - np.where(is_send, np.minimum(errors + slack[group], since / 2), 0).astype(np.int64)
+    by = np.lexsort((~is_send, times, group))
+    return rows[by], group[by], is_send[by]
+
+
+def _one_by_one(group: Ints, is_send: Flags) -> tuple[Ints, Ints]:
+    """Return, as pairs, the places of the k-th that was sent of a group and of its k-th receipt, where both are there.
+
+    Parameters
+    ----------
+    group, is_send : (n,)
+        Group after group, in a group by record.
+    """
+    sends, receipts = np.flatnonzero(is_send), np.flatnonzero(~is_send)
+    of_sends, of_receipts = group[sends], group[receipts]
+    place = (
+        np.searchsorted(of_sends, of_receipts) + np.arange(receipts.size) - np.searchsorted(of_receipts, of_receipts)
+    )
+    has = place < np.searchsorted(of_sends, of_receipts, "right")
+    return sends[place[has]], receipts[has]
 
 
 def _in_turn(group: Ints, is_send: Flags) -> tuple[Ints, Ints]:

@@ -49,6 +49,8 @@ class Order:
     """Of the rules with <, the earliest first."""
     impossible: Ints
     """Receipts that, by what else is known, came before what they received."""
+    repeated: Ints
+    """Receipts of what had been received before, and not been sent again in between as far as can be told."""
     rules: tuple[Rule, ...] = ()
 
 
@@ -101,6 +103,7 @@ def order(events: Events, rules: Sequence[Rule] = (), drift_ppm: float = DRIFT_P
         clocks.reference,
         tuple(sorted(violations, key=lambda each: int(ranks[each.after]))),
         refused[~guessed],
+        matching.repeated(cause, ranks),
         tuple(rules),
     )
 

@@ -55,7 +55,8 @@ class _Node(msgspec.Struct, forbid_unknown_fields=True):
     n_torn: int
     damage: list[str]
     recorded_as: str
-    closed_at_ns: int
+    closed_at_ns: int = 0
+    """Was not kept at first."""
 
 
 class _Version(msgspec.Struct):
@@ -188,15 +189,7 @@ def _array(table: Any, name: str, kind: str) -> npt.NDArray[Any]:
 def _records(data: bytes, about: _About) -> tuple[Events, Labels]:
     table = _table(data)
     nodes = [
-        Node(
-            each.name,
-            each.pid,
-            each.opened_wall_ns,
-            each.opened_at_ns,
-            bytes.fromhex(each.boot),
-            each.read,
-            each.n_torn,
-        )
+        Node(**{**msgspec.structs.asdict(each), "boot": bytes.fromhex(each.boot), "damage": tuple(each.damage)})
         for each in about.nodes
     ]
     names = about.names
