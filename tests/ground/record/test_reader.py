@@ -187,6 +187,8 @@ def test_rings_of_the_dead_are_kept_the_newest_few(tmp_path):
         """
     mine = Recorder("mine", SECONDS, tmp_path)
     (tmp_path / "not a ring.ring").write_text("something else")
+    (tmp_path / f"being-made-{os.getpid()}-5f-0.part").touch()
+    (tmp_path / "whatever.part").touch()
     for each in range(4):
         with start(program, tmp_path, each) as process:
             assert process.wait(60) == 0
@@ -195,6 +197,8 @@ def test_rings_of_the_dead_are_kept_the_newest_few(tmp_path):
     assert {"mine", "last", "3-0", "3-1", "3-9"} <= set(names)
     assert len(names) == KEPT + 2
     assert (tmp_path / "not a ring.ring").exists()
+    (left,) = tmp_path.glob("*.part")
+    assert left.name.startswith("being-made")
     mine.close()
     last.close()
 

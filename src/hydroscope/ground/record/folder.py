@@ -14,15 +14,17 @@ from pathlib import Path
 
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.processes import state_and_start
-from hydroscope.ground.record.layout import SUFFIX
 
-__all__ = ["KEPT", "KEPT_BYTES", "boot_id", "default_folders", "is_alive", "prepare", "tidy"]
+__all__ = ["KEPT", "KEPT_BYTES", "UNFINISHED", "boot_id", "default_folders", "is_alive", "prepare", "tidy"]
 
 KEPT = 32
 """Rings of processes that have ended: of some runs of a system, most of which are far from full."""
 
 KEPT_BYTES = 256 * 2**20
 """And of memory they take."""
+
+UNFINISHED = ".part"
+"""What the name of a file ends with until it is a ring."""
 
 _IN_MEMORY = "/dev/shm"
 _ROOM = 4
@@ -97,8 +99,8 @@ def is_alive(pid: int, ticks: int, boot: bytes) -> bool:
     return pid > 0 and boot == boot_id() and _running_since(pid) == ticks
 
 
-def tidy(dead: list[Path]) -> None:
-    """Remove all but the newest of these rings."""
+def tidy(folder: Path, dead: list[Path]) -> None:
+    """Remove all but the newest of these rings, and what processes left that were killed while they made one."""
     found = []
     for path in dead:
         with contextlib.suppress(OSError):  # somebody else tidies too
@@ -107,6 +109,16 @@ def tidy(dead: list[Path]) -> None:
     left = KEPT_BYTES
     for rank, (_, n_bytes, path) in enumerate(sorted(found, reverse=True)):
         left -= n_bytes
-        if rank and (rank >= KEPT or left < 0) and path.suffix == SUFFIX:
+        if rank and (rank >= KEPT or left < 0):
             with contextlib.suppress(OSError):
                 path.unlink()
+    for path in folder.glob(f"*{UNFINISHED}"):
+        with contextlib.suppress(OSError):
+            if _running_since(_maker_of(path)) is None:
+                path.unlink()
+
+
+def _maker_of(path: Path) -> int:
+    """Return the process that made a file, as its name says; 0 if it does not."""
+    pid = path.name.rpartition("-")[0].rpartition("-")[0].rpartition("-")[2]
+    return int(pid) if pid.isdecimal() else 0

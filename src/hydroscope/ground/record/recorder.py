@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from hydroscope.ground.clocks.port import Clock
 from hydroscope.ground.clocks.system import SystemClock
@@ -19,7 +19,7 @@ EVENTS_PER_S = 50_000
 """What a ring is sized for."""
 
 LANES_MAX = 1000
-"""That are remembered; what are more share the recorder's own names, while there is room."""
+"""That are remembered. More are made anew each time, and have names as long as notes and keys have."""
 
 SECONDS_MAX = 3600.0
 
@@ -125,12 +125,15 @@ class Recorder:
     ) -> None:
         if not isinstance(name, str) or not name:
             raise UserError(f"the name of a node is a text that is not empty; it is {name!r}")
-        if not 0 < seconds <= SECONDS_MAX:
+        if not _is_history(seconds):
             raise UserError(
                 f"seconds={seconds!r}: a ring has more than 0 and at most {SECONDS_MAX:.0f} seconds of history"
             )
         n_parts = -(-round(seconds * EVENTS_PER_S) * RECORD_BYTES // PART_BYTES)
-        place = None if folder is None else Path(folder)
+        try:
+            place = None if folder is None else Path(folder)
+        except TypeError as error:
+            raise UserError(f"folder={folder!r} is no path: give a text or a Path, or nothing") from error
         self._bind(Writer(name, max(n_parts, 1), place, SystemClock() if clock is None else clock), {}, 0)
 
     def _bind(self, writer: Writer, lanes: dict[str, Recorder], lane: int) -> None:
@@ -199,8 +202,9 @@ class Recorder:
         lane = self._lanes.get(name)
         if lane is None:
             lane = object.__new__(Recorder)
-            lane._bind(self._writer, self._lanes, self._writer.names.of(name))
-            if len(self._lanes) < LANES_MAX:
+            is_one_more = len(self._lanes) >= LANES_MAX
+            lane._bind(self._writer, self._lanes, self._writer.names.of(name, endless=is_one_more))
+            if not is_one_more:
                 lane = self._lanes.setdefault(name, lane)
         return lane
 
@@ -228,3 +232,10 @@ class Recorder:
             return write(None, thing, data)
         name, ident = self._writer.named(thing)
         return write(name, ident, data)
+
+
+def _is_history(seconds: Any) -> bool:
+    try:
+        return bool(0 < seconds <= SECONDS_MAX)
+    except (TypeError, ValueError):  # no number, or several
+        return False

@@ -29,7 +29,7 @@ from hydroscope.ground.clocks.system import SystemClock
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.processes import memory_held, start_ticks
 from hydroscope.ground.record.about import About, header_of, rings
-from hydroscope.ground.record.folder import boot_id, default_folders, prepare, tidy
+from hydroscope.ground.record.folder import UNFINISHED, boot_id, default_folders, prepare, tidy
 from hydroscope.ground.record.hot import Write, hot_path
 from hydroscope.ground.record.layout import (
     CLOCK,
@@ -153,14 +153,14 @@ class Writer:
             try:
                 prepare(folder)
                 self._map(folder, about, size)
-            except (OSError, UserError) as error:
+            except (OSError, ValueError, UserError) as error:  # ValueError: a path with a zero byte
                 if self._folder is None:
                     continue
                 if isinstance(error, UserError):
                     raise
                 raise UserError(f"no ring can be made in {str(folder)!r}: {error}; name another folder") from error
             with contextlib.suppress(OSError):
-                tidy([ring.path for ring in rings(folder) if not ring.is_alive])
+                tidy(folder, [ring.path for ring in rings(folder) if not ring.is_alive])
             return
         self.path = None
         self._buffer = mmap.mmap(-1, size)
@@ -169,7 +169,7 @@ class Writer:
         """Make the file under another name, and name it a ring once it is one."""
         stem = re.sub(r"[^\w.-]", "_", about.name, flags=re.ASCII)[:80]
         path = folder / f"{stem}-{about.pid}-{about.opened_at_ns:x}-{next(_serials)}{SUFFIX}"
-        self.path = part = path.with_suffix(".part")
+        self.path = part = path.with_suffix(UNFINISHED)
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             os.ftruncate(descriptor, size)
