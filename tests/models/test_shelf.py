@@ -97,6 +97,8 @@ def test_slips_are_explained(frame: hs.Frame) -> None:
         hs.remove("number")
     with pytest.raises(hs.UserError, match=r"'numbers' is a frame, not a model; use hs.get_frame\('numbers'\)"):
         hs.get_model("numbers")
+    with pytest.raises(hs.UserError, match="comes second; it is a Frame"):
+        hs.assign("d", hs.Frame({"x": [1]}))
     with pytest.raises(hs.UserError, match="a dict cannot be assigned the name 'd'"):
         hs.assign({}, "d")
     with pytest.raises(hs.UserError, match="a key has from 1 to 255"):

@@ -58,6 +58,8 @@ def assign(thing: Any, name: str) -> Any:
     True
     >>> hs.remove("numbers")
     """
+    if not isinstance(name, str):
+        raise UserError(f"a name is a text, and comes second; it is a {type(name).__name__}: assign(frame, 'flights')")
     keys = ports.keys()
     check_key(MODELS + name)
     known: dict[str, Any] = {"owner": keys.me, "assigned": ports.host().seconds()}
