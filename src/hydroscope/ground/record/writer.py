@@ -308,8 +308,9 @@ class Writer:
 
     def failed(self, write: Write, error: BaseException, task: Any) -> int:
         """Record an error with its type's name and the beginning of its text."""
-        kind = type(error).__name__
-        return write(self.named(kind)[0], task, f"{kind}: {safe_text(error)}")
+        kind, said = type(error).__name__, safe_text(error)
+        name, _ = self.named(kind)
+        return write(name, task, f"{kind}: {said}" if name is None else said)  # so that more of it fits
 
     def odd(self, at: int, kind_lane: int, peer: object, ident: object, data: Any, stamp: Any) -> int:
         """Write what could not be written in the straight way, as well as can be; never raise."""
