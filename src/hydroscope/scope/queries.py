@@ -78,6 +78,15 @@ def first_time(predicate: Predicate, logs: Logs = None) -> Snapshot | None:
     Notes
     -----
     Cost: as `last_time`, from the other end.
+
+    Examples
+    --------
+    >>> import hydroscope as hs
+    >>> till = hs.WindowLog("till")
+    >>> for cash in (100, -5, -20, 30):
+    ...     till["cash"] = cash
+    >>> hs.first_time(lambda state: state.get("cash", 0) < 0, till)["cash"]
+    -5
     """
     snap = snapshot(logs=logs)
     probe, until = _Probe(predicate, snap), snap.at
@@ -110,6 +119,15 @@ def bisect(invariant: Predicate, logs: Logs = None) -> Snapshot:
     Notes
     -----
     Cost: O(keys + changes in the window), about 50 ns each, and 40 calls.
+
+    Examples
+    --------
+    >>> import hydroscope as hs
+    >>> till = hs.WindowLog("till")
+    >>> for cash in (100, 70, -5, -20):
+    ...     till["cash"] = cash
+    >>> hs.bisect(lambda state: state.get("cash", 0) >= 0, till).changes()[0].new
+    -5
     """
     snap = snapshot(logs=logs)
     probe, broken = _Probe(invariant, snap), snap.at
@@ -183,6 +201,9 @@ class Watch:
         self._alert = alert
         self.holds = self._probe.holds()
         self.n_missed = 0
+
+    def __repr__(self) -> str:
+        return f"<Watch: holds={self.holds}, n_missed={self.n_missed}>"
 
     def check(self) -> list[Snapshot]:
         """Return the cut right after each event since the last check that broke what had held.

@@ -112,6 +112,15 @@ def read_timeline(path: str | os.PathLike[str] | Paths, **options: Any) -> Timel
     Notes
     -----
     Cost: about a second and 200 bytes of memory a record for each million records.
+
+    Examples
+    --------
+    >>> import hydroscope as hs
+    >>> rec = hs.Recorder("node-3")
+    >>> _ = rec.failed("no space left")
+    >>> [finding.text for finding in hs.read_timeline(rec.path).findings]
+    ['1 error at node-3: no space left']
+    >>> rec.close(remove=True)
     """
     paths = [path] if isinstance(path, str | os.PathLike) else list(path)
     if not paths:

@@ -27,7 +27,10 @@ __all__ = ["Missing", "Timeline"]
 
 
 class Timeline:
-    """Records of several nodes in one order of cause and effect.
+    """Records of several nodes in one order of cause and effect: what `hs.timeline` and `hs.read_timeline` return.
+
+    Printed, it says which nodes there are, how their clocks differ and what is wrong; `explain`, `table`, `open`, `sql`
+    and `compare` go on from there, `save` and `write` keep it.
 
     Parameters
     ----------

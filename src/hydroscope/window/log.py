@@ -226,6 +226,9 @@ class WindowLog:
     def __contains__(self, key: object) -> bool:
         return self.get(key, ABSENT) is not ABSENT
 
+    def __repr__(self) -> str:
+        return f"<WindowLog {self.name!r} of {len(self):,} keys>"
+
     def __len__(self) -> int:
         with self._lock:
             self._fold()

@@ -140,6 +140,17 @@ def read_window(folder: str | Path, name: str | None = None) -> PastLog:
     Notes
     -----
     Cost: about 0.7 us an entry; values are unpacked when they are asked for.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import hydroscope as hs
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     log = hs.WindowLog("till", folder=folder)
+    ...     log["cash"] = 100
+    ...     log.close()
+    ...     hs.snapshot(logs=hs.read_window(folder))["cash"]
+    100
     """
     found = written([Path(folder)])
     names = {each.head.name for each in found}

@@ -146,6 +146,9 @@ class Recorder:
         self._put, self._removed = writes(Kind.PUT, lane), writes(Kind.REMOVED, lane)
         self._failed, self._noted = writes(Kind.FAILED, lane), writes(Kind.NOTE, lane)
 
+    def __repr__(self) -> str:
+        return f"<Recorder in {self.path or 'memory that only this process sees'}>"
+
     def queued(self, task: Id, data: Data = b"") -> int:
         """Record that a task waits for its turn; `data` may say what it is. Return the stamp."""
         return self._of(self._queued, task, data)
