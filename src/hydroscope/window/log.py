@@ -227,7 +227,7 @@ class WindowLog:
         return self.get(key, ABSENT) is not ABSENT
 
     def __repr__(self) -> str:
-        return f"<WindowLog {self.name!r} of {len(self):,} keys>"
+        return f"<WindowLog {self.name!r}>"
 
     def __len__(self) -> int:
         with self._lock:
