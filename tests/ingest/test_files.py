@@ -164,7 +164,7 @@ def test_progress_goes_by_bytes_and_ends_at_one(tmp_path, packing, monkeypatch):
     with jobs.running("test"):
         read(path, sizes=Sizes(2_000, 8_192, 8_192, 16_384))
     assert seen == sorted(seen) or not packing  # threads may report their pieces in any order
-    assert len(set(seen)) > 3
+    assert len(set(seen)) > 2  # from Python 3.12 on, gzip reads 128 KiB at a time
     assert seen[-1] == 1.0
 
 
