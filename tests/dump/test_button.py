@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,11 +16,11 @@ import pytest
 
 import hydroscope as hs
 from hydroscope.cli.main import run
-from hydroscope.engine.dump import gather
+from hydroscope.engine.dump import gather, signals
 from hydroscope.engine.dump.post import DIED
 from hydroscope.scope import button
 from hydroscope.scope.decoding import Decoded
-from tests.dump.machines import WAIT_S, processes
+from tests.dump.machines import WAIT_S, post_at, processes
 
 NAME = f"button-{os.getpid()}"
 
@@ -122,7 +123,7 @@ def test_a_shell_gathers_writes_and_shows(tmp_path, capsys):
     assert run(["timeline", str(written)]) == 0
     assert NAME in capsys.readouterr().out
     assert run(["timeline", "--node", "nobody-is-called-so"]) == 0
-    assert "nothing was recorded here" in capsys.readouterr().out
+    assert "nothing was recorded under nobody-is-called-so" in capsys.readouterr().out
     assert run(["timeline", str(tmp_path / "away.timeline")]) == 2
 
 
@@ -192,6 +193,85 @@ def test_a_handler_of_somebody_else_s_is_left_alone():
         signal.signal(signal.SIGUSR1, before)
 
 
+def test_a_handler_that_python_does_not_know_of_is_left_alone():
+    if not os.path.exists("/proc/self/status"):
+        return
+    program = (
+        "import faulthandler, signal, hydroscope as hs\n"
+        "faulthandler.register(signal.SIGUSR1)\n"
+        "try: hs.timeline_on_signal()\n"
+        "except hs.UserError: signal.raise_signal(signal.SIGUSR1)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=WAIT_S)
+    assert "most recent call first" in done.stderr
+
+
+def test_a_signal_in_a_thread_and_one_while_a_timeline_is_written(monkeypatch):
+    listens: list[bool] = []
+    thread = threading.Thread(target=lambda: listens.append(signals.listen()))
+    thread.start()
+    thread.join()
+    assert listens == [False]
+    said: list[str] = []
+    monkeypatch.setattr(signals, "_say", said.append)
+    monkeypatch.setattr(signals, "_write", lambda: signals._press() or "written")
+    signals._press()
+    assert said == ["a timeline is being written already", "written"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["x.timeline", "10.0.0.7:4711"], "'x.timeline' is a file and '10.0.0.7:4711' an address"),
+        (["x.timeline", "--mode", "die"], "--mode has no meaning for files"),
+        (["x.timeline", "--node", "a"], "--node has no meaning for files"),
+        (["--thaw", "--output", "x.html"], "--output has no meaning for --thaw"),
+        (["--serve", "127.0.0.1:0", "--freeze-s", "5"], "--freeze-s has no meaning for an agent"),
+        (["10.0.0.7:4711", "--serve", "127.0.0.1:0"], "'10.0.0.7:4711' has no meaning for an agent"),
+        (["10.0.0.7:4711"], "set HYDROSCOPE_SECRET"),
+        (["--deadline", "1e9"], "--deadline 1000000000.0 must be seconds, more than 0 and at most 3600"),
+        (["--mode", "freeze", "--freeze-s", "1e9"], "--freeze-s 1000000000.0 must be seconds"),
+        (["--mode", "die", "--rules", "none.rules"], "none.rules: No such file"),
+        (["--mode", "die", "--rules", "bytes.rules"], "the rules in 'bytes.rules' must be text in UTF-8"),
+        (["--mode", "die", "--rules", "bad.rules"], "line 1 of the rules, 'nonsense here'"),
+    ],
+)
+def test_a_shell_is_told_what_makes_no_sense_before_anything_is_done(arguments, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("HYDROSCOPE_SECRET", raising=False)
+    monkeypatch.setattr(button, "gather", None)
+    monkeypatch.chdir(tmp_path)
+    Path("bytes.rules").write_bytes(b"\xff\xfe")
+    Path("bad.rules").write_text("nonsense here\n")
+    assert run(["timeline", *arguments]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_where_nothing_can_be_had_nothing_is_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HYDROSCOPE_SECRET", "ab" * 32)
+    assert run(["timeline", "127.0.0.1:1", "--node", "none", "-o", str(tmp_path / "x.timeline")]) == 2
+    told = capsys.readouterr()
+    assert "127.0.0.1:1 cannot be reached: Connection refused" in told.out
+    assert "nobody's recording could be had" in told.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_has_another_secret_is_told_so(tmp_path):
+    with post_at(tmp_path) as post:
+        shown = hs.timeline(nodes="none", addresses=post.address, secret=bytes(32))
+    assert [each.why for each in shown.missing] == [
+        "the other end hung up at once (is its secret the same?); its recording could not be had"
+    ]
+
+
+def test_ctrl_c_during_a_freeze_says_how_to_go_on(monkeypatch, capsys):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(button, "gather", interrupted)
+    assert run(["timeline", "--mode", "freeze"]) == 130
+    assert "--thaw" in capsys.readouterr().err
+
+
 def test_an_agent_ships_what_lies_on_its_machine(tmp_path):
     environment = os.environ | {"HYDROSCOPE_SECRET": "ab" * 32}
     agent = subprocess.Popen(
@@ -205,6 +285,7 @@ def test_an_agent_ships_what_lies_on_its_machine(tmp_path):
         with recorded():
             shown = hs.timeline(nodes=NAME, addresses=found[0], secret="ab" * 32)
             assert [node.name for node in shown.events.nodes][:1] == [NAME]
+            assert hs.timeline(nodes=NAME).missing == ()  # an agent here has no recording that could be missing
     finally:
         agent.send_signal(signal.SIGINT)
         agent.communicate(timeout=WAIT_S)

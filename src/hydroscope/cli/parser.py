@@ -184,14 +184,15 @@ def _timeline(command: argparse.ArgumentParser) -> None:
     )
     span.add_argument("--all", action="store_true", help="with what is left of earlier runs")
     group.add_argument("--rules", metavar="FILE", help="what ought to come before what, a line each")
-    group.add_argument("--deadline", type=_seconds, default=5.0, metavar="S", help="to wait for answers (default: 5)")
+    group.add_argument("--deadline", type=_seconds, metavar="S", help="to wait for answers (default: 5)")
     group = command.add_argument_group("what is done to the processes")
     group.add_argument(
-        "--mode", choices=("stay", "freeze", "die"), default="stay",
-        help="stay (default): go on; freeze: members of a cluster stand still; die: end, with exit status 86",
+        "--mode", choices=("stay", "freeze", "die"),
+        help="stay (default): go on; freeze: members of clusters stand still; die: they and agents end, with exit "
+        "status 86, whatever --node says",
     )  # fmt: skip
-    group.add_argument("--freeze-s", type=_seconds, default=60.0, metavar="S", help="then they go on (default: 60)")
-    group.add_argument("--thaw", action="store_true", help="let those go on that stand still")
+    group.add_argument("--freeze-s", type=_seconds, metavar="S", help="then they go on (default: 60)")
+    group.add_argument("--thaw", action="store_true", help="let those go on that stand still, whoever froze them")
     group.add_argument("--serve", metavar="HOST:PORT", help="be an agent: ship this machine's recordings until ended")
 
 

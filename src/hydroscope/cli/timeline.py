@@ -6,40 +6,70 @@ import argparse
 import math
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hydroscope.cli.screen import Screen
 from hydroscope.ground.errors import UserError
+from hydroscope.node.ports import EngineError
 
 if TYPE_CHECKING:
     from hydroscope.scope.timeline import Timeline
 
 __all__ = ["run"]
 
+GATHERING = ("node", "seconds", "all", "deadline", "mode", "freeze_s")
+SHOWING = ("output", "overwrite", "open", "findings", "table", "rules")
+"""Options by what they are about."""
+
+MANY = 200_000
+"""Records that take long enough to be put in order for it to be said."""
+
 
 def run(asked: argparse.Namespace, screen: Screen) -> None:
     """Do what was asked for."""
-    if asked.serve is not None:
-        _serve(asked, screen)
-        return
     addresses = [each for each in asked.what if _is_address(each)]
     files = [each for each in asked.what if not _is_address(each)]
     if addresses and files:
         raise UserError(f"{files[0]!r} is a file and {addresses[0]!r} an address; give one sort of them")
+    if asked.serve is not None:
+        _refuse_idle(asked, ("what", "thaw", *GATHERING, *SHOWING), "for an agent")
+        _serve(asked, screen)
+        return
     if asked.thaw:
+        _refuse_idle(asked, (*GATHERING, *SHOWING), "for --thaw")
         _thaw(addresses, screen)
         return
+    if files:
+        _refuse_idle(asked, GATHERING, "for files: it is about what is gathered")
     output = None if asked.output is None else Path(asked.output)
     if output is not None:
         _refuse_early(output, asked.overwrite)
     shown = _read(files, asked) if files else _press(addresses, asked, screen)
+    if len(shown) > MANY:
+        _remark(f"putting {len(shown):,} records in order ...", screen)
     _show(shown, asked, screen)
+    if not files and shown.missing and not len(shown):
+        raise EngineError("nobody's recording could be had; it is said above of each, why")
     if output is not None:
-        shown.write(output, overwrite=True) if asked.overwrite else shown.write(output)
+        shown.write(output, overwrite=asked.overwrite)
         screen.say(f"written to {output}")
     if asked.open:
         shown.open()
+
+
+def _refuse_idle(asked: argparse.Namespace, options: Iterable[str], where: str) -> None:
+    """Refuse options that would do nothing: who gave them expects that they do."""
+    for name in options:
+        if getattr(asked, name):
+            said = repr(asked.what[0]) if name == "what" else f"--{name.replace('_', '-')}"
+            raise UserError(f"{said} has no meaning {where}; leave it out")
+
+
+def _remark(text: str, screen: Screen) -> None:
+    if not screen.quiet:
+        print(text, file=sys.stderr, flush=True)
 
 
 def _is_address(text: str) -> bool:
@@ -66,8 +96,9 @@ def _thaw(addresses: list[str], screen: Screen) -> None:
     left = thaw(addresses or None)
     for each in left:
         screen.result(f"not told: {each.name}: {each.why}")
-    if not left:
-        screen.say("thawed")
+    if left:
+        raise EngineError(f"{len(left)} could not be told to go on; they do by themselves when their time is over")
+    screen.say("thawed")
 
 
 def _refuse_early(output: Path, overwrite: bool) -> None:
@@ -80,7 +111,14 @@ def _refuse_early(output: Path, overwrite: bool) -> None:
 
 
 def _rules(asked: argparse.Namespace) -> str:
-    return "" if asked.rules is None else Path(asked.rules).read_text(encoding="utf-8")
+    if asked.rules is None:
+        return ""
+    try:
+        return Path(asked.rules).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"the rules in {asked.rules!r} must be text in UTF-8: {error.reason} at byte {error.start}"
+        ) from None
 
 
 def _read(files: list[str], asked: argparse.Namespace) -> Timeline:
@@ -93,19 +131,24 @@ def _read(files: list[str], asked: argparse.Namespace) -> Timeline:
 def _press(addresses: list[str], asked: argparse.Namespace, screen: Screen) -> Timeline:
     from hydroscope.scope.button import timeline
 
-    if not screen.quiet:
-        print("gathering what was recorded ...", file=sys.stderr, flush=True)
-    shown = timeline(
-        nodes=asked.node,
-        seconds=math.inf if asked.all else asked.seconds,
-        rules=_rules(asked),
-        mode=asked.mode,
-        deadline_s=asked.deadline,
-        addresses=addresses or None,
-        freeze_s=asked.freeze_s,
-    )
-    if shown.n_left_out and not screen.quiet:
-        print(f"{shown.n_left_out} older recordings are left out: --seconds or --all", file=sys.stderr, flush=True)
+    options = {
+        "nodes": asked.node,
+        "seconds": math.inf if asked.all else asked.seconds,
+        "mode": asked.mode,
+        "deadline_s": asked.deadline,
+        "addresses": addresses or None,
+        "freeze_s": asked.freeze_s,
+    }
+    rules = _rules(asked)
+    _remark("gathering what was recorded ...", screen)
+    try:
+        shown = timeline(rules=rules, **{name: value for name, value in options.items() if value is not None})
+    except KeyboardInterrupt:
+        if asked.mode == "freeze":
+            _remark("who stands still already goes on when the time is over, or after --thaw", screen)
+        raise
+    if shown.n_left_out:
+        _remark(f"{shown.n_left_out} older recordings are left out: --seconds or --all", screen)
     return shown
 
 
@@ -119,7 +162,11 @@ def _show(shown: Timeline, asked: argparse.Namespace, screen: Screen) -> None:
     elif asked.findings:
         for finding in shown.findings:
             screen.result(f"{finding.kind}: {finding.text}")
+        if not shown.findings:
+            screen.say("nothing is wrong")
     elif len(shown) or shown.missing:
         screen.result(summary(shown, go_on=False))
+    elif asked.node:
+        screen.result(f"nothing was recorded under {' or '.join(asked.node)}; without --node all names are shown")
     else:
         screen.result("nothing was recorded here: a program records with hs.Recorder, or as part of a cluster")

@@ -36,6 +36,13 @@ _RULES: tuple[tuple[re.Pattern[str], Rewrite], ...] = (
     (re.compile(r"make levels of it with astype\('enum'\)"), lambda m: "say --types NAME=enum"),
     (re.compile(r"(name it in )x=\[\.\.\.\]"), lambda m: f"{m[1]}--features"),
     (re.compile(r"\boverwrite=True\b"), lambda m: "--overwrite"),
+    (re.compile(r"\bgive secret=, or set "), lambda m: "set "),
+    (
+        re.compile(r"\bgive addresses= of one, and its secret"),
+        lambda m: "give host:port of one, and set HYDROSCOPE_SECRET",
+    ),
+    (re.compile(r"\bdeadline_s=(\S+)"), lambda m: f"--deadline {m[1]}"),
+    (re.compile(r"\bfreeze_s=(\S+)"), lambda m: f"--freeze-s {m[1]}"),
     (re.compile(r"\buse GBMClassifier\b"), lambda m: "say --task classify"),
     (re.compile(r"\buse GBMRegressor\b"), lambda m: "say --task regress"),
     (re.compile(rf"\b({_PARAMETERS})='?([^\s:;,']+)'?"), lambda m: f"--{m[1].replace('_', '-')} {m[2]}"),

@@ -204,7 +204,7 @@ class _Gathering:
             if self._is_failed(asked) and self._owner(asked.where) not in owners:
                 told.append((asked.where.name, f"{_why(asked)}; its recording could not be had"))
         for where, _ in self._known.values():
-            if self._owner(where) not in owners:
+            if where.pid and self._owner(where) not in owners:
                 told.append((where.name, f"process {where.pid} has no recording on this machine"))
         return told
 

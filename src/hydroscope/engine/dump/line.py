@@ -114,6 +114,6 @@ class Line:
             except OSError as error:
                 raise Broken(f"the connection broke: {error.strerror or error}") from None
             if n == 0:
-                raise Broken("the other end hung up")
+                raise Broken(f"the other end hung up{'' if self.is_proven else ' at once (is its secret the same?)'}")
             n_read += n
         return data

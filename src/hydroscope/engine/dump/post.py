@@ -126,6 +126,8 @@ class Post:
     ) -> None:
         self.key = key
         self.counters: Counter[str] = Counter()
+        self.records = True
+        """Whether this process has a ring of its own; an agent has none."""
         self.still: Still | None = None
         """What `Freeze` stops."""
         self.note: Callable[[str], object] = lambda text: None
@@ -161,7 +163,7 @@ class Post:
     @property
     def where(self) -> Where:
         """How it is reached."""
-        return Where(self._name(), self._host, self.port, os.getpid(), self.place)
+        return Where(self._name(), self._host, self.port, os.getpid() if self.records else 0, self.place)
 
     @property
     def address(self) -> str:

@@ -47,7 +47,8 @@ def timeline_on_signal(folder: str | os.PathLike[str] | None = None) -> None:
 
     Notes
     -----
-    Cost: free until the signal comes; then another process of this Python.
+    A signal that comes while a timeline is being written does nothing but say so. Cost: free until the signal comes;
+    then another process of this Python.
     """
     global _folder
     if not listen():
@@ -63,9 +64,18 @@ def listen() -> bool:
     if not hasattr(signal, "SIGUSR1") or threading.current_thread() is not threading.main_thread():
         return False
     before = signal.getsignal(signal.SIGUSR1)
-    if before is signal.SIG_DFL:
-        signal.signal(signal.SIGUSR1, _on_signal)
-    return before is signal.SIG_DFL or before is _on_signal
+    if before is signal.SIG_DFL and not _is_caught(signal.SIGUSR1):
+        before = _on_signal
+        signal.signal(signal.SIGUSR1, before)
+    return before is _on_signal
+
+
+def _is_caught(number: int) -> bool:
+    """Tell whether a signal has a handler that Python does not know of, as those of `faulthandler`. Linux tells."""
+    with contextlib.suppress(OSError, StopIteration, ValueError), open("/proc/self/status", encoding="ascii") as file:
+        mask = next(line.split()[1] for line in file if line.startswith("SigCgt:"))
+        return bool(int(mask, 16) >> (number - 1) & 1)
+    return False
 
 
 def _on_signal(number: int, frame: object) -> None:
@@ -76,6 +86,7 @@ def _on_signal(number: int, frame: object) -> None:
 def _press() -> None:
     """Have a timeline written, unless one is being written."""
     if not _pressed.acquire(blocking=False):
+        _say("a timeline is being written already")
         return
     try:
         _say(_write())
@@ -90,8 +101,9 @@ def _write() -> str:
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(each for each in sys.path if each),
         "HYDROSCOPE_RECORD": "0",
+        "HYDROSCOPE_ENGINE": "local",
     }
-    command = [sys.executable, "-m", "hydroscope.cli", "timeline", "--quiet", "--output", str(path)]
+    command = [sys.executable, "-P", "-m", "hydroscope.cli", "timeline", "--quiet", "--output", str(path)]
     done = subprocess.run(
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WAIT_S, check=False
     )

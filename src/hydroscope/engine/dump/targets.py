@@ -78,12 +78,14 @@ def serve(address: str, secret: bytes | str | None = None) -> Post:
         )
     require_exposure(host, given)
     try:
-        return Post(host, dump_key(given), lambda: f"agent-{os.getpid()}", port=port)
+        post = Post(host, dump_key(given), lambda: f"agent-{os.getpid()}", port=port)
     except OSError as error:
         raise UserError(
             f"{address!r} cannot be served at: {error.strerror or error}; name an address of this machine, and a port "
             "that is free"
         ) from error
+    post.records = False
+    return post
 
 
 def texts(name: str, given: Iterable[str] | str) -> tuple[str, ...]:
