@@ -114,6 +114,15 @@ def test_a_step_without_the_one_before_it_is_a_violation_once_all_were_recording
     assert forgotten.violations == ()
 
 
+def test_a_message_that_may_have_been_received_before_the_ring_begins_breaks_no_rule():
+    """What was sent again comes twice, and the ring of b may have forgotten the first."""
+    rows = [("b", Kind.STARTED, 1, None), ("b", Kind.RECEIVED, 1, "a")]
+    rule = parse("received(t) <? started(t)")
+    assert order(table(*rows, nodes=("a", "b")), rule).violations == ()
+    later = table(("b", Kind.NOTE, 0, None), *rows, nodes=("a", "b"))
+    assert len(order(later, rule).violations) == 1
+
+
 def test_a_step_may_be_missing_where_the_rule_is_about_both():
     rows = [("a", Kind.NOTE, 0, None), ("b", Kind.NOTE, 0, None), ("a", Kind.ENDED, 9, None)]
     rule = "started(t) <? ended(t)"

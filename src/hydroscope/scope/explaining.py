@@ -56,14 +56,17 @@ def explain(
     else:
         begin = what.text if isinstance(what, Finding) else ""
     if isinstance(what, Finding) and not what.records:
-        return f"{begin}. It shows in no record."
+        return f"{begin}. It shows in no record.\nNext: {what.next_step}."
     record = what.records[0] if isinstance(what, Finding) else int(what)
     view = View(events, found, labels)
     said = view.text(record)
     lines = [begin, f"It shows at {view.tell(record)}."] if begin else [f"{view.tell(record)}."]
     if said and said not in lines[-1] and said not in begin:
         lines.append(f"It says: {said}")
-    return "\n".join(lines + _past(view, record))
+    lines += _past(view, record)
+    if isinstance(what, Finding):
+        lines.append(f"Next: {what.next_step}.")
+    return "\n".join(lines)
 
 
 def _past(view: View, record: int) -> list[str]:
@@ -77,7 +80,7 @@ def _past(view: View, record: int) -> list[str]:
     n_past = int(reach.sum()) - 1
     begins = min(int(found.time_ns[events.starts[k]]) for k in np.flatnonzero(reach))
     lines = [
-        f"{n_past:,} of {len(events):,} records can have caused it, of {view.name(own)} and {view.names(others)}, "
+        f"{n_past:,} of {len(events):,} records can have caused it, of {view.names([own, *others])}, "
         f"over the {span(int(found.time_ns[record]) - begins)} before."
     ]
     if view.labels is not None:

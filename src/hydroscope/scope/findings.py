@@ -14,33 +14,36 @@ from hydroscope.scope.decoding import Labels
 from hydroscope.scope.events import Events, Missing
 from hydroscope.scope.order import Order
 from hydroscope.scope.rules import pairs
-from hydroscope.scope.telling import LISTED, View, span
+from hydroscope.scope.telling import LISTED, View, counted, span
 
 __all__ = ["ANOMALIES", "KINDS", "Finding", "findings"]
 
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
-KINDS = (
-    "rule",
-    "impossible",
-    "failure",
-    "stopped",
-    "clock jump",
-    "unanswered",
-    "never sent",
-    "loss",
-    "dropped",
-    "storm",
-    "duplicate",
-    "unfinished",
-    "torn",
-    "not well",
-    "no records",
-    "clocks unknown",
-)
-"""Of findings, the worst first."""
+NEXT = {
+    "rule": "see what both nodes did then, with .table(around=finding)",
+    "impossible": "give each message an id of its own, and record it before it is sent",
+    "failure": "see what the node did before, with .table(around=finding)",
+    "not well": "look after the process; it was last heard doing what .table(around=finding) shows",
+    "stopped": "see what it had to do then, with .table(around=finding), and what else ran on its machine",
+    "clock jump": "find out what sets the clock; around then times are less certain",
+    "unanswered": "see whether it arrived, and what became of it there, with .table(around=finding)",
+    "unfinished": "see what the task did last, with .table(around=finding)",
+    "never sent": "see whether the sender records all that it sends, or somebody else sends in its name",
+    "loss": "look at the way between the two, and whether it was sent again, with .table(around=finding)",
+    "dropped": "let the receiver note why; its notes are in .table(around=finding)",
+    "storm": "see why no answer came: what the other end did then, with .table(around=finding)",
+    "duplicate": "nothing, if the receiver knows ids again; else see what it did twice, with .table(around=finding)",
+    "torn": "nothing, if the process was killed; else see whether its ring was changed",
+    "no records": "have its machine ship its rings (hydroscope timeline --serve there), or take them from there",
+    "clocks unknown": "do not rely on times between it and others; messages there and back would tell",
+}
+"""What to do next, of each kind of finding, the worst kind first."""
 
-ANOMALIES = KINDS[:12]
+KINDS = tuple(NEXT)
+
+ANOMALIES = KINDS[: KINDS.index("torn")]
 """Those that happened at some moment in the system that was watched, not in the watching."""
 
 STORM_SENDS = 20
@@ -65,6 +68,11 @@ class Finding:
     records: tuple[int, ...] = field(repr=False)
     """That show it, in order, the first 1,000."""
     count: int = 1
+
+    @property
+    def next_step(self) -> str:
+        """What to do about it, in words."""
+        return NEXT[self.kind]
 
 
 def findings(
@@ -140,8 +148,8 @@ def _rules(view: View) -> Iterator[Finding]:
 def _impossible(view: View) -> Iterator[Finding]:
     for node, peer, records in _by_ends(view, view.found.impossible):
         text = (
-            f"{records.size:,} messages from {view.name(peer)} to {view.name(node)} were received before they were "
-            f"sent, whatever the clocks: ids used twice, or sends recorded late"
+            f"{counted(records.size, 'receipt')} at {view.name(node)} of what {view.name(peer)} sent came before that, "
+            f"whatever the clocks: ids used twice, or sends recorded late"
         )
         yield Finding("impossible", text, view.in_order(records), records.size)
 
@@ -152,7 +160,7 @@ def _failures(view: View) -> Iterator[Finding]:
         records = failed[view.events.node[failed] == node]
         first = int(records[0])
         said = view.text(first) or view.tell(first)
-        n = f"{records.size:,} errors" if records.size > 1 else "1 error"
+        n = counted(records.size, "error")
         text = f"{n} at {view.name(int(node))}{', the first' if records.size > 1 else ''}: {said}"
         yield Finding("failure", text, view.in_order(records), records.size)
 
@@ -176,8 +184,8 @@ def _stopped(view: View) -> Iterator[Finding]:
             late[~late] = found.time_ns[found.partner[waited[~late]]] >= high
             if late.all():
                 text = (
-                    f"{view.name(int(k))} stood still for {span(high - low)}: no record, and {waited.size:,} messages "
-                    f"to it waited or were lost"
+                    f"{view.name(int(k))} stood still for {span(high - low)}: no record, and "
+                    f"{counted(waited.size, 'message')} to it waited or were lost"
                 )
                 yield Finding("stopped", text, (awake, *view.in_order(waited)), waited.size)
 
@@ -193,7 +201,7 @@ def _ended(view: View, missing: Sequence[Missing]) -> Iterator[Finding]:
         patience = STOPPED_NS if node.closed_at_ns or node.name in odd else SILENT_NS
         if late.size and int(found.time_ns[late].max()) > view.ends[k] + view.margin[k] + patience:
             text = (
-                f"{node.name} recorded nothing later than {view.when(last)}; {late.size:,} messages that "
+                f"{node.name} recorded nothing later than {view.when(last)}; {counted(late.size, 'message')} that "
                 f"{view.names(np.unique(events.node[late]))} sent to it after that never arrived"
             )
             yield Finding("stopped", text, (last, *view.in_order(late)), late.size)
@@ -226,7 +234,6 @@ def _jumps(view: View) -> Iterator[Finding]:
 
 def _unanswered(view: View) -> Iterator[Finding]:
     events, found = view.events, view.found
-    end = int(view.ends.max())
     for rule in found.rules:
         if not rule.follows:
             continue
@@ -235,14 +242,25 @@ def _unanswered(view: View) -> Iterator[Finding]:
         took = found.time_ns[each.after[both]] - found.time_ns[each.before[both]]
         longest = int(took.max(initial=0))
         alone = each.before[(each.before >= 0) & (each.after < 0)]
-        alone = alone[found.time_ns[alone] + longest < end]
+        alone = alone[found.time_ns[alone] + longest < _ends(view, each.before[both], each.after[both], alone)]
         if alone.size:
             first = view.in_order(alone)
             text = (
-                f"{alone.size:,} times {rule.before.name} was never followed by {rule.after.name}, "
+                f"{counted(alone.size, 'time')} {rule.before.name} was never followed by {rule.after.name}, "
                 f"first: {view.tell(first[0])}"
             )
             yield Finding("unanswered", text, first, alone.size)
+
+
+def _ends(view: View, before: Ints, after: Ints, alone: Ints) -> Ints | int:
+    """Return until when it was recorded who would have followed: the node itself or the other end, as elsewhere."""
+    events = view.events
+    if np.array_equal(events.node[before], events.node[after]):
+        ends: Ints = view.ends[events.node[alone]]
+        return ends
+    if np.array_equal(events.peer[before], events.node[after]):
+        return np.where(events.peer[alone] >= 0, view.ends[events.peer[alone]], 0)
+    return int(view.ends.max())
 
 
 def _arrivable(view: View, sends: Ints) -> Ints:
@@ -256,8 +274,27 @@ def _arrivable(view: View, sends: Ints) -> Ints:
     margin = view.margin[peer] + view.margin[events.node[sends]]
     inside = found.time_ns[sends] > view.begins[peer] + margin
     inside &= found.time_ns[sends] + patience + margin < view.ends[peer]
-    arrivable: Ints = sends[inside]
+    arrivable: Ints = sends[inside & _comparable(view, sends)]
     return arrivable
+
+
+def _comparable(view: View, records: Ints) -> Flags:
+    """Tell of messages whether what the clocks of both ends say can be compared, or other messages tell instead.
+
+    Where nothing bounds how far two clocks are apart, both were recording between two messages that have both ends.
+    """
+    events, partner = view.events, view.found.partner
+    known: Flags = np.isfinite([clock.error_ns for clock in view.found.clocks])
+    found = known[events.node[records]] & known[events.peer[records]]
+    matched = np.flatnonzero(partner >= 0)
+    if found.all() or not matched.size:
+        return found
+    ends = events.node.astype(np.int64) << 33 | events.peer.astype(np.int64) << 1 | view.is_send
+    every, first = np.unique(ends[matched], return_index=True)
+    last = matched.size - 1 - np.unique(ends[matched[::-1]], return_index=True)[1]
+    place = np.minimum(np.searchsorted(every, ends[records]), every.size - 1)
+    between = (every[place] == ends[records]) & (matched[first[place]] < records) & (records < matched[last[place]])
+    return np.asarray(found | between)
 
 
 def _losses(view: View) -> Iterator[Finding]:
@@ -285,10 +322,11 @@ def _never_sent(view: View) -> Iterator[Finding]:
     margin = view.margin[peer] + view.margin[events.node[alone]]
     times = found.time_ns[alone]
     recorded = (times > view.begins[peer] + 2 * longest + margin) & (times + margin < view.ends[peer])
-    alone = alone[view.has[peer] & recorded]
+    alone = alone[view.has[peer] & recorded & _comparable(view, alone)]
     for node, peer_, records in _by_ends(view, alone):
         text = (
-            f"{records.size:,} messages that {view.name(node)} received from {view.name(peer_)} were never sent by it"
+            f"{counted(records.size, 'message')} that {view.name(node)} received from {view.name(peer_)} "
+            f"{'was' if records.size == 1 else 'were'} never sent by it"
         )
         yield Finding("never sent", text, view.in_order(records), records.size)
 
@@ -296,7 +334,11 @@ def _never_sent(view: View) -> Iterator[Finding]:
 def _dropped(view: View) -> Iterator[Finding]:
     dropped = np.flatnonzero((view.events.kind == Kind.DROPPED) & (view.events.peer >= 0))
     for node, peer, records in _by_ends(view, dropped):
-        text = f"{view.name(node)} threw away {records.size:,} messages from {view.name(peer)}"
+        text = f"{view.name(node)} threw away {counted(records.size, 'message')} from {view.name(peer)}"
+        why = int(records[0]) - 1
+        lane = view.events.lane
+        if why >= 0 and view.events.kind[why] == Kind.NOTE and lane[why] == lane[records[0]]:
+            text += f"{', the first' if records.size > 1 else ''}: {view.text(why)}"
         yield Finding("dropped", text, view.in_order(records), records.size)
 
 
@@ -319,7 +361,7 @@ def _storms(view: View) -> Iterator[Finding]:
 def _duplicates(view: View) -> Iterator[Finding]:
     """Yield what arrived more often than it was sent."""
     for node, peer, records in _by_ends(view, view.found.repeated):
-        text = f"{records.size:,} messages from {view.name(peer)} arrived at {view.name(node)} once more"
+        text = f"{counted(records.size, 'message')} from {view.name(peer)} arrived at {view.name(node)} once more"
         yield Finding("duplicate", text, view.in_order(records), records.size)
 
 
@@ -336,19 +378,23 @@ def _unfinished(view: View) -> Iterator[Finding]:
         left = begun[~np.isin(events.id[begun], events.id[ended])]
         left = left[view.ends[k] - found.time_ns[left] > 10 * longest]
         if left.size:
-            text = f"{left.size:,} tasks of {view.name(int(k))} began and never ended, first: {view.tell(int(left[0]))}"
+            first = view.tell(int(left[0]))
+            text = f"{counted(left.size, 'task')} of {view.name(int(k))} began and never ended, first: {first}"
             yield Finding("unfinished", text, view.in_order(left), left.size)
 
 
 def _watching(events: Events, found: Order, missing: Sequence[Missing]) -> Iterator[Finding]:
     """Yield what is wrong with what was recorded."""
     why = {each.name: each.why for each in missing}
+    named = np.bincount(events.peer[events.peer >= 0], minlength=len(events.nodes)) > 0
     for k, node in enumerate(events.nodes):
         if node.n_torn > 1:  # one is what a process was writing when it was read
             yield Finding("torn", f"{node.n_torn:,} records of {node.name} are torn and left out", (), node.n_torn)
         for damage in node.damage:
             yield Finding("torn", f"the ring of {node.name} is damaged: {damage}", ())
         if events.starts[k] == events.starts[k + 1]:
+            if node.read != "nothing" and node.name not in why and len(events) and not named[k]:
+                continue  # it had nothing to record, and nobody had to do with it
             reason = why.pop(node.name, "what it sent and received is only known from others")
             yield Finding("no records", f"nothing of {node.name} was read: {reason}", ())
         elif not np.isfinite(found.clocks[k].error_ns) and k != found.reference:
@@ -360,7 +406,9 @@ def _watching(events: Events, found: Order, missing: Sequence[Missing]) -> Itera
             ]
             said = f"messages say only: {bounds[0]}" if bounds else "no messages connect it with the others"
             yield Finding("clocks unknown", f"the clock of {node.name} is taken as its wall says it; {said}", ())
+    last = {node.name: int(end) - 1 for node, end in zip(events.nodes, events.starts[1:], strict=True)}
     for name, reason in why.items():
-        known = any(node.name == name for node in events.nodes)
-        said = f"{name}: {reason}" if known else f"nothing of {name} was read: {reason}"
-        yield Finding("not well" if known else "no records", said, ())
+        if name in last:
+            yield Finding("not well", f"{name}: {reason}", (last[name],))
+        else:
+            yield Finding("no records", f"nothing of {name} was read: {reason}", ())

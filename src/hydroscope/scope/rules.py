@@ -28,6 +28,7 @@ import numpy.typing as npt
 from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.ground.record.layout import DATA_BYTES, Kind
 from hydroscope.scope.events import Events
+from hydroscope.scope.matching import RECEIPTS
 
 __all__ = ["Pairs", "Rule", "Step", "Violation", "broken", "pairs", "parse", "rows_of", "written"]
 
@@ -273,7 +274,8 @@ def broken(events: Events, rule: Rule, rank: Ints, time_ns: Ints) -> list[Violat
     Notes
     -----
     Where the first record of the two is missing, that counts only if no ring can have
-    forgotten it: after all had begun, by twice the longest time between two that are there. Cost: as `pairs`.
+    forgotten it: after all had begun, by twice the longest time between two that are there. The same goes for a message
+    that was received too late: it may have been received before as well. Cost: as `pairs`.
     """
     if rule.once:
         return _repeated(events, rule, rank)
@@ -284,7 +286,11 @@ def broken(events: Events, rule: Rule, rank: Ints, time_ns: Ints) -> list[Violat
     both = (found.before >= 0) & (found.after >= 0)
     wrong = both & (rank[found.before] > rank[found.after])
     took = time_ns[found.after[both]] - time_ns[found.before[both]]
-    known_from += 2 * int(took.max(initial=0))
+    patience = 2 * int(took.max(initial=0))
+    if rule.before.kind in RECEIPTS:
+        ring_begins = time_ns[np.minimum(events.starts[:-1], max(len(events) - 1, 0))]
+        wrong &= time_ns[found.after] > ring_begins[events.node[found.before]] + patience
+    known_from += patience
     never = (found.before < 0) & (complete and not rule.if_both) & (time_ns[found.after] > known_from)
     places = np.flatnonzero(wrong | never)
     places = places[np.argsort(rank[found.after[places]])][:MOST_BROKEN]

@@ -13,7 +13,7 @@ from hydroscope.scope.events import MESSAGES, Events
 from hydroscope.scope.matching import RECEIPTS, SENDS
 from hydroscope.scope.order import Order
 
-__all__ = ["LISTED", "View", "ident", "span"]
+__all__ = ["LISTED", "View", "counted", "ident", "span"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -43,6 +43,17 @@ def span(ns: int | float) -> str:
         if abs(ns) >= size:
             return f"{ns / size:.4g} {unit}"
     return f"{ns:.0f} ns"
+
+
+def counted(n: int, what: str) -> str:
+    """Return how many there are of something.
+
+    Examples
+    --------
+    >>> counted(1, "message"), counted(4096, "task")
+    ('1 message', '4,096 tasks')
+    """
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def ident(number: int) -> str:
