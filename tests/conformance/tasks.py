@@ -63,7 +63,7 @@ class ByChunk(hs.MapReduce):
     total: float = 0.0
     n_chunks: int = 0
 
-    def map_chunk(self, x, y):  # type: ignore[no-untyped-def]
+    def map_chunk(self, x, y):
         self.total += float((x * y).sum())
         self.n_chunks += 1
 

@@ -91,13 +91,13 @@ class Loss:
         scene.full()
         self.scene = scene
         self.store = ports.keys()
-        numbers = scene.engine._keyring.members  # type: ignore[union-attr]
+        numbers = scene.engine._keyring.members
         node = scene.nodes[0].node_id
         self.number = numbers[node]
         import ray
 
         self.pid = ray.get(scene.engine._guard.wardens[node].ready.remote())
-        self.view = self.store.socket_keys.socket.member.standing.view  # type: ignore[attr-defined]
+        self.view = self.store.socket_keys.socket.member.standing.view
 
     def key(self, what: str) -> str:
         """Return a key whose home is the member that will be lost."""

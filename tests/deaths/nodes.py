@@ -58,7 +58,7 @@ class Moments(hs.MapReduce):
     squares: float = 0.0
     hist = hs.zeros(64, dtype=int)
 
-    def map_chunk(self, x, y, k) -> float:  # type: ignore[no-untyped-def]
+    def map_chunk(self, x, y, k) -> float:
         z = x * 3.0 + y
         for _ in range(6):
             z = np.sqrt(np.abs(np.sin(z) + x))
@@ -193,7 +193,7 @@ def run(scene: Scene, cases: list[tuple[str, float]], works: tuple[str, ...] = W
         for name, work in (("map/reduce", map_reduce), ("GBM", train)):
             if name in works:
                 frame = hs.read_csv(path)  # its leaves lie on the nodes that are killed
-                rows += play(scene, name, lambda work=work, frame=frame: work(path, frame), cases)  # type: ignore[misc]
+                rows += play(scene, name, lambda work=work, frame=frame: work(path, frame), cases)
         refused = not changes or change_source(scene, path)
     n_same = sum(row.identical for row in rows)
     print(f"{n_same} of {len(rows)} results identical to the undisturbed ones", flush=True)

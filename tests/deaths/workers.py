@@ -111,7 +111,7 @@ class Deadly(hs.MapReduce):
     bad: int
     n: int = 0
 
-    def map(self, row):  # type: ignore[no-untyped-def]
+    def map(self, row):
         if row == self.bad:
             _kill_self()
         self.n += 1
@@ -238,7 +238,7 @@ def cases(scene: Scene, folder: Path, few: bool) -> Iterator[Callable[[], Row]]:
         yield lambda: once(scene, folder, signal.SIGSEGV, "SIGSEGV")
         for doom in DOOMS:
             if doom != "out of memory":
-                yield lambda doom=doom: always(scene, folder, doom)  # type: ignore[misc]
+                yield lambda doom=doom: always(scene, folder, doom)
     yield lambda: idle(scene, folder)
     yield lambda: deadly_row(scene)  # which kills again whoever runs it: always
 

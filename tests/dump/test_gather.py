@@ -35,7 +35,7 @@ HERE = f"here-{os.getpid()}"
 
 def pressed(*wheres: Where, names: str, **more: object) -> Gathered:
     to = Targets(tuple((where, KEY) for where in wheres))
-    return gather(to, nodes=[names], **({"deadline_s": 20.0} | more))  # type: ignore[arg-type]
+    return gather(to, nodes=[names], **({"deadline_s": 20.0} | more))
 
 
 def heard(got: Gathered) -> dict[str, int]:
@@ -185,7 +185,7 @@ def test_all_stand_still_before_anything_is_read(tmp_path):
         order_of: list[str] = []
         willing.note = order_of.append
         read = willing.read
-        willing.read = lambda file, since: order_of.append("read") or read(file, since)  # type: ignore[method-assign, assignment, func-returns-value]
+        willing.read = lambda file, since: order_of.append("read") or read(file, since)
         got = pressed(willing.where, hung.where, agent.where, names="far-*", freeze_s=100.0)
         assert heard(got) == {"far-a": 100}
         assert order_of[0] == "frozen for 100 s"
@@ -251,7 +251,7 @@ def test_what_is_not_meant_is_not_counted_as_left_out(tmp_path):
     for name in ("far-old", "far-older"):
         hs.Recorder(name, seconds=0.1, folder=tmp_path).close()
     with post_at(machine(tmp_path, "far")) as post:
-        post.lying = lambda: {  # type: ignore[method-assign]
+        post.lying = lambda: {
             file: msgspec.structs.replace(ring, opened_wall_ns=1, newest_ns=0)
             for file, ring in disk.lying(tmp_path).items()
         }

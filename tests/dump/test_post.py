@@ -280,7 +280,7 @@ def test_a_ring_that_is_announced_larger_than_it_can_be_is_not_waited_for(tmp_pa
 
     class Liar:
         def __init__(self, n_bytes: int, *parts: bytes) -> None:
-            self.head = RingHead(None, (), n_bytes, 0, ())  # type: ignore[arg-type]
+            self.head = RingHead(None, (), n_bytes, 0, ())
             self.parts = iter(parts)
 
         def hear(self) -> Any:
@@ -288,7 +288,7 @@ def test_a_ring_that_is_announced_larger_than_it_can_be_is_not_waited_for(tmp_pa
 
     for liar in (Liar(2**40), Liar(-64), Liar(63), Liar(128, bytes(64), bytes(128)), Liar(64, b"")):
         with pytest.raises(Broken):
-            _ring(liar, liar.head)  # type: ignore[arg-type]
+            _ring(liar, liar.head)
 
 
 def test_the_door_in_the_folder_gives_the_key_to_processes_of_the_same_user():

@@ -119,7 +119,7 @@ def plain_store() -> LocalKeys:
 def stepped_store(conductor: Conductor) -> LocalKeys:
     store = plain_store()
     store._front = stepped_dict(conductor)
-    store._ordering, store._moving = SteppedLock(conductor), SteppedLock(conductor)  # type: ignore[assignment]
+    store._ordering, store._moving = SteppedLock(conductor), SteppedLock(conductor)
     store.get, store.put = keys_local._quick(store._front, store._watches, store._get_missing, store._put_looking)
     return store
 
@@ -129,9 +129,9 @@ def perform(store: LocalKeys, kind: str, argument: Any) -> tuple[Any, bool]:
     if kind == "get":
         return store.get(KEY), False
     if kind == "put":
-        return store.put(KEY, argument), False  # type: ignore[func-returns-value]
+        return store.put(KEY, argument), False
     if kind == "remove":
-        return store.remove(KEY), False  # type: ignore[func-returns-value]
+        return store.remove(KEY), False
     if kind == "swap_if":
         before = store.atomic(KEY, "swap_if", *argument)
         return before, before != argument[0]

@@ -145,7 +145,7 @@ def test_shutdown_twice_is_harmless() -> None:
 )
 def test_impossible_values_are_refused(arguments: dict[str, object], text: str) -> None:
     with pytest.raises(hs.UserError, match=text):
-        hs.init(**arguments)  # type: ignore[arg-type]
+        hs.init(**arguments)
 
 
 @pytest.mark.parametrize(

@@ -103,13 +103,13 @@ class Sum(hs.MapReduce):
     total: int = 0
     n: int = 0
 
-    def map(self, x, c):  # type: ignore[no-untyped-def]
+    def map(self, x, c):
         self.total += x
         self.n += c >= 0
 
 
 class Pairs(hs.MapReduce):
-    def map_chunk(self, x, c) -> float:  # type: ignore[no-untyped-def]
+    def map_chunk(self, x, c) -> float:
         return x * 2.0
 
 

@@ -53,19 +53,19 @@ def get_without_a_second_look(conductor: Conductor) -> keys_local.LocalKeys:
 
 def remove_without_the_lock(conductor: Conductor) -> keys_local.LocalKeys:
     store = stepped_store(conductor)
-    store.remove = lambda key, wait=False: store._front.pop(key, None)  # type: ignore[method-assign]
+    store.remove = lambda key, wait=False: store._front.pop(key, None)
     return store
 
 
 def atomics_side_by_side(conductor: Conductor) -> keys_local.LocalKeys:
     store = stepped_store(conductor)
-    store._ordering = contextlib.nullcontext()  # type: ignore[assignment]
+    store._ordering = contextlib.nullcontext()
     return store
 
 
 def locks_that_do_not_lock(conductor: Conductor) -> keys_local.LocalKeys:
     store = stepped_store(conductor)
-    store._moving = SteppedLock(conductor)  # type: ignore[assignment]
+    store._moving = SteppedLock(conductor)
     store._moving.__class__ = type("Open", (SteppedLock,), {"__enter__": lambda _: conductor.pause()})
     return store
 

@@ -124,7 +124,7 @@ def test_of_a_partial_only_the_arguments_are_shipped(ray_engine: RayEngine) -> N
 
 def test_a_function_that_cannot_be_hashed_works(ray_engine: RayEngine) -> None:
     class Unhashable:
-        __hash__ = None  # type: ignore[assignment]
+        __hash__ = None
 
         def __call__(self, x: int) -> int:
             return x + 1

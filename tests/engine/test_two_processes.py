@@ -110,7 +110,7 @@ def test_the_secret_may_be_given_as_it_prints(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(UserError, match="at least 16 bytes"):
         hs.start_cluster(secret="abcdef")
     with pytest.raises(UserError, match="secret= is of type int"):
-        hs.start_cluster(secret=7)  # type: ignore[arg-type]
+        hs.start_cluster(secret=7)
 
 
 JOIN = "import hydroscope as hs, sys; cluster = hs.join_cluster(sys.argv[1]); sys.stdin.read(); cluster.leave()"

@@ -333,7 +333,7 @@ def _programs() -> list[tuple[str, Program, str]]:
         n = len(row.takes)
         steps = (*(Step("input", value=i) for i in range(n)), Step(op, tuple(range(n))))
         inputs = tuple(Input("values", (i,)) for i in range(n))
-        found.append((op, Program(inputs, steps, (*row.takes, row.gives)), row.takes))  # type: ignore[arg-type]
+        found.append((op, Program(inputs, steps, (*row.takes, row.gives)), row.takes))
     return found
 
 
@@ -408,4 +408,4 @@ def test_the_row_of_an_overflow_is_that_of_the_frame() -> None:
 
 def test_every_library_function_exists_in_numpy() -> None:
     assert all(isinstance(getattr(np, name), np.ufunc) for name in LIBRARY)
-    assert Node.constant(1, "int").layout is None  # type: ignore[arg-type]
+    assert Node.constant(1, "int").layout is None

@@ -194,7 +194,7 @@ def test_what_is_no_choice_of_rows_is_refused() -> None:
         (["x", 1], "column name"),
     ):
         with pytest.raises(UserError, match=match):
-            frame[key]  # type: ignore[call-overload]
+            frame[key]
 
 
 def test_a_leaf_is_so_many_chunks() -> None:

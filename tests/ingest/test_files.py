@@ -260,7 +260,7 @@ def test_paths_that_lead_nowhere(tmp_path):
     with pytest.raises(hs.UserError, match="download the file first"):
         hs.read_csv("https://example.org/a.csv")
     with pytest.raises(hs.UserError, match="a path must be text"):
-        hs.read_csv(7)  # type: ignore[arg-type]
+        hs.read_csv(7)
     with pytest.raises(hs.UserError, match="no file was named"):
         hs.read_csv([])
 

@@ -138,7 +138,7 @@ def test_a_connection_that_accepts_and_silently_discards_is_left_for_a_fresh_one
     scene = Scene(1, SMALL, faults=0.0)
     scene.perform(0, scene.ends[0].send("m", [b"x" * 95], 0.0))
     scene.fate[0, 1] = scene.fate[0, 2] = "accepts and discards"
-    scene._connect = lambda at, stream: (  # type: ignore[method-assign]
+    scene._connect = lambda at, stream: (
         scene.fate.setdefault((at, stream), "well"),
         scene.later(0.01, at, "connected", stream),
     )

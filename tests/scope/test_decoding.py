@@ -152,7 +152,7 @@ def test_decoders_by_name():
     with pytest.raises(UnknownNameError, match="did you mean 'json'"):
         dialects(["jsn"])
     with pytest.raises(UserError, match="a decoder is a function"):
-        dialects([7])  # type: ignore[list-item]
+        dialects([7])
 
 
 @pytest.mark.parametrize(

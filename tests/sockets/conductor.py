@@ -209,7 +209,7 @@ class Cluster:
             first.wait()
             for n_known, member in enumerate(self.members[1:], 2):  # one by one: numbers are given in this order
                 member.go(first.address)
-                until(lambda n=n_known: first.look("n_known") == n)  # type: ignore[misc]
+                until(lambda n=n_known: first.look("n_known") == n)
             for member in self.members[1:]:
                 member.wait()
             assert [member.number for member in self.members] == list(range(self._n))

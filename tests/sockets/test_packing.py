@@ -256,7 +256,7 @@ class Box:
 
     @property
     def numbers(self) -> list[tuple[int, list[int]]]:
-        return [(peer, [packet.message.number for packet in packets]) for peer, packets in self.sent]  # type: ignore[union-attr]
+        return [(peer, [packet.message.number for packet in packets]) for peer, packets in self.sent]
 
 
 def test_a_turn_is_one_frame_for_each_peer_in_order():

@@ -145,7 +145,7 @@ def test_who_waits_comes_back_when_the_member_is_closed(two):
         try:
             waiting.set()
             second.socket.call(waiter, lambda now: [], WITHIN_S)
-            ended.append(waiter.outcome)  # type: ignore[arg-type]
+            ended.append(waiter.outcome)
         except BaseException as error:
             ended.append(error)
 

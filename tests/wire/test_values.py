@@ -241,7 +241,7 @@ def test_a_name_is_registered_once():
     with pytest.raises(UserError, match="a type is registered as"):
         values.register(Stranger, "tests.Job")
     with pytest.raises(UserError, match="complete"):
-        values.register(dict)  # type: ignore[arg-type]
+        values.register(dict)
     values.register(Job, "tests.Job")
 
 
