@@ -279,7 +279,7 @@ def _matrix(data: Any) -> npt.NDArray[Any]:
 
 def _object_matrix(array: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     if array.dtype.kind == "O":
-        array = np.where(array == None, np.nan, array) if array.size else array  # noqa: E711
+        array = np.where(array == None, np.nan, array) if array.size else array  # noqa: E711 - of each element
     try:
         return array.astype(np.float64)
     except ValueError as error:

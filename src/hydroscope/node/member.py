@@ -441,7 +441,7 @@ class Member:
     def _do(self, effects: list[StoreEffect]) -> None:
         """Do what the store says, in order."""
         for effect in effects:
-            kind = type(effect)
+            kind = type(effect)  # asked once, for speed; the type checker does not follow
             if kind is Ask:
                 self._ask(effect)  # type: ignore[arg-type]
             elif kind is Answer:

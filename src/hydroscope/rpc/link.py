@@ -200,7 +200,7 @@ class Link:
         effects: list[Effect] = []
         if self._lost:
             return effects
-        kind = type(message)
+        kind = type(message)  # asked once, for speed; the type checker does not follow
         if kind is Call:
             self._server_step(_SERVER_CALL, message.number, message.body, now, effects)  # type: ignore[union-attr]
         elif kind is Ack:

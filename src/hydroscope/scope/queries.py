@@ -224,8 +224,9 @@ class Watch:
             if not self.holds:
                 found.append(probe.snap.copy())
         probe.move(until)
-        for each in found if self._alert else ():
-            self._alert(each)  # type: ignore[misc]
+        if self._alert is not None:
+            for each in found:
+                self._alert(each)
         return found
 
 
