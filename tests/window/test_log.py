@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 import time
 
@@ -18,13 +20,25 @@ from hydroscope.window import ledger
 from hydroscope.window.absent import ABSENT
 from hydroscope.window.errors import WindowError
 from hydroscope.window.history import GONE, ROW_BYTES
-from hydroscope.window.log import WindowLog, open_logs
-from tests.window.history_of import replay, state_of
+from hydroscope.window.log import BATCH, WindowLog, open_logs
+from tests.window.history_of import forked, replay, state_of
 
 
 def stamped(log, changes):
     """Write (key, value) in turn and return (stamp, key, value)."""
     return [(log.put(key, value), key, value) for key, value in changes]
+
+
+def agrees(log):
+    """Tell whether what a log says of its past, change by change, leads to its state."""
+    history = log.history()
+    state = {}
+    for numbers, old, new in zip(*(each.tolist() for each in history.columns(0, history.n_entries)[1:]), strict=True):
+        if state.get(numbers, old) != old:
+            return False
+        state[numbers] = new
+    values = {history.keys[number]: history.value(number, slot) for number, slot in state.items()}
+    return values.items() <= dict(log.items()).items()
 
 
 def test_it_reads_like_a_dictionary():
@@ -363,21 +377,14 @@ def test_ctrl_c_at_any_moment_leaves_a_log_that_agrees_with_itself():
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    history = log.history()
-    state = {}
-    for chunk in history.chunks:
-        for number, old, new in zip(chunk.ids.tolist(), chunk.old.tolist(), chunk.new.tolist(), strict=True):
-            assert state.get(number, GONE) == old
-            state[number] = new
-    values = {history.keys[number]: history.value(number, slot) for number, slot in state.items()}
-    assert values == dict(log.items())
+    assert agrees(log)
 
 
 def test_logs_are_listed_while_somebody_holds_them():
     log = WindowLog("node")
-    assert log in open_logs
+    assert log in open_logs()
     log.close()
-    assert log not in open_logs
+    assert log not in open_logs()
     log["a"] = 1
     assert log["a"] == 1
 
@@ -386,3 +393,96 @@ def test_logs_are_listed_while_somebody_holds_them():
 def test_a_window_that_holds_nothing_is_refused(seconds, n_bytes):
     with pytest.raises(UserError, match="holds nothing"):
         WindowLog("node", seconds=seconds, bytes=n_bytes)
+
+
+@pytest.fixture
+def restless():
+    """Threads that take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("restless")
+def test_however_many_threads_write_the_list_of_what_waits_stays_short():
+    log, longest, n_threads = WindowLog("node", seconds=60), [0] * 4, 4
+
+    def write(thread):
+        for n in range(20_000):
+            log[thread, n % 100] = n
+            longest[thread] = max(longest[thread], len(log._pending) // 3)
+
+    threads = [threading.Thread(target=write, args=(each,)) for each in range(n_threads)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(60)
+    assert max(longest) <= BATCH + n_threads
+    assert log.history().n_entries == 80_000
+
+
+def test_a_child_that_is_forked_while_others_write_has_a_log_that_agrees_with_itself():
+    log, stop = WindowLog("node", bytes=200_000), threading.Event()
+
+    def write():
+        n = 0
+        while not stop.is_set():
+            n += 1
+            log[n % 7] = n
+
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for each in threads:
+        each.start()
+    try:
+        for _ in range(5):
+            child = forked(lambda: agrees(log) and log.put("child", 1) and log["child"] == 1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        stop.set()
+        for each in threads:
+            each.join(60)
+    assert agrees(log)
+
+
+@pytest.mark.usefixtures("restless")
+def test_logs_can_be_listed_while_other_threads_make_some():
+    kept, stop = [WindowLog(f"kept {n}") for n in range(300)], threading.Event()
+
+    def make():
+        while not stop.is_set():
+            WindowLog("passing")
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    try:
+        for _ in range(200):
+            assert set(kept) <= set(open_logs())
+    finally:
+        stop.set()
+        thread.join(60)
+
+
+def test_stamps_may_be_numpy_s_and_what_is_none_is_said():
+    log = WindowLog("node")
+    stamp = np.uint64(log.put("a", 1) + 1)
+    assert type(log.put("a", 2, stamp)) is int
+    assert log.merge(stamp + np.uint64(10))
+    assert type(log.tick()) is int
+    assert log.cut(stamp).value("a") == 2
+    for wrong in (None, "soon", 1.5e18, True, -1, 0, 2**64):
+        with pytest.raises(UserError, match="not a stamp, a whole number"):
+            log.merge(wrong)
+        if wrong is not None:
+            with pytest.raises(UserError, match="not a stamp, a whole number"):
+                log.put("a", 3, wrong)
+
+
+def test_a_window_of_all_time_is_limited_by_its_bytes_alone():
+    log = WindowLog("node", seconds=float("inf"), bytes=float("inf"))
+    first = log.put("a", 1)
+    log["a"] = 2
+    assert log.cut(first).value("a") == 1
+    for arguments in ({"name": 5}, {"name": "n", "seconds": "10"}, {"name": "n", "bytes": None}):
+        with pytest.raises(UserError, match=r"called by a text|give two numbers"):
+            WindowLog(**arguments)

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hydroscope.ground.errors import CorruptError, UnknownNameError, UserError
+from hydroscope.ground.errors import CorruptError, DataError, UnknownNameError, UserError
+from hydroscope.window import layout, tape
 from hydroscope.window.absent import ABSENT
+from hydroscope.window.changes import changes
 from hydroscope.window.errors import WindowError
+from hydroscope.window.layout import HEADER_BYTES, MAGIC, RECORD, STAMP_MAX, SUFFIX
 from hydroscope.window.log import WindowLog
 from hydroscope.window.past import read_window
-from hydroscope.window.tape import HEADER_BYTES, RECORD
+from hydroscope.window.tape import Tape
 from tests.house.source import ROOT
-from tests.window.history_of import replay, state_of
+from tests.window.history_of import forked, replay, state_of
 
 values = st.one_of(
     st.none(), st.integers(), st.text(max_size=5), st.binary(max_size=5), st.tuples(st.integers(0, 9), st.booleans())
@@ -119,14 +122,22 @@ def test_when_files_have_gone_every_moment_from_the_windows_start_on_is_still_ri
     assert ledger_end == changes[-1][0]
 
 
-def test_more_state_than_the_bytes_allow_for_is_kept_whole(tmp_path):
-    log = WindowLog("node", seconds=0.001, bytes=100_000, folder=tmp_path)
+def test_more_state_than_the_bytes_allow_for_is_kept_whole_and_not_copied_again_and_again(tmp_path, monkeypatch):
+    log, n_records = WindowLog("node", seconds=0.001, bytes=100_000, folder=tmp_path), [0]
+    put = Tape._put
+
+    def counted(*arguments):
+        n_records[0] += 1
+        return put(*arguments)
+
+    monkeypatch.setattr(Tape, "_put", counted)
     for turn in range(3):
         for n in range(5_000):
             log[f"key {n}"] = turn
     assert state_of(read_window(tmp_path).cut()) == dict(log.items())
     size = sum(path.stat().st_size for path in tmp_path.iterdir())
     assert size < 4 * 5_000 * 32
+    assert n_records[0] < 3 * 15_000
 
 
 @pytest.mark.parametrize("n_bytes", [2**28, 200_000], ids=["one file", "files come and go"])
@@ -197,17 +208,85 @@ def test_which_log_is_said(tmp_path):
 def test_a_forked_child_leaves_the_files_to_its_parent(tmp_path):
     log = WindowLog("node", folder=tmp_path)
     log["a"] = 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of threads, of which none writes here
-        child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            log["a"] = 2
-            log["b"] = 3
-            code = 0 if log.items() == [("a", 2), ("b", 3)] else 1
-        finally:
-            os._exit(code)
+
+    def write():
+        log["a"] = 2
+        log["b"] = 3
+        return log.items() == [("a", 2), ("b", 3)]
+
+    child = forked(write)
     assert os.waitpid(child, 0)[1] == 0
     log["c"] = 4
     assert state_of(read_window(tmp_path).cut()) == {"a": 1, "c": 4}
+
+
+def test_a_disk_that_was_full_for_a_while_costs_only_the_changes_that_were_refused(tmp_path, monkeypatch):
+    log = WindowLog("node", seconds=3600, bytes=100_000, folder=tmp_path)
+    real, changes, n_refused = os.posix_fallocate, [], 0
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    for n in range(3000):
+        monkeypatch.setattr(tape.os, "posix_fallocate", full if n // 500 % 2 else real)
+        try:
+            changes.append((log.put(n % 40, n), n % 40, n))
+        except OSError as error:
+            n_refused += ".window" in str(error)
+    monkeypatch.setattr(tape.os, "posix_fallocate", real)
+    assert 100 < n_refused == 3000 - len(changes) < 1500
+    assert dict(log.items()) == replay(changes, STAMP_MAX)
+    past = read_window(tmp_path)
+    for stamp in (past.start, *(stamp for stamp, _, _ in changes[::50] if stamp > past.start), changes[-1][0]):
+        assert state_of(past.cut(stamp)) == replay(changes, stamp)
+
+
+def test_a_log_whose_writer_died_while_it_was_read_is_not_said_to_be_whole(tmp_path, monkeypatch):
+    log = WindowLog("node", folder=tmp_path)
+    log["a"] = 1
+    lives = iter([True])
+    monkeypatch.setattr(layout, "is_alive", lambda *_: next(lives, False))
+    past = read_window(tmp_path)
+    assert past.is_alive
+    assert past.history().until < STAMP_MAX
+    log.close()
+    assert read_window(tmp_path).history().until == STAMP_MAX
+
+
+def test_one_damaged_file_keeps_nobody_from_reading_other_logs(tmp_path):
+    for name in ("one", "other"):
+        log = WindowLog(name, seconds=3600, bytes=50_000, folder=tmp_path)
+        for n in range(1000):
+            log["a"] = n
+        log.close()
+    (tmp_path / f"older.1.2.00000000{SUFFIX}").write_bytes(MAGIC + bytes(10_000))
+    assert read_window(tmp_path, "one").cut().value("a") == 999
+    with pytest.raises(CorruptError, match="not a window-log of version"):
+        read_window(tmp_path, "older")
+    files = sorted(each for each in tmp_path.iterdir() if each.name.startswith("one."))
+    files[len(files) // 2].write_bytes(b"x" * 10_000)
+    with pytest.raises(CorruptError, match="not a window-log of version"):
+        read_window(tmp_path, "one")
+    assert read_window(tmp_path, "other").cut().value("a") == 999
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=100)
+def test_whatever_is_damaged_in_a_file_is_said_or_does_no_harm(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("log")
+    log = WindowLog("node", bytes=50_000, folder=folder)
+    for n in range(20):
+        log["key", n % 3] = ("value", n, "x" * n)
+    log.close()
+    (path,) = folder.iterdir()
+    content, end = bytearray(path.read_bytes()), HEADER_BYTES + 20 * 60
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.one_of(st.integers(0, 120), st.integers(HEADER_BYTES, end)))
+        n = data.draw(st.sampled_from((1, 1, 4, 8)))
+        content[at : at + n] = bytes([data.draw(st.integers(0, 255))]) * n
+    path.write_bytes(content[: data.draw(st.one_of(st.just(len(content)), st.integers(0, end)))])
+    with contextlib.suppress(CorruptError, DataError, UserError):
+        past = read_window(folder)
+        for stamp in (past.start, past.history().until):
+            past.cut(stamp).items()
+        changes([past])

@@ -10,7 +10,6 @@ when there is no room any more, the log ends, and says so in the ring.
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +22,8 @@ from hydroscope.ground.record.recorder import Recorder
 from hydroscope.kv.effects import Adopted, Ordered
 from hydroscope.kv.homes import Homes
 from hydroscope.window.files import tidy
-from hydroscope.window.tape import Kind, Tape, packed
+from hydroscope.window.layout import Head, Kind
+from hydroscope.window.tape import Tape, packed
 from hydroscope.wire import values
 from hydroscope.wire.messages import MemberInfo, View
 
@@ -74,7 +74,7 @@ class Diary:
         None: where rings are.
     """
 
-    __slots__ = ("_cluster", "_folder", "_homes", "_me", "_recorder", "_seconds", "_stamp", "_tape", "n_lost", "name")
+    __slots__ = ("_cluster", "_folder", "_homes", "_me", "_recorder", "_seconds", "_tape", "n_lost", "name")
 
     def __init__(
         self, cluster: int, seconds: float, recorder: Recorder | None = None, folder: Path | None = None
@@ -156,13 +156,13 @@ class Diary:
         return homes is not None and len(homes.live) != len(homes.founders) and homes.original(key) != self._me
 
     def _open(self, start: int) -> None:
-        with contextlib.suppress(OSError, UserError):
+        try:
             folder = self._folder or default_folders(4 * BYTES)[0]
             prepare(folder)
             tidy(folder)
-            self._tape = Tape(folder, self.name, self._seconds, BYTES, start, self._cluster)
-            return
-        self._end("no folder for it can be used")
+            self._tape = Tape(folder, Head.of_this_process(self.name, start, self._seconds, self._cluster), BYTES)
+        except (OSError, UserError) as error:
+            self._end(f"{type(error).__name__}: {error}")
 
     def _end(self, why: str) -> None:
         self.n_lost += 1

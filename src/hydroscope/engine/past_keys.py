@@ -165,7 +165,7 @@ def read_keys(folder: str | os.PathLike[str] | None = None, cluster: int | str |
     (2, 1, 1)
     """
     folders = default_folders() if folder is None else [Path(folder)]
-    found = [each for each in written(folders) if each.head.cluster]
+    found = [each for each in written(folders)[0] if each.head.cluster]
     if isinstance(cluster, str):
         try:
             cluster = int(cluster.rpartition("/")[2], 16)

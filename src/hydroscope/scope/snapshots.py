@@ -326,7 +326,7 @@ def _members(past: PastKeys, nodes: Iterable[str] | None) -> dict[str, Source]:
 def _named(logs: Source | Iterable[Source] | None, nodes: Iterable[str] | None) -> dict[str, Source]:
     """Return the logs that are meant, by name."""
     if logs is None:
-        chosen: list[Source] = sorted(open_logs, key=lambda each: each.name)
+        chosen: list[Source] = [*open_logs()]
     else:
         chosen = list(logs) if isinstance(logs, Iterable) and not isinstance(logs, WindowLog) else [logs]
     sources = {each.name: each for each in chosen}

@@ -6,54 +6,12 @@ import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from hydroscope.ground.errors import CorruptError
-from hydroscope.ground.record.folder import KEPT, KEPT_BYTES, is_alive
-from hydroscope.window.tape import HEADER, HEADER_BYTES, MAGIC, SUFFIX, VERSION
+from hydroscope.ground.record.folder import KEPT, KEPT_BYTES
+from hydroscope.window.layout import HEADER_BYTES, SUFFIX, Head, head_of
 
-__all__ = ["Head", "Written", "head_of", "tidy", "written"]
-
-_NEVER: Final = bytes(8)
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """What a file says of itself."""
-
-    name: str
-    """Of the log."""
-    pid: int
-    ticks: int
-    start: int
-    """The stamp before all changes in it."""
-    seconds: float
-    cluster: int
-    """The number of the cluster whose keys these are; 0: none."""
-    boot: bytes
-    closed_ns: int
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether its log may still be written to."""
-        return not self.closed_ns and self.ticks != 0 and is_alive(self.pid, self.ticks, self.boot)
-
-
-def head_of(data: bytes, source: str) -> Head | None:
-    """Return what the first bytes of a file say; None if nothing was written yet.
-
-    Raises
-    ------
-    CorruptError
-        If it is no file of a window-log, or one of another version.
-    """
-    if len(data) < HEADER_BYTES or data[:8] == _NEVER:
-        return None
-    magic, version, pid, ticks, start, seconds, cluster, boot, closed_ns, n_name = HEADER.unpack_from(data)
-    if magic != MAGIC or version != VERSION:
-        raise CorruptError(f"{source} is not a window-log of version {VERSION}; read it with what wrote it")
-    name = data[HEADER.size : HEADER.size + n_name].decode(errors="replace")
-    return Head(name, pid, ticks, start, seconds, cluster, boot, closed_ns)
+__all__ = ["Written", "stem_of", "tidy", "written"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +24,39 @@ class Written:
     paths: tuple[Path, ...]
 
 
-def written(folders: Iterable[Path]) -> list[Written]:
-    """Return what lies in folders, writer by writer. CorruptError as `head_of`. Cost: 4 KiB read a file."""
-    found: dict[str, list[tuple[Path, Head]]] = {}
+def stem_of(path: Path) -> str:
+    """Return what all files of one writer have in common, and no others: the name but for the number."""
+    return path.name.removesuffix(SUFFIX).rpartition(".")[0]
+
+
+def written(folders: Iterable[Path]) -> tuple[list[Written], list[CorruptError]]:
+    """Return what lies in folders, writer by writer, and what is wrong with files that say nothing of themselves.
+
+    Who has left one good file is among the writers with all of them: to read that log is the error then, and others
+    in the same folder can be read. Cost: 4 KiB read a file.
+    """
+    found: dict[tuple[Path, str], list[tuple[Path, Head | None]]] = {}
+    failures = []
     for folder in folders:
         for path in sorted(folder.glob(f"*{SUFFIX}")):
-            with contextlib.suppress(FileNotFoundError), path.open("rb") as file:
-                head = head_of(file.read(HEADER_BYTES), str(path))
-                if head is not None:
-                    found.setdefault(str(path).removesuffix(SUFFIX).rpartition(".")[0], []).append((path, head))
-    return [Written(each[0][1], each[-1][1].start, tuple(path for path, _ in each)) for each in found.values()]
+            head = None
+            try:
+                with path.open("rb") as file:
+                    head = head_of(file.read(HEADER_BYTES), str(path))
+            except OSError:  # it went away, or is another's
+                continue
+            except CorruptError as error:
+                failures.append(error)
+            else:
+                if head is None:
+                    continue
+            found.setdefault((folder, stem_of(path)), []).append((path, head))
+    writers = []
+    for files in found.values():
+        heads = [head for _, head in files if head is not None]
+        if heads:
+            writers.append(Written(heads[0], heads[-1].start, tuple(path for path, _ in files)))
+    return writers, failures
 
 
 def tidy(folder: Path) -> None:
@@ -84,11 +65,11 @@ def tidy(folder: Path) -> None:
     Where a member of a cluster lives, those of its dead are kept: the cluster's past is not whole without them.
     """
     ended = []
-    with contextlib.suppress(OSError, CorruptError):
-        found = written([folder])
-        living = {each.head.cluster for each in found if each.head.is_alive}
-        for each in found:
-            if each.head.cluster and each.head.cluster not in living:
+    found, _ = written([folder])
+    living = {each.head.cluster for each in found if each.head.is_alive}
+    for each in found:
+        if each.head.cluster and each.head.cluster not in living:
+            with contextlib.suppress(OSError):  # somebody else tidies too
                 status = [path.stat() for path in each.paths]
                 ended.append((max(one.st_mtime_ns for one in status), sum(one.st_blocks for one in status) * 512, each))
     left = KEPT_BYTES

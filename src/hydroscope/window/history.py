@@ -34,8 +34,10 @@ from numpy.typing import NDArray
 
 from hydroscope.window.absent import ABSENT
 
-__all__ = ["GONE", "ROW_BYTES", "Beginning", "Block", "Chunk", "Columns", "History"]
+__all__ = ["CHUNK_ENTRIES", "GONE", "ROW_BYTES", "Beginning", "Block", "Chunk", "Columns", "History", "replaced"]
 
+CHUNK_ENTRIES: Final = 8192
+"""Entries of a chunk: what is copied for a reader at most, and forgotten at once."""
 
 GONE: Final = -1
 """The slot of a key that is not there."""
@@ -227,6 +229,15 @@ class History:
             rows = slice(max(begin - first, 0), min(end - first, len(self.chunks[index].stamps)))
             yield first + rows.start, self.chunks[index], rows
 
+    def columns(self, begin: int, end: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Return stamps, numbers of keys, old and new slots of entries `begin` to `end`. Cost: a copy."""
+        parts = [(chunk, rows) for _, chunk, rows in self.parts(begin, end)]
+        stamps, ids, old, new = (
+            np.concatenate([np.zeros(0, kind), *(getattr(chunk, name)[rows] for chunk, rows in parts)])
+            for name, kind in (("stamps", np.uint64), ("ids", np.uint32), ("old", np.int64), ("new", np.int64))
+        )
+        return stamps, ids, old, new
+
     def roll(self, state: NDArray[np.int64], begin: int, end: int) -> None:
         """Change the state after `begin` entries into that after `end`, forward or back. Cost: O(entries between)."""
         if begin <= end:
@@ -255,3 +266,17 @@ class History:
 def _chosen(chunk: Chunk, rows: slice, wanted: NDArray[np.bool_] | None) -> NDArray[np.uint64]:
     stamps = chunk.stamps[rows]
     return stamps if wanted is None else stamps[wanted[chunk.ids[rows]]]
+
+
+def replaced(ids: NDArray[np.uint32], new: NDArray[np.int64], state: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the slot that each entry replaces, given the state before all of them."""
+    order = np.argsort(ids, kind="stable")
+    by_key, slots = ids[order], new[order]
+    before = np.empty(len(ids), np.int64)
+    before[1:] = slots[:-1]
+    is_first = np.ones(len(ids), np.bool_)
+    np.not_equal(by_key[1:], by_key[:-1], out=is_first[1:])
+    before[is_first] = state[by_key[is_first]]
+    old = np.empty(len(ids), np.int64)
+    old[order] = before
+    return old

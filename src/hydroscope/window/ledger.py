@@ -17,12 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hydroscope.window.absent import ABSENT
-from hydroscope.window.history import GONE, ROW_BYTES, Beginning, Block, Chunk, Columns, History
+from hydroscope.window.history import (
+    CHUNK_ENTRIES,
+    GONE,
+    ROW_BYTES,
+    Beginning,
+    Block,
+    Chunk,
+    Columns,
+    History,
+    replaced,
+)
 
 __all__ = ["PARTS", "Ledger"]
-
-CHUNK_ENTRIES: Final = 8192
-"""Entries of a chunk: what is copied for a reader at most, and forgotten at once."""
 
 PARTS: Final = 8
 """A chunk takes up at most this part of the window, in seconds and in bytes."""
@@ -38,13 +45,14 @@ class Ledger:
     """Owner of a log's entries and of its state; used under the log's lock."""
 
     __slots__ = (
-        "_beginning", "_bytes", "_seconds", "_slots", "_sweep_at", "_views", "_wall_ns", "blocks", "chunks", "columns",
-        "held", "ids", "keys", "known", "line", "n_live", "name", "newest", "start",
+        "_beginning", "_bytes", "_slots", "_sweep_at", "_views", "_wall_ns", "_window_ns", "blocks", "chunks",
+        "columns", "held", "ids", "keys", "known", "line", "n_live", "name", "newest", "start",
     )  # fmt: skip
 
     def __init__(self, name: str, seconds: float, n_bytes: int, start: int, wall_ns: Callable[[], int]) -> None:
         self.name = name
-        self._seconds, self._bytes, self._wall_ns = seconds, n_bytes, wall_ns
+        self._window_ns = int(min(seconds * 1e9, 2.0**63))
+        self._bytes, self._wall_ns = n_bytes, wall_ns
         self.keys: list[Hashable] = []
         self.ids: dict[Hashable, int] = {}
         """The number of each key."""
@@ -141,18 +149,9 @@ class Ledger:
                 now[number] = slot
             return old, old.count(GONE) - slots.count(GONE)
         numbers, fresh = np.frombuffer(ids, np.uint32), np.frombuffer(slots, np.int64)
-        order = np.argsort(numbers, kind="stable")
-        sorted_numbers, sorted_fresh = numbers[order], fresh[order]
-        replaced = np.empty(len(ids), np.int64)
-        replaced[1:] = sorted_fresh[:-1]
-        is_first = np.empty(len(ids), np.bool_)
-        is_first[0] = True
-        np.not_equal(sorted_numbers[1:], sorted_numbers[:-1], out=is_first[1:])
-        replaced[is_first] = self._slots[sorted_numbers[is_first]]
-        in_order = np.empty(len(ids), np.int64)
-        in_order[order] = replaced
-        living = np.count_nonzero(replaced == GONE) - np.count_nonzero(fresh == GONE)
-        return array("q", in_order.tobytes()), int(living)
+        before = replaced(numbers, fresh, self._slots)
+        living = np.count_nonzero(before == GONE) - np.count_nonzero(fresh == GONE)
+        return array("q", before.tobytes()), int(living)
 
     def _assign(self, ids: array[int], slots: array[int]) -> None:
         """Make these the slots of keys, in order, at once."""
@@ -212,7 +211,7 @@ class Ledger:
         columns = self.columns
         if not len(columns):
             return
-        is_long = (columns.stamps[-1] - columns.stamps[0]) * PARTS > self._seconds * 1e9
+        is_long = (columns.stamps[-1] - columns.stamps[0]) * PARTS > self._window_ns
         if is_long or len(columns) >= CHUNK_ENTRIES or columns.n_bytes * PARTS > self._bytes:
             chunk, fresh, block = columns.sealed(), Columns(), self.blocks[-1]
             chunks, blocks = [*self.chunks, chunk], [*self.blocks, Block(block.first + len(block.values), [])]
@@ -221,7 +220,7 @@ class Ledger:
 
     def forget(self) -> None:
         """Let go of chunks that lie before the window, or exceed its bytes."""
-        low = min(self.newest, self._wall_ns()) - int(self._seconds * 1e9)
+        low = min(self.newest, self._wall_ns()) - self._window_ns
         is_any = False
         while self.chunks and (self.n_bytes > self._bytes or int(self.chunks[0].stamps[-1]) <= low):
             self._forget_first()

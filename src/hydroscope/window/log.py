@@ -3,7 +3,8 @@
 Writers do next to nothing: a change goes, with the time on the wall, to the end of a list, which
 is one step that nothing interrupts. Whoever needs the entries, a reader or every so often a writer,
 folds that list into columns under a lock: there changes get their stamps, in the order of the list,
-and their old values. A writer that meets the lock goes on; it never waits for another writer or reader.
+and their old values. A writer waits for the lock only when the list is full: so however many write at once,
+the list does not grow faster than it is folded.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Hashable, Iterator
+from numbers import Real
 from pathlib import Path
 from threading import RLock
 from typing import Any, Final
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -26,9 +28,10 @@ from hydroscope.window.absent import ABSENT
 from hydroscope.window.cut import Cut
 from hydroscope.window.errors import outside
 from hydroscope.window.history import ROW_BYTES, History
+from hydroscope.window.layout import Head
 from hydroscope.window.ledger import PARTS, Ledger
 from hydroscope.window.tape import Tape
-from hydroscope.window.times import shown
+from hydroscope.window.times import as_stamp, shown
 
 __all__ = ["WindowLog", "open_logs"]
 
@@ -38,19 +41,48 @@ BATCH: Final = 1024
 FIRST: Final = 16
 """Changes of the first batch, when nobody knows yet how large values are; each is at most twice the one before."""
 
-_STAMPS: Final = 2**64
+_BYTES_MAX: Final = 2**62
 
-open_logs: Final[WeakSet[WindowLog]] = WeakSet()
-"""The logs of this process that somebody holds."""
+_every: Final[WeakValueDictionary[int, WindowLog]] = WeakValueDictionary()
+"""The logs of this process, by `id`."""
+
+_forking: Final = RLock()
+_held: Final[list[WindowLog]] = []
+"""Those whose locks the thread that forks has."""
+
+
+def _all_logs() -> list[WindowLog]:
+    # The references first, in one step: other threads make logs meanwhile.
+    return [log for reference in _every.valuerefs() if (log := reference()) is not None]
+
+
+def open_logs() -> list[WindowLog]:
+    """Return the logs of this process that somebody holds and nobody has closed, by name. Cost: O(logs)."""
+    return sorted((log for log in _all_logs() if log._is_open), key=lambda log: log.name)
+
+
+def _before_fork() -> None:
+    """Let nobody be in the midst of a change: a child has no thread that would end it."""
+    _forking.acquire()
+    for log in _all_logs():
+        log._lock.acquire()
+        _held.append(log)
 
 
 def _after_fork() -> None:
-    """In a forked child: go on in memory alone, with locks that nobody holds; the files are the parent's."""
-    for log in list(open_logs):
-        log._on_fork()
+    while _held:
+        _held.pop()._lock.release()
+    _forking.release()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+def _after_fork_in_child() -> None:
+    """Go on in memory alone; the files are the parent's."""
+    for log in _all_logs():
+        log._tape = None
+    _after_fork()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
 
 
 class WindowLog:
@@ -72,7 +104,7 @@ class WindowLog:
     name : str
         Of the log (the node, the part of the program), as snapshots are to call it.
     seconds : float
-        How far back the window reaches; up to an eighth more is kept.
+        How far back the window reaches, as far as `bytes` allow; up to an eighth more is kept.
     bytes : int
         What all kept changes may take up: 36 bytes each and the size of the new value, as `sys.getsizeof`
         says. When it is exceeded the window gets shorter. Checked every 1,024 changes, more often if values
@@ -94,8 +126,8 @@ class WindowLog:
     """
 
     __slots__ = (
-        "__weakref__", "_bytes", "_clock", "_deferred", "_full", "_is_busy", "_ledger", "_lock", "_now", "_pending",
-        "_tape", "name",
+        "__weakref__", "_bytes", "_clock", "_deferred", "_full", "_is_busy", "_is_open", "_ledger", "_lock", "_now",
+        "_pending", "_tape", "name",
     )  # fmt: skip
 
     def __init__(
@@ -106,10 +138,15 @@ class WindowLog:
         folder: str | Path | None = None,
         clock: HybridClock | None = None,
     ) -> None:
-        if not seconds > 0 or bytes < ROW_BYTES:
+        if not isinstance(name, str):
+            raise UserError(f"name={name!r}: a log is called by a text")
+        if not all(isinstance(each, Real) for each in (seconds, bytes)):
+            raise UserError(f"seconds={seconds!r}, bytes={bytes!r}: give two numbers")
+        if not (seconds > 0 and bytes >= ROW_BYTES):
             raise UserError(f"a window of {seconds} seconds and {bytes} bytes holds nothing; give it more")
         self.name = name
-        self._bytes = bytes
+        self._is_open = True
+        self._bytes = n_bytes = int(min(bytes, _BYTES_MAX))
         self._clock = clock or HybridClock(SystemClock())
         self._deferred = clock is None and folder is None
         self._now = SystemClock.wall_ns if self._deferred else self._clock.tick
@@ -119,9 +156,10 @@ class WindowLog:
         """Stamp (or time on the wall, if the log's own clock is to stamp it later), key, value, and so on."""
         self._full = 3 * FIRST
         start = self._clock.tick()
-        self._ledger = Ledger(name, seconds, bytes, start, SystemClock.wall_ns)
-        self._tape = None if folder is None else Tape(Path(folder), name, seconds, bytes, start)
-        open_logs.add(self)
+        self._ledger = Ledger(name, seconds, n_bytes, start, SystemClock.wall_ns)
+        head = Head.of_this_process(name, start, seconds)
+        self._tape = None if folder is None else Tape(Path(folder), head, n_bytes)
+        _every[id(self)] = self
 
     # ---------------------------------------------------------------- writing
 
@@ -132,9 +170,10 @@ class WindowLog:
             return
         pending = self._pending
         pending.extend((self._now(), key, value))
-        if len(pending) >= self._full and not self._is_busy:
+        if len(pending) >= self._full:
             with self._lock:
-                self._fold()
+                if len(pending) >= self._full and not self._is_busy:  # it is busy if this thread was interrupted at it
+                    self._fold()
 
     def __delitem__(self, key: Hashable) -> None:
         if key not in self:
@@ -170,12 +209,13 @@ class WindowLog:
         Cost: about 3 us; for an older stamp O(entries since).
         """
         hash(key)
+        wanted = None if stamp is None else as_stamp(stamp)
         with self._lock:
             self._fold()
-            if stamp is None:
+            if wanted is None:
                 stamp = self._clock.tick()
             else:
-                self._check(stamp)
+                stamp = self._checked(wanted)
             if self._tape is not None:
                 self._tape.write(stamp, key, value)
             self._take_in(array("Q", [stamp]), [key], [value], 0)
@@ -195,13 +235,14 @@ class WindowLog:
 
     def merge(self, stamp: int) -> bool:
         """Stamp all later changes above `stamp`, which came with a message; False if that is too far ahead."""
+        received = as_stamp(stamp)
         with self._lock:
             self._fold()
-            return self._clock.merge(stamp)
+            return self._clock.merge(received)
 
     def close(self) -> None:
         """Leave `snapshot()`, and let go of the files, which stay; the log itself goes on in memory."""
-        open_logs.discard(self)
+        self._is_open = False
         with self._lock:
             self._fold()
             if self._tape is not None:
@@ -293,9 +334,6 @@ class WindowLog:
         self._fold()
         return self._ledger.history(self._clock.tick())
 
-    def _on_fork(self) -> None:
-        self._lock, self._is_busy, self._tape = RLock(), False, None
-
     def _append_taped(self, key: Hashable, value: Any) -> None:
         with self._lock:
             if self._tape is not None:
@@ -307,15 +345,14 @@ class WindowLog:
                 return
         self[key] = value  # closed meanwhile
 
-    def _check(self, stamp: int) -> None:
-        if not 0 < stamp < _STAMPS:
-            raise UserError(f"{stamp} is not a stamp, a whole number of 64 bits; take those of a HybridClock")
+    def _checked(self, stamp: int) -> int:
         if stamp <= self._ledger.start:
             raise outside(self._history(), stamp)
         if not self._clock.merge(stamp):
             raise UserError(
                 f"stamp {stamp} ({shown(stamp)}) is over a minute ahead of this machine's clock; set the clocks right"
             )
+        return stamp
 
     def _fold(self) -> None:
         """Take in what is pending: stamps in its order, old values, evictions."""

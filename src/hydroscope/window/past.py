@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -10,26 +11,23 @@ from pathlib import Path
 from typing import Any, Final, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hydroscope.ground.errors import CorruptError, DataError, HydroscopeError, UserError, unknown_name
 from hydroscope.window.cut import Cut
 from hydroscope.window.errors import outside
-from hydroscope.window.files import Head, Written, head_of, written
-from hydroscope.window.history import GONE, ROW_BYTES, Beginning, Block, Chunk, History
-from hydroscope.window.tape import HEADER_BYTES, KEY_SHIFT, RECORD, STILL, SUFFIX, Kind
+from hydroscope.window.files import Written, stem_of, written
+from hydroscope.window.history import CHUNK_ENTRIES, GONE, ROW_BYTES, Beginning, Block, Chunk, History, replaced
+from hydroscope.window.layout import HEADER_BYTES, KEY_SHIFT, RECORD, STAMP_MAX, STILL, SUFFIX, Head, Kind, head_of
 from hydroscope.wire import values
 
 __all__ = ["Large", "PastLog", "past_of", "read_files", "read_window", "read_written"]
 
-CHUNK_ENTRIES: Final = 8192
 TRIES: Final = 8
 """To read files of a log whose oldest ones go meanwhile."""
 
 _readings = count(-1, -1)
 """Lines of what was read: no two are the same, and none is a log's own."""
 
-_STAMP_MAX: Final = 2**64 - 1
 _KIND: Final = (1 << KEY_SHIFT) - 1
 
 
@@ -107,7 +105,7 @@ class PastLog:
     def cut(self, stamp: int | None = None) -> Cut:
         """Return the state at a stamp (default: the last). Cost: as of a log in use."""
         history = self._history
-        target = min(history.until, _STAMP_MAX) if stamp is None else stamp
+        target = history.until if stamp is None else stamp
         if not history.covers(target):
             raise outside(history, target)
         cut = self._end.copy()
@@ -140,20 +138,11 @@ def read_window(folder: str | Path, name: str | None = None) -> PastLog:
     Notes
     -----
     Cost: about 0.7 us an entry; values are unpacked when they are asked for.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> import hydroscope as hs
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     log = hs.WindowLog("till", folder=folder)
-    ...     log["cash"] = 100
-    ...     log.close()
-    ...     hs.snapshot(logs=hs.read_window(folder))["cash"]
-    100
     """
-    found = written([Path(folder)])
+    found, failures = written([Path(folder)])
     names = {each.head.name for each in found}
+    if failures and (not names or name not in {None, *names}):
+        raise failures[0]  # it may be the one that is meant
     if name is None and len(names) != 1:
         if names:
             raise UserError(f"folder {folder} has the logs {', '.join(sorted(names))}; say which")
@@ -172,12 +161,13 @@ def read_written(found: Written) -> PastLog:
 def read_files(found: Written) -> tuple[list[tuple[str, bytes]], int]:
     """Return the files that one writer has left, and the stamp up to which they have everything; `DataError` if none.
 
-    Cost: a copy.
+    That is STAMP_MAX if nobody writes to them any more. Cost: a copy.
     """
-    folder, stem = found.paths[0].parent, found.paths[0].name.removesuffix(SUFFIX).rpartition(".")[0]
+    folder, stem = found.paths[0].parent, stem_of(found.paths[0])
     for _ in range(TRIES):
-        until = time.time_ns()  # what is stamped from now on may be missing
-        paths = sorted(each for each in folder.glob(f"{glob_of(stem)}.*{SUFFIX}"))
+        # Before anything is read: what is stamped from now on may be missing, be the writer dead a moment later.
+        until = time.time_ns() if found.head.is_alive else STAMP_MAX
+        paths = sorted(each for each in folder.glob(f"*{SUFFIX}") if stem_of(each) == stem)
         try:
             files = [(str(path), path.read_bytes()) for path in paths]
         except FileNotFoundError:
@@ -187,21 +177,14 @@ def read_files(found: Written) -> tuple[list[tuple[str, bytes]], int]:
     raise DataError(f"the files of window-log {found.head.name!r} went away while they were read; ask again")
 
 
-def glob_of(stem: str) -> str:
-    """Return the pattern that a text alone fits."""
-    return "".join(f"[{each}]" if each in "*?[" else each for each in stem)
-
-
-def past_of(files: Sequence[tuple[str, bytes]], until: int, is_alive: bool | None = None) -> PastLog:
+def past_of(files: Sequence[tuple[str, bytes]], until: int) -> PastLog:
     """Return the log of what one writer's files have, the oldest first.
 
     Parameters
     ----------
     files : (where it is from, content)
     until : int
-        The stamp up to which they have everything, if the writer lives.
-    is_alive : bool, optional
-        Whether it does; None: to be looked at, here.
+        The stamp up to which they have everything; STAMP_MAX if nobody writes to them any more.
 
     Raises
     ------
@@ -217,7 +200,7 @@ def past_of(files: Sequence[tuple[str, bytes]], until: int, is_alive: bool | Non
             reading.read(source, data)
     if first is None:
         raise DataError(f"{files[0][0]} has no changes yet; ask again")
-    return reading.log(first, until, first.is_alive if is_alive is None else is_alive)
+    return reading.log(first, until)
 
 
 class _Reading:
@@ -288,44 +271,30 @@ class _Reading:
 
     @staticmethod
     def _large(what: int, data: bytes, source: str, at: int) -> Large:
-        if what == Kind.LARGE:
-            told = values.unpack(data)
-            if isinstance(told, tuple) and len(told) == 2:
-                return Large(str(told[0]), int(told[1]))
-        raise CorruptError(f"{source}, byte {at}: a record of kind {what}, which there is not; the file was damaged")
+        with contextlib.suppress(TypeError, ValueError, OverflowError, HydroscopeError):
+            if what == Kind.LARGE:
+                told, version = values.unpack(data)
+                return Large(str(told), int(version))
+        raise CorruptError(f"{source}, byte {at}: a record of kind {what} that says nothing; the file was damaged")
 
-    def log(self, head: Head, until: int, is_alive: bool) -> PastLog:
+    def log(self, head: Head, until: int) -> PastLog:
         """Put the changes in the order of their stamps, and find their old values."""
-        stamps = np.maximum(np.array(self.stamps, np.uint64), np.uint64(head.start + 1))
+        stamps = np.maximum(np.array(self.stamps, np.uint64), np.uint64(min(head.start + 1, STAMP_MAX)))
         order = np.argsort(stamps, kind="stable")
         stamps, ids = stamps[order], np.array(self.ids, np.uint32)[order]
         new, state = np.array(self.new, np.int64)[order], np.array(self.state, np.int64)
-        old = _replaced(ids, new, state)
+        old = replaced(ids, new, state)
         chunks = [
             Chunk(stamps[rows], ids[rows], old[rows], new[rows], ROW_BYTES * len(ids[rows]))
             for begin in range(0, len(order), CHUNK_ENTRIES)
             for rows in (slice(begin, begin + CHUNK_ENTRIES),)
         ]
         state[ids] = new
-        newest = int(stamps[-1]) if len(stamps) else head.start
-        until = max(until, newest) if is_alive else _STAMP_MAX
+        is_alive = until != STAMP_MAX
+        until = max(until, int(stamps[-1]) if len(stamps) else head.start)
         line = (next(_readings), 0)
         blocks, beginning = [Block(0, Packed(self.raw))], Beginning(np.zeros(0, np.object_))
         history = History(
             head.name, line, head.start, until, chunks, self.keys, self.numbers, len(self.keys), blocks, beginning
         )
         return PastLog(history, Cut(history, state, until, history.n_entries), head, is_alive)
-
-
-def _replaced(ids: NDArray[np.uint32], new: NDArray[np.int64], state: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the slot that each entry replaces, given the state before all of them."""
-    order = np.argsort(ids, kind="stable")
-    by_key, slots = ids[order], new[order]
-    replaced = np.empty(len(ids), np.int64)
-    replaced[1:] = slots[:-1]
-    is_first = np.ones(len(ids), np.bool_)
-    is_first[1:] = by_key[1:] != by_key[:-1]
-    replaced[is_first] = state[by_key[is_first]]
-    old = np.empty(len(ids), np.int64)
-    old[order] = replaced
-    return old

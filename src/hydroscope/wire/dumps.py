@@ -76,7 +76,10 @@ class Shape(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=
 
 
 class Where(Shape, frozen=True):
-    """A process that has a post, and how it is reached. `place` is the folder that its rings are in, `pid` its id."""
+    """A process that has a post, and how it is reached. `place` is the folder that its rings are in.
+
+    `pid` is its id; 0: that is not known, or it has no ring of its own.
+    """
 
     name: str
     host: str
@@ -170,14 +173,13 @@ class RingHead(Shape, frozen=True, tag=21):
 class LogHead(Shape, frozen=True, tag=25):
     """A file of a window-log follows: so many bytes. Nothing up to the stamp `until` is missing from its log.
 
-    Or, if it is not written to any more, nothing at all.
+    The highest stamp there is says that it is not written to any more.
     """
 
     log: str
     file: str
     n_bytes: int
     until: int
-    is_alive: bool
 
 
 class Part(Shape, frozen=True, tag=22):

@@ -46,7 +46,7 @@ def parts(cluster: int) -> Iterator[LogHead | Part | Unable]:
             yield Unable(found.head.name, str(error))
             continue
         for file, data in files:
-            yield LogHead(found.head.name, file, len(data), until, found.head.is_alive)
+            yield LogHead(found.head.name, file, len(data), until)
             for at in range(0, len(data), PART_BYTES):
                 yield Part(memoryview(data)[at : at + PART_BYTES])
 
@@ -80,7 +80,7 @@ def fetch(places: dict[int, list[Where]], key: bytes, cluster: int, within_s: fl
 
 
 def _written(cluster: int, folders: Iterable[Path] | None = None) -> list[Written]:
-    return [each for each in written(folders or default_folders()) if each.head.cluster == cluster]
+    return [each for each in written(folders or default_folders())[0] if each.head.cluster == cluster]
 
 
 class _Place:
@@ -135,7 +135,7 @@ class _Place:
         logs = []
         for name, each in files.items():
             try:
-                logs.append(past_of(each, told[name].until, told[name].is_alive))
+                logs.append(past_of(each, told[name].until))
             except (DataError, CorruptError) as error:
                 failures.append(str(error))
         return logs, failures
