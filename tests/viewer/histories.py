@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from hydroscope.scope.events import COLUMNS, Events, Missing, Node
 from hydroscope.scope.timeline import Timeline
 from tests.scope.histories import Plan, simulate
 
-__all__ = ["changed_states", "everything"]
+__all__ = ["changed", "changed_states", "everything"]
 
 WORDS = ("", "cart/apples", "cart/pears", "load", "<script>&amp;", "x" * 300, "Ωμέγα")
 
@@ -40,6 +41,14 @@ def everything(seed: int = 3, n_records: int = 1000) -> Timeline:
     nodes = [*history.events.nodes, Node("a node whose name is long enough to be cut off", read="nothing")]
     events = Events.sorted(nodes, names, columns)
     return Timeline(events, missing=[Missing(nodes[-1].name, "it did not answer within 2 s")])
+
+
+def changed(events: Events, row: int | slice, **values: Any) -> Events:
+    """Return events of which one record, or a slice of them, is another."""
+    columns = {name: getattr(events, name).copy() for name in COLUMNS}
+    for name, value in values.items():
+        columns[name][row] = value
+    return Events.sorted(events.nodes, events.names, columns)
 
 
 def changed_states(timeline: Timeline, seed: int = 5, n: int = 400) -> SimpleNamespace:

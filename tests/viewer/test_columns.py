@@ -13,7 +13,6 @@ from hydroscope.scope.events import COLUMNS, Events
 from hydroscope.scope.timeline import Timeline
 from hydroscope.scope.viewer.columns import planes
 from hydroscope.scope.viewer.pack import error_codes, pack
-from tests.viewer.histories import everything
 from tests.viewer.node import ask
 
 
@@ -44,9 +43,8 @@ def test_errors_are_rounded_up_a_little(errors):
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory):
-    timeline = everything()
-    return timeline, ask(tmp_path_factory.mktemp("box"), [pack(timeline)], [["columns"]])[0]
+def both(timeline, box, tmp_path_factory):
+    return timeline, ask(tmp_path_factory.mktemp("box"), [box], [["columns"]])[0]
 
 
 def test_each_record_is_read_as_it_was(both):

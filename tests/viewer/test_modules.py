@@ -10,9 +10,7 @@ import pytest
 
 from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.order import past
-from hydroscope.scope.timeline import Timeline
 from hydroscope.scope.viewer.pack import pack
-from tests.viewer.histories import changed_states, everything
 from tests.viewer.node import ask
 
 CLASSES = {
@@ -23,16 +21,6 @@ CLASSES = {
     4: (Kind.DROPPED, Kind.RESENT, Kind.FAILED),
 }
 HIDDEN, FOUND = 1, 2
-
-
-@pytest.fixture(scope="module")
-def timeline():
-    return everything()
-
-
-@pytest.fixture(scope="module")
-def box(timeline):
-    return pack(timeline)
 
 
 @pytest.fixture
@@ -235,12 +223,6 @@ def test_walks_go_to_neighbours(timeline, answers):
             assert abs(at[below] - at[record]) == min(abs(at[i] - at[record]) for i in others)
         if found.partner[record] >= 0:
             assert other == found.partner[record]
-
-
-@pytest.fixture(scope="module")
-def stateful():
-    timeline = everything()
-    return Timeline(timeline.events, changes=changed_states(timeline))
 
 
 def test_states_are_what_replaying_the_changes_gives(stateful, tmp_path):

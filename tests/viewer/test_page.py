@@ -10,12 +10,11 @@ import numpy as np
 import pytest
 
 from hydroscope.ground.record.layout import Kind
-from hydroscope.scope.events import COLUMNS, Events
 from hydroscope.scope.timeline import Timeline
 from hydroscope.scope.viewer.pack import pack
 from hydroscope.scope.viewer.page import joined, write_html
 from tests.scope.histories import Plan, simulate, take
-from tests.viewer.histories import everything
+from tests.viewer.histories import changed, everything
 from tests.viewer.node import ask, check
 
 PAGE = files("hydroscope.scope.viewer").joinpath("page")
@@ -73,13 +72,6 @@ def test_timelines_are_written_as_pages_by_their_suffix(tmp_path):
     timeline = everything(n_records=300)
     timeline.write(tmp_path / "a.html")
     assert (tmp_path / "a.html").read_text(encoding="utf-8").startswith("<!doctype html>")
-
-
-def changed(events, row, **values):
-    columns = {name: getattr(events, name).copy() for name in COLUMNS}
-    for name, value in values.items():
-        columns[name][row] = value
-    return Events.sorted(events.nodes, events.names, columns)
 
 
 @pytest.mark.parametrize("same_ids", [True, False])

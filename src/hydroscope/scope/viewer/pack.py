@@ -19,6 +19,8 @@ from hydroscope.scope.timeline import Timeline
 from hydroscope.scope.viewer.columns import Container
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hydroscope.scope.compare import Comparison
 
 __all__ = ["begun", "error_codes", "pack"]
@@ -32,6 +34,17 @@ UNKNOWN = 2**16 - 1
 TASKS = (Kind.QUEUED, Kind.STARTED, Kind.ENDED)
 FINDING_RECORDS = 200
 TITLE_NODES = 3
+UNREAD = "what it sent and received is only known from others"
+NOBODY: dict[str, Any] = {
+    "pid": 0,
+    "torn": 0,
+    "offset_ns": None,
+    "error_ns": None,
+    "drift_ppm": None,
+    "reference": False,
+    "jumps": [],
+}
+"""A node that nothing was read of, and that nobody has heard of."""
 
 
 def pack(timeline: Timeline, title: str = "", comparison: Comparison | None = None) -> bytes:
@@ -51,22 +64,36 @@ def pack(timeline: Timeline, title: str = "", comparison: Comparison | None = No
     """
     events, found = timeline.events, timeline.order
     start_ns = int(found.time_ns.min()) if len(events) else 0
+    nodes = _nodes(timeline, start_ns)
+    unheard = len(nodes) - len(events.nodes)
+    texts, text_codes = timeline.labels.texts
     box = Container()
     box.header.update(
         version=VERSION,
-        title=title or _title(events),
+        title=title or _title([node["name"] for node in nodes]),
         t0=str(start_ns),
-        starts=events.starts.tolist(),
+        starts=[*events.starts.tolist(), *[len(events)] * unheard],
         explained=timeline.explain() if len(events) else "Nothing was recorded.",
+        comparison=None if comparison is None else _told(comparison),
     )
-    if comparison is not None:
-        box.header["comparison"] = _told(comparison)
-    box.add_json("nodes", _nodes(timeline, start_ns))
-    box.add_json("names", events.names)
-    box.add_json("labels", timeline.labels.names)
-    box.add_json("findings", _findings(timeline))
-    texts, text_codes = timeline.labels.texts
-    box.add_json("texts", texts)
+    for name, value in {
+        "nodes": nodes,
+        "names": events.names,
+        "labels": timeline.labels.names,
+        "findings": _findings(timeline),
+        "texts": texts,
+    }.items():
+        box.add_json(name, value)
+    _add_records(box, timeline, start_ns, text_codes)
+    _add_samples(box, events)
+    if timeline.changes is not None:
+        _add_changes(box, events, timeline.changes)
+    return box.to_bytes()
+
+
+def _add_records(box: Container, timeline: Timeline, start_ns: int, text_codes: npt.NDArray[Any]) -> None:
+    """Add the columns of all records, without what can be derived from others."""
+    events, found = timeline.events, timeline.order
     back = begun(events)
     is_receipt = np.isin(events.kind, RECEIPTS)
     received = is_receipt & (found.partner >= 0)
@@ -91,10 +118,6 @@ def pack(timeline: Timeline, title: str = "", comparison: Comparison | None = No
     for name, values in columns.items():
         box.add_column(name, values)
     _add_data(box, events, found, received)
-    _add_samples(box, events)
-    if timeline.changes is not None:
-        _add_changes(box, events, timeline.changes)
-    return box.to_bytes()
 
 
 def begun(events: Events) -> Ints:
@@ -121,8 +144,7 @@ def error_codes(error_ns: npt.NDArray[np.float64]) -> npt.NDArray[np.uint16]:
     return np.where(known, np.minimum(steps, UNKNOWN - 1), UNKNOWN).astype(np.uint16)
 
 
-def _title(events: Events) -> str:
-    names = [node.name for node in events.nodes]
+def _title(names: Sequence[str]) -> str:
     if len(names) > TITLE_NODES:
         return f"{', '.join(names[: TITLE_NODES - 1])} and {len(names) - TITLE_NODES + 1} more"
     return ", ".join(names) or "nothing"
@@ -146,6 +168,7 @@ def _order(events: Events, found: Order) -> npt.NDArray[np.uint16]:
 
 
 def _nodes(timeline: Timeline, start_ns: int) -> list[dict[str, Any]]:
+    """Return what is known of each node; last those of which nothing is but why nothing was read of them."""
     events, found = timeline.events, timeline.order
     why = {each.name: each.why for each in timeline.missing}
     out = []
@@ -161,9 +184,8 @@ def _nodes(timeline: Timeline, start_ns: int) -> list[dict[str, Any]]:
             {
                 "name": node.name,
                 "pid": node.pid,
-                "read": node.read,
                 "torn": node.n_torn,
-                "why": why.pop(node.name, "" if has else "it has no ring"),
+                "why": why.pop(node.name, "" if has else UNREAD),
                 "offset_ns": _finite(clock.offset_ns) if is_known else None,
                 "error_ns": _finite(clock.error_ns) if is_known else None,
                 "drift_ppm": _finite(clock.drift_ppm),
@@ -171,7 +193,7 @@ def _nodes(timeline: Timeline, start_ns: int) -> list[dict[str, Any]]:
                 "jumps": jumps,
             }
         )
-    return out
+    return [*out, *({**NOBODY, "name": name, "why": reason} for name, reason in why.items())]
 
 
 def _moment(events: Events, found: Order, node: int, own_ns: int) -> int:
@@ -208,7 +230,7 @@ def _add_samples(box: Container, events: Events) -> None:
     rows = np.flatnonzero(events.kind == Kind.SAMPLE)
     values = np.array([SAMPLE.unpack_from(each) for each in events.data[rows]], np.int64).reshape(-1, 3)
     box.add_column("sample_record", rows)
-    for name, column in zip(("cpu", "memory", "flight"), values.T, strict=True):
+    for name, column in (("cpu", values[:, 0]), ("memory", values[:, 1])):
         box.add_column(f"sample_{name}", column)
 
 

@@ -15,13 +15,17 @@ export class Container {
     if (magic !== MAGIC) {
       throw new Error(`This is no timeline that this page can read: it begins with ${JSON.stringify(magic)}.`);
     }
-    const size = new DataView(bytes.buffer, bytes.byteOffset + MAGIC.length, 4).getUint32(0, true);
     const begin = MAGIC.length + 4;
-    /** @type {Record<string, any>} */
-    this.header = JSON.parse(new TextDecoder().decode(bytes.subarray(begin, begin + size)));
+    try {
+      const size = new DataView(bytes.buffer, bytes.byteOffset + MAGIC.length, 4).getUint32(0, true);
+      /** @type {Record<string, any>} */
+      this.header = JSON.parse(new TextDecoder().decode(bytes.subarray(begin, begin + size)));
+      this.body = bytes.subarray(begin + size);
+    } catch (error) {
+      throw damaged(`its header cannot be read (${/** @type {Error} */ (error).message})`);
+    }
     /** @type {Record<string, Part>} */
     this.parts = this.header.parts;
-    this.body = bytes.subarray(begin + size);
   }
 
   /** @param {string} name */
@@ -114,9 +118,17 @@ function gathered(planes, n) {
 /** @param {Uint8Array} packed @param {number} size @returns {Promise<Uint8Array>} */
 async function inflate(packed, size) {
   const stream = new Blob([/** @type {BlobPart} */ (packed)]).stream().pipeThrough(new DecompressionStream("deflate"));
-  const out = new Uint8Array(await new Response(stream).arrayBuffer());
-  if (out.length !== size) {
-    throw new Error(`The timeline is damaged: a part has ${out.length} bytes in place of ${size}.`);
+  let out;
+  try {
+    out = new Uint8Array(await new Response(stream).arrayBuffer());
+  } catch {
+    throw damaged("a part cannot be unpacked");
   }
+  if (out.length !== size) throw damaged(`a part has ${out.length} bytes in place of ${size}`);
   return out;
+}
+
+/** @param {string} how */
+function damaged(how) {
+  return new Error(`The timeline is damaged: ${how}. Write the page anew.`);
 }

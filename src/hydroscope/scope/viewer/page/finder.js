@@ -62,18 +62,18 @@ export class Finder {
         const test = compile(pane.scene.trace, this.search.value);
         pane.scene.hits = test ? find(pane.scene.trace, test) : null;
         pane.scene.only = this.only.checked;
-        this.app.masked(pane);
+        pane.applyMask();
       }
       this.search.setCustomValidity("");
       this.count.title = "";
       this.tell();
-      this.app.tell();
+      this.app.say("");
     } catch (error) {
       const { message } = /** @type {Error} */ (error);
       this.search.setCustomValidity(message);
       this.count.textContent = "?";
       this.count.title = message;
-      this.app.status.textContent = message;
+      this.app.say(message, true);
     }
   }
 

@@ -19,6 +19,7 @@ export function fillGutter(place, scene, onToggle) {
   const key = `${layout.version} ${scrollY} ${height}`;
   if (place.dataset.filled === key) return;
   place.dataset.filled = key;
+  const focused = place.contains(document.activeElement) && document.activeElement?.getAttribute("data-node");
   place.replaceChildren(
     ...layout.visible(scrollY, scrollY + height).map((slot) => {
       const style = `top:${slot.y - scrollY}px;height:${slot.height}px`;
@@ -32,10 +33,12 @@ export function fillGutter(place, scene, onToggle) {
       return nodeName(scene, slot, style, onToggle);
     }),
   );
+  if (focused) /** @type {HTMLElement | null} */ (place.querySelector(`button[data-node="${focused}"]`))?.focus();
 }
 
 /** @param {Scene} scene @param {Slot} slot @param {string} style @param {(node: number) => void} onToggle */
-function nodeName({ trace, layout }, slot, style, onToggle) {
+function nodeName(scene, slot, style, onToggle) {
+  const { trace, layout } = scene;
   const about = trace.nodes[slot.node];
   const n = trace.starts[slot.node + 1] - trace.starts[slot.node];
   const isOpen = !layout.closed.has(slot.node);
@@ -53,6 +56,7 @@ function nodeName({ trace, layout }, slot, style, onToggle) {
     "button",
     {
       class: "node-name",
+      "data-node": slot.node,
       type: "button",
       title,
       "aria-expanded": hasLanes ? String(isOpen) : null,
@@ -67,7 +71,7 @@ function nodeName({ trace, layout }, slot, style, onToggle) {
     ],
   );
   const inside = [head];
-  if (layout.hasCurves.has(slot.node) && isOpen) inside.push(curveText(trace, slot.node));
+  if (layout.hasCurves.has(slot.node) && isOpen) inside.push(curveText(scene.curves(slot.node).mostMemory));
   return make("div", { class: "node-line", style }, inside);
 }
 
@@ -90,12 +94,8 @@ function clockOf(about) {
   };
 }
 
-/** @param {import("./trace.js").Trace} trace @param {number} node */
-function curveText({ samples, node: nodeOf }, node) {
-  let memory = 0;
-  samples.record.forEach((i, k) => {
-    if (nodeOf[i] === node) memory = Math.max(memory, samples.memory[k]);
-  });
+/** @param {number} memory At most. */
+function curveText(memory) {
   return make("div", { class: "curve-name", title: "Processor time and memory, from samples" }, [
     make("span", { class: "swatch task" }),
     "cpu ",

@@ -3,50 +3,7 @@
  */
 
 import { make } from "./dom.js";
-
-/** Keys and what they do; `app.js` has the same keys. */
-export const KEYS_TOLD = /** @type {[string, [string, string][]][]} */ ([
-  [
-    "Move",
-    [
-      ["w  s  or wheel", "zoom in, out"],
-      ["a  d  or drag", "earlier, later"],
-      ["⇧ wheel", "up and down the lanes"],
-      ["Ctrl drag", "zoom to a stretch"],
-      ["0", "all of it"],
-      ["f", "zoom to the selected record"],
-      ["Backspace", "back to the view before"],
-    ],
-  ],
-  [
-    "Records",
-    [
-      ["←  →", "record before, after, in the same lane"],
-      ["↑  ↓", "nearest record in the lane above, below"],
-      ["p", "other end of the message or task"],
-      ["m", "mark; then select another to measure"],
-      ["Esc", "select nothing"],
-    ],
-  ],
-  [
-    "Find",
-    [
-      ["/", "search"],
-      ["n  N", "next, previous match"],
-      ["j  k", "next, previous finding"],
-    ],
-  ],
-  [
-    "Show",
-    [
-      ["e  c", "open, close all nodes"],
-      [",  .", "state: change before, next change"],
-      ["1 … 4", "panels"],
-      ["t", "light or dark"],
-      ["?", "this"],
-    ],
-  ],
-]);
+import { KEYS } from "./keys.js";
 
 const SEARCHES = /** @type {[string, string][]} */ ([
   ["prepare", "anything that has this word"],
@@ -85,7 +42,9 @@ export function helpDialog(onClose) {
   const dialog = make("dialog", { class: "help", "aria-label": "Help", close: onClose }, [
     make("form", { method: "dialog" }, [make("button", { class: "close", text: "✕", "aria-label": "Close" })]),
     make("div", { class: "columns" }, [
-      ...KEYS_TOLD.map(([name, rows]) => make("section", {}, [make("h2", { text: name }), table(rows)])),
+      ...KEYS.map(([name, rows]) =>
+        make("section", {}, [make("h2", { text: name }), table(rows.map(({ keys, text }) => [keys, text]))]),
+      ),
       make("section", { class: "wide" }, [make("h2", { text: "Search" }), table(SEARCHES)]),
       make("section", { class: "wide" }, [
         make("h2", { text: "Reading it" }),

@@ -4,7 +4,7 @@
 
 import { App } from "./app.js";
 import { Container } from "./columns.js";
-import { embedded } from "./source.js";
+import { decoded, embedded } from "./source.js";
 import { readTrace } from "./trace.js";
 
 async function begin() {
@@ -12,12 +12,11 @@ async function begin() {
   const bar = place.querySelector("progress");
   try {
     const traces = [];
-    for (const source of embedded(document)) {
-      const box = new Container(await source.bytes());
-      traces.push({ name: source.name, trace: await readTrace(box, (share) => bar && (bar.value = share)) });
+    for (const text of embedded(document)) {
+      traces.push(await readTrace(new Container(decoded(text)), (share) => bar && (bar.value = share)));
     }
     const app = new App(place);
-    for (const { trace, name } of traces) app.add(trace, name);
+    for (const trace of traces) app.add(trace);
     app.active?.canvas.focus();
     Object.assign(document.documentElement, { hydroscope: app });
     requestAnimationFrame(() => requestAnimationFrame(() => performance.mark("first picture")));

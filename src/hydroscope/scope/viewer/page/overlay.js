@@ -3,6 +3,7 @@
  */
 
 import { drawOwn } from "./arrows.js";
+import { ring, tag, useFont } from "./ink.js";
 import { drawMark } from "./marks.js";
 import { span } from "./scale.js";
 import { colourOf } from "./theme.js";
@@ -27,8 +28,7 @@ export function isOverlayEmpty({ selected, marked, divergence, cut }, { x, box }
 export function drawOverlay(ctx, scene, pointer) {
   const { view, height, scrollY, colour, trace } = scene;
   ctx.clearRect(0, 0, view.width, height);
-  ctx.font = "11px system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
-  ctx.textBaseline = "middle";
+  useFont(ctx);
   if (pointer.x >= 0) {
     ctx.fillStyle = colour.dim;
     ctx.globalAlpha = 0.5;
@@ -52,26 +52,10 @@ export function drawOverlay(ctx, scene, pointer) {
   if (scene.marked >= 0) drawChosen(ctx, scene, scene.marked, colour.accent);
   if (pointer.record >= 0 && pointer.record !== scene.selected) {
     const y = scene.layout.yOf(pointer.record);
-    circle(ctx, view.x(trace.time[pointer.record]), y, 8, colour.text, 1);
+    if (!Number.isNaN(y)) ring(ctx, view.x(trace.time[pointer.record]), y, 8, colour.text, 1);
   }
   ctx.restore();
   if (scene.marked >= 0 && scene.selected >= 0 && scene.marked !== scene.selected) drawMeasure(ctx, scene);
-}
-
-/**
- * @param {Context} ctx
- * @param {number} x
- * @param {number} y
- * @param {number} r
- * @param {string} style
- * @param {number} width
- */
-function circle(ctx, x, y, r, style, width) {
-  ctx.beginPath();
-  ctx.arc(x, y, r, 0, 2 * Math.PI);
-  ctx.strokeStyle = style;
-  ctx.lineWidth = width;
-  ctx.stroke();
 }
 
 /** A record that was chosen: a ring, and how far off its time may be. */
@@ -96,7 +80,7 @@ function drawChosen(
     ctx.fillRect(right - 1.5, y - 9, 1.5, 18);
   }
   drawMark(ctx, trace.kind[i], x, y, colourOf(trace, scene.colours, colour, i), colour.bg);
-  circle(ctx, x, y, 9, style, 2.5);
+  ring(ctx, x, y, 9, style, 2.5);
 }
 
 /** The state's moment: of each node, between two records. */
@@ -131,8 +115,8 @@ function drawDivergence(/** @type {Context} */ ctx, /** @type {Scene} */ scene) 
   ctx.fillStyle = colour.trouble;
   for (let y = scrollY; y < scrollY + height; y += 8) ctx.fillRect(x - 0.75, y, 1.5, 5);
   const y = layout.yOf(scene.divergence);
-  if (!Number.isNaN(y)) circle(ctx, x, y, 11, colour.trouble, 2);
-  tag(ctx, scene, "first divergence", x + 5, scrollY + 12, colour.trouble);
+  if (!Number.isNaN(y)) ring(ctx, x, y, 11, colour.trouble, 2);
+  tag(ctx, colour.bg, "first divergence", x + 5, scrollY + 12, colour.trouble);
 }
 
 /** From one record to another. */
@@ -146,24 +130,5 @@ function drawMeasure(/** @type {Context} */ ctx, /** @type {Scene} */ scene) {
   ctx.fillRect(left, y - 5, 1.5, 11);
   ctx.fillRect(right - 1.5, y - 5, 1.5, 11);
   const took = Math.abs(trace.time[scene.selected] - trace.time[scene.marked]);
-  tag(ctx, scene, span(took), (Math.max(left, 0) + Math.min(right, view.width)) / 2 - 20, y - 12, colour.accent);
-}
-
-/**
- * @param {Context} ctx
- * @param {Scene} scene
- * @param {string} text
- * @param {number} x
- * @param {number} y
- * @param {string} style
- */
-function tag(ctx, { colour }, text, x, y, style) {
-  const width = ctx.measureText(text).width + 10;
-  ctx.fillStyle = colour.bg;
-  ctx.fillRect(x - 1, y - 9, width + 2, 18);
-  ctx.strokeStyle = style;
-  ctx.lineWidth = 1;
-  ctx.strokeRect(x, y - 8, width, 16);
-  ctx.fillStyle = style;
-  ctx.fillText(text, x + 5, y);
+  tag(ctx, colour.bg, span(took), (Math.max(left, 0) + Math.min(right, view.width)) / 2 - 20, y - 12, colour.accent);
 }

@@ -7,7 +7,7 @@ import { draw } from "./draw.js";
 import { fillGutter } from "./gutter.js";
 import { pick } from "./pick.js";
 import { drawOverlay, isOverlayEmpty } from "./overlay.js";
-import { clockTime, span } from "./scale.js";
+import { clockTime, commas, span } from "./scale.js";
 import { Scene } from "./scene.js";
 import { drawAll, drawRuler, drawWindow } from "./strips.js";
 import { palette } from "./theme.js";
@@ -24,16 +24,18 @@ const RULER = 24;
 const OVERVIEW = 52;
 const CLICK = 4;
 const FLIGHT_MS = 220;
+const STEPS_BACK = 50;
 
 export class Pane {
-  /** @param {Trace} trace @param {HTMLElement} place @param {Listener} listener @param {string} name */
-  constructor(trace, place, listener, name) {
+  /** @param {Trace} trace @param {HTMLElement} place @param {string} name @param {Listener} listener */
+  constructor(trace, place, name, listener) {
     this.scene = new Scene(trace);
     this.listener = listener;
     this.pointer = { x: -1, record: -1, box: /** @type {[number, number] | null} */ (null) };
     /** What the last frame drew. @type {{share: number, arrows: import("./arrows.js").Arrow[]}} */
     this.drawn = { share: 1, arrows: [] };
     /** Time spent drawing each frame, ms. @type {number[]} */ this.frames = [];
+    /** What was in view before each jump. @type {[number, number][]} */ this.before = [];
     this.#build(place, name);
     this.#listen();
     this.observer = new ResizeObserver(() => this.resize());
@@ -52,7 +54,9 @@ export class Pane {
       class: "lanes",
       tabindex: "0",
       role: "application",
-      "aria-label": `Timeline of ${trace.title}: ${trace.n} records of ${trace.nodes.length} nodes. ? tells the keys.`,
+      "aria-label":
+        `Timeline of ${trace.title}: ${commas(trace.n)} records of ${commas(trace.nodes.length)} nodes. ` +
+        "? tells the keys.",
     });
     this.over = make("canvas", { class: "over", "aria-hidden": "true" });
     this.tip = make("div", { class: "tip", role: "tooltip", hidden: true });
@@ -130,7 +134,7 @@ export class Pane {
       fillGutter(this.gutter, scene, (node) => this.toggle(node));
       this.#drawOverview();
       const digits = scene.view.span > 1e10 ? 3 : scene.view.span > 1e6 ? 6 : 9;
-      this.moment.textContent = clockTime(scene.trace.t0, scene.view.from, digits);
+      this.moment.textContent = scene.trace.n ? clockTime(scene.trace.t0, scene.view.from, digits) : "";
     }
     drawRuler(sized(this.ruler, scene.view.width, RULER), scene, RULER, this.pointer.x);
     const isBare = isOverlayEmpty(scene, this.pointer);
@@ -187,6 +191,54 @@ export class Pane {
     fly();
   }
 
+  /** Go to a stretch of time from which `goBack` comes back. @param {number} from @param {number} to */
+  jump(from, to) {
+    const { view } = this.scene;
+    this.#remember(view.from, view.to);
+    this.show(from, to);
+  }
+
+  #remember(/** @type {number} */ from, /** @type {number} */ to) {
+    this.before.push([from, to]);
+    if (this.before.length > STEPS_BACK) this.before.shift();
+  }
+
+  goBack() {
+    const view = this.before.pop();
+    if (view) this.show(...view);
+  }
+
+  /** Have the selected record in view, with its neighbours and its other end. @param {number} other Record; -1: none. */
+  fit(other) {
+    const { trace, selected } = this.scene;
+    if (selected < 0) return;
+    const [from, to] = [trace.time[selected], trace.time[other >= 0 ? other : selected]].sort((a, b) => a - b);
+    const around = Math.max((to - from) * 0.5, this.spacing(selected) * 4);
+    this.jump(from - around, to + around);
+  }
+
+  /** How far apart records are around one, of all nodes. @param {number} i */
+  spacing(i) {
+    const { trace } = this.scene;
+    const rank = trace.rank[i];
+    const [low, high] = [Math.max(rank - 20, 0), Math.min(rank + 20, trace.n - 1)];
+    return Math.max((trace.time[trace.byRank[high]] - trace.time[trace.byRank[low]]) / Math.max(high - low, 1), 10);
+  }
+
+  /** Draw what is hidden and found now. */
+  applyMask() {
+    this.scene.applyMask();
+    this.refresh();
+  }
+
+  /** Open or close all nodes. @param {boolean} isOpen */
+  openAll(isOpen) {
+    const { layout, trace } = this.scene;
+    layout.closed = new Set(isOpen ? [] : trace.nodes.keys());
+    layout.update();
+    this.refresh();
+  }
+
   /** @param {number} factor @param {number} [x] */
   zoom(factor, x = this.pointer.x >= 0 ? this.pointer.x : this.scene.view.width / 2) {
     this.scene.view.zoom(factor, x);
@@ -209,7 +261,7 @@ export class Pane {
     const { view, trace } = this.scene;
     const time = trace.time[i];
     if (time < view.from + view.span * 0.05 || time > view.to - view.span * 0.05) {
-      this.show(time - view.span / 2, time + view.span / 2);
+      this.jump(time - view.span / 2, time + view.span / 2);
     }
     this.scrollTo(i);
   }
@@ -276,7 +328,7 @@ export class Pane {
       view.show(from, from + view.span);
       this.#moved();
     };
-    const up = () => {
+    const up = (/** @type {PointerEvent} */ last) => {
       this.plot.removeEventListener("pointermove", move);
       this.plot.removeEventListener("pointerup", up);
       this.plot.removeEventListener("pointercancel", up);
@@ -285,8 +337,8 @@ export class Pane {
       this.pointer.box = null;
       if (box && isDrag) {
         const { view } = this.scene;
-        this.show(view.time(Math.min(...box)), view.time(Math.max(...box)));
-      } else if (!isDrag) {
+        this.jump(view.time(Math.min(...box)), view.time(Math.max(...box)));
+      } else if (!isDrag && last.type === "pointerup") {
         this.canvas.focus({ preventScroll: true });
         const hit = pick(this.scene, this.drawn.arrows, event.offsetX, event.offsetY + this.scene.scrollY);
         this.listener.onSelect(this, hit, event.shiftKey);
@@ -310,7 +362,7 @@ export class Pane {
       const width = this.tip.offsetWidth;
       const isLeft = event.offsetX + width + 24 > scene.view.width;
       this.tip.style.left = `${Math.max(isLeft ? event.offsetX - width - 12 : event.offsetX + 14, 2)}px`;
-      this.tip.style.top = `${Math.min(event.offsetY + 16, scene.height - this.tip.offsetHeight - 4)}px`;
+      this.tip.style.top = `${Math.max(Math.min(event.offsetY + 16, scene.height - this.tip.offsetHeight - 4), 2)}px`;
     }
     this.touch();
   }
@@ -337,16 +389,17 @@ export class Pane {
     const end = i >= 0 ? scene.trace.ended[i] : -1;
     if (end >= 0) {
       const [from, to] = [scene.trace.time[i], scene.trace.time[end]];
-      this.show(from - (to - from) * 0.2, to + (to - from) * 0.2);
+      this.jump(from - (to - from) * 0.2, to + (to - from) * 0.2);
     } else {
       const { view } = scene;
       const at = view.time(event.offsetX);
-      this.show(at - (at - view.from) / 5, at + (view.to - at) / 5);
+      this.jump(at - (at - view.from) / 5, at + (view.to - at) / 5);
     }
   }
 
   #onOverview(/** @type {PointerEvent} */ event) {
     const { view } = this.scene;
+    const { from, to } = view;
     this.overview.setPointerCapture(event.pointerId);
     const timeAt = (/** @type {PointerEvent} */ at) => view.low + (at.offsetX / view.width) * (view.high - view.low);
     const begun = timeAt(event);
@@ -361,15 +414,20 @@ export class Pane {
     const up = (/** @type {PointerEvent} */ at) => {
       this.overview.removeEventListener("pointermove", move);
       this.overview.removeEventListener("pointerup", up);
-      if (!isInside && Math.abs(at.offsetX - event.offsetX) <= CLICK)
-        this.show(begun - view.span / 2, begun + view.span / 2);
+      this.overview.removeEventListener("pointercancel", up);
+      const isClick = !isInside && at.type === "pointerup" && Math.abs(at.offsetX - event.offsetX) <= CLICK;
+      if (isClick) this.jump(begun - view.span / 2, begun + view.span / 2);
+      else if (!isInside) this.#remember(from, to);
     };
     this.overview.addEventListener("pointermove", move);
     this.overview.addEventListener("pointerup", up);
+    this.overview.addEventListener("pointercancel", up);
   }
 
   /** Take it off the page. */
   remove() {
+    cancelAnimationFrame(this.flight ?? 0);
+    cancelAnimationFrame(this.request ?? 0);
     this.observer.disconnect();
     this.root.remove();
   }

@@ -19,60 +19,52 @@ export function showPanel(scene, onMask, onLines) {
   for (let i = 0; i < trace.n; i++) kinds[trace.kind[i]]++;
   const kindRows = [...kinds.keys()]
     .filter((kind) => kinds[kind])
-    .map((kind) =>
-      choice(KIND_NAMES[kind], kinds[kind], symbol(scene, kind), !scene.hiddenKinds.has(kind), (isOn) => {
-        flip(scene.hiddenKinds, kind, isOn);
-        onMask();
-      }),
-    );
+    .map((kind) => choice(KIND_NAMES[kind], kinds[kind], symbol(scene, kind), scene.hiddenKinds, kind));
   const counts = labelCounts(trace);
-  const labelRows = counts.slice(0, LABELS).map(({ label, count }) =>
-    choice(trace.labels[label] || "(none)", count, swatch(scene, label), !scene.hiddenLabels.has(label), (isOn) => {
-      flip(scene.hiddenLabels, label, isOn);
-      onMask();
-    }),
-  );
+  const labelRows = counts
+    .slice(0, LABELS)
+    .map(({ label, count }) =>
+      choice(trace.labels[label] || "(none)", count, swatch(scene, label), scene.hiddenLabels, label),
+    );
   const nodeRows = trace.nodes.map((about, node) =>
-    choice(about.name, trace.starts[node + 1] - trace.starts[node], null, !layout.hiddenNodes.has(node), (isOn) => {
-      flip(layout.hiddenNodes, node, isOn);
-      layout.update();
-      onLines();
-    }),
+    choice(about.name, trace.starts[node + 1] - trace.starts[node], null, layout.hiddenNodes, node),
   );
+  const placed = () => {
+    layout.update();
+    onLines();
+  };
   return make("div", { class: "show" }, [
-    group("Kinds", kindRows),
-    group(`Messages and tasks${counts.length > LABELS ? `, ${LABELS} of ${counts.length}` : ""}`, labelRows),
-    group("Nodes", nodeRows),
+    group("Kinds", kindRows, onMask),
+    group(`Messages and tasks${counts.length > LABELS ? `, ${LABELS} of ${counts.length}` : ""}`, labelRows, onMask),
+    group("Nodes", nodeRows, placed),
   ]);
 }
 
-/** @param {string} name @param {HTMLElement[]} rows */
-function group(name, rows) {
-  const set = (/** @type {boolean} */ isOn) => () => {
-    for (const row of rows) {
-      const box = /** @type {HTMLInputElement} */ (row.querySelector("input"));
-      if (box.checked !== isOn) box.click();
-    }
-  };
+/** @typedef {{row: HTMLElement, set: (isOn: boolean) => void, box: HTMLInputElement}} Choice */
+
+/** @param {string} name @param {Choice[]} choices @param {() => void} onChange Told once, however many were changed. */
+function group(name, choices, onChange) {
+  for (const { box, set } of choices) {
+    box.addEventListener("change", () => {
+      set(box.checked);
+      onChange();
+    });
+  }
+  const all = (/** @type {string} */ text, /** @type {boolean} */ isOn) =>
+    make("button", {
+      type: "button",
+      class: "link",
+      text,
+      "aria-label": `Show ${text} of ${name}`,
+      click: () => {
+        for (const { set } of choices) set(isOn);
+        onChange();
+      },
+    });
   return make("fieldset", {}, [
     make("legend", { text: name }),
-    make("span", { class: "all" }, [
-      make("button", {
-        type: "button",
-        class: "link",
-        text: "all",
-        click: set(true),
-        "aria-label": `Show all ${name}`,
-      }),
-      make("button", {
-        type: "button",
-        class: "link",
-        text: "none",
-        click: set(false),
-        "aria-label": `Hide all ${name}`,
-      }),
-    ]),
-    ...rows,
+    make("span", { class: "all" }, [all("all", true), all("none", false)]),
+    ...choices.map(({ row }) => row),
   ]);
 }
 
@@ -80,25 +72,25 @@ function group(name, rows) {
  * @param {string} name
  * @param {number} count
  * @param {HTMLElement | null} sign
- * @param {boolean} isOn
- * @param {(isOn: boolean) => void} onChange
+ * @param {Set<number>} hidden
+ * @param {number} which
+ * @returns {Choice}
  */
-function choice(name, count, sign, isOn, onChange) {
+function choice(name, count, sign, hidden, which) {
   const box = make("input", { type: "checkbox" });
-  box.checked = isOn;
-  box.addEventListener("change", () => onChange(box.checked));
-  return make("label", { class: "choice", title: name }, [
+  const set = (/** @type {boolean} */ isOn) => {
+    box.checked = isOn;
+    if (isOn) hidden.delete(which);
+    else hidden.add(which);
+  };
+  set(!hidden.has(which));
+  const row = make("label", { class: "choice", title: name }, [
     box,
     sign,
     make("span", { class: "name", text: name }),
     make("span", { class: "count", text: commas(count) }),
   ]);
-}
-
-/** @param {Set<number>} hidden @param {number} which @param {boolean} isOn */
-function flip(hidden, which, isOn) {
-  if (isOn) hidden.delete(which);
-  else hidden.add(which);
+  return { row, set, box };
 }
 
 /** @param {Scene} scene @param {number} label */

@@ -8,7 +8,7 @@ import { groupsOf, States } from "./states.js";
 
 /** @typedef {import("./trace.js").Trace} Trace */
 
-const KEYS = 400;
+const SHOWN_KEYS = 400;
 
 export class StatePanel {
   /**
@@ -32,11 +32,13 @@ export class StatePanel {
     this.changed = make("ul", { class: "changed" });
     this.filter = make("input", {
       type: "search",
+      class: "filter",
       placeholder: "keys with…",
       "aria-label": "Show keys with",
       input: () => this.fill(),
     });
     this.tree = make("div", { class: "tree" });
+    /** Nodes whose states were closed. @type {Set<string>} */ this.closed = new Set();
     const step = (/** @type {number} */ way, /** @type {string} */ text, /** @type {string} */ name) =>
       make("button", { type: "button", text, title: name, "aria-label": name, click: () => this.step(way) });
     const slide = make("div", { class: "slide" }, [
@@ -74,7 +76,9 @@ export class StatePanel {
     this.slider.value = String(states.place);
     const stamp = states.stampHere();
     const at = Number(stamp - trace.t0);
-    this.moment.textContent = `${clockTime(trace.t0, at, 6)} · ${commas(states.place)} of ${commas(states.n)} changes`;
+    const moment = `hybrid time ${clockTime(trace.t0, at, 6)} · ${commas(states.place)} of ${commas(states.n)} changes`;
+    this.moment.textContent = moment;
+    this.slider.setAttribute("aria-valuetext", moment);
     const last = states.last();
     this.changed.replaceChildren(
       ...last.map((change) =>
@@ -95,7 +99,7 @@ export class StatePanel {
     const wanted = this.filter.value.toLowerCase();
     const items = this.states.items(node).filter(([key]) => key.toLowerCase().includes(wanted));
     const isFresh = [...fresh].some((each) => each.startsWith(`${name}\n`));
-    const rows = groupsOf(items.slice(0, KEYS)).flatMap(({ path, items: inside }) => [
+    const rows = groupsOf(items.slice(0, SHOWN_KEYS)).flatMap(({ path, items: inside }) => [
       ...(path ? [make("div", { class: "path", text: path })] : []),
       ...inside.map(([key, value]) =>
         make(
@@ -105,11 +109,16 @@ export class StatePanel {
         ),
       ),
     ]);
-    if (items.length > KEYS)
-      rows.push(make("div", { class: "path", text: `and ${commas(items.length - KEYS)} keys more` }));
-    return make("details", { open: true, class: isFresh ? "fresh" : "" }, [
+    if (items.length > SHOWN_KEYS)
+      rows.push(make("div", { class: "path", text: `and ${commas(items.length - SHOWN_KEYS)} keys more` }));
+    const details = make("details", { open: !this.closed.has(name), class: isFresh ? "fresh" : "" }, [
       make("summary", {}, [make("b", { text: name }), ` ${commas(items.length)} keys`]),
       ...rows,
     ]);
+    details.addEventListener("toggle", () => {
+      if (details.open) this.closed.delete(name);
+      else this.closed.add(name);
+    });
+    return details;
   }
 }

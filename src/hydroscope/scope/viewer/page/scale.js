@@ -110,9 +110,8 @@ export function since(ns, step) {
   const sign = ns < 0 ? "−" : "";
   const size = Math.abs(ns);
   if (step >= 6e10) {
-    const minutes = Math.floor(size / 6e10);
-    const seconds = Math.round((size - minutes * 6e10) / 1e9);
-    return `${sign}${minutes} min${seconds ? ` ${seconds} s` : ""}`;
+    const seconds = Math.round(size / 1e9);
+    return `${sign}${Math.floor(seconds / 60)} min${seconds % 60 ? ` ${seconds % 60} s` : ""}`;
   }
   const unit =
     size >= 1e9 || step >= 1e8 ? 1e9 : size >= 1e6 || step >= 1e5 ? 1e6 : size >= 1e3 || step >= 1e2 ? 1e3 : 1;

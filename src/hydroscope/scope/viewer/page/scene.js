@@ -58,6 +58,7 @@ export class Scene {
     this.mail = new Mail(trace, this.receipts);
     /** @type {Map<number, Curve>} */ this.curveOf = new Map();
     /** @type {Map<string, number>} */ this.widths = new Map();
+    /** For counting, kept from frame to frame. */ this.counted = new Uint32Array(0);
   }
 
   get ticks() {
@@ -142,6 +143,12 @@ export class Scene {
   latest(time) {
     const place = this.all().range(-Infinity, time)[1];
     return place > 0 ? this.trace.byRank[place - 1] : -1;
+  }
+
+  /** Room for so many numbers, with whatever was left in it. @param {number} n */
+  room(n) {
+    if (this.counted.length < n) this.counted = new Uint32Array(n);
+    return this.counted;
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {string} text */

@@ -4,7 +4,7 @@
  * What is text is looked at once for each text there is, not once a record.
  */
 
-import { KIND_NAMES } from "./trace.js";
+import { CLASS, CLASS_OF, KIND, KIND_NAMES } from "./trace.js";
 
 /** @typedef {import("./trace.js").Trace} Trace */
 /** @typedef {(i: number) => boolean} Test */
@@ -21,6 +21,7 @@ const UNITS = /** @type {Record<string, number>} */ ({
   b: 1,
   kb: 1e3,
   mb: 1e6,
+  gb: 1e9,
 });
 
 /**
@@ -34,8 +35,10 @@ export function compile(trace, query) {
   const tests = [];
   for (const [whole, minus, field, sign, value] of query.matchAll(TERM)) {
     const known = field === undefined || FIELDS.includes(field.toLowerCase());
-    const test = known ? term(trace, field?.toLowerCase(), sign, value) : term(trace, undefined, undefined, whole);
-    tests.push(minus && known ? (i) => !test(i) : test);
+    const test = known
+      ? term(trace, field?.toLowerCase(), sign, value)
+      : term(trace, undefined, undefined, whole.slice(minus.length));
+    tests.push(minus ? (i) => !test(i) : test);
   }
   return tests.length ? (i) => tests.every((test) => test(i)) : null;
 }
@@ -86,9 +89,9 @@ function term(trace, field, sign, value) {
     case "lane":
       return (i) => names[trace.laneName[i]] === 1;
     case "key":
-      return (i) => trace.kind[i] >= 8 && trace.kind[i] <= 10 && names[trace.subject[i]] === 1;
+      return (i) => CLASS_OF[trace.kind[i]] === CLASS.STATE && names[trace.subject[i]] === 1;
     case "task":
-      return (i) => trace.kind[i] >= 5 && trace.kind[i] <= 7 && names[trace.subject[i]] + labels[trace.label[i]] > 0;
+      return (i) => CLASS_OF[trace.kind[i]] === CLASS.TASK && names[trace.subject[i]] + labels[trace.label[i]] > 0;
     case "label":
       return (i) => labels[trace.label[i]] === 1;
     case "text":
@@ -111,7 +114,7 @@ function term(trace, field, sign, value) {
 /** How long a message or a task took, at its end. @param {Trace} trace @param {number} i */
 export function tookOf(trace, i) {
   if (trace.isReceipt(i) && trace.partner[i] >= 0) return trace.time[i] - trace.time[trace.partner[i]];
-  return trace.kind[i] === 7 && trace.begun[i] >= 0 ? trace.time[i] - trace.time[trace.begun[i]] : NaN;
+  return trace.kind[i] === KIND.ENDED && trace.begun[i] >= 0 ? trace.time[i] - trace.time[trace.begun[i]] : NaN;
 }
 
 /** @param {(i: number) => number} of @param {string | undefined} sign @param {string} value @returns {Test} */
@@ -142,7 +145,8 @@ function matcher(value) {
     try {
       expression = new RegExp(pattern[1], pattern[2]);
     } catch (error) {
-      throw new Error(`${value} is no regular expression: ${/** @type {Error} */ (error).message}`);
+      const why = /** @type {Error} */ (error).message.replace(/^.*: /, "");
+      throw new Error(`${value} is no regular expression: ${why}`);
     }
     return (text) => expression.test(text);
   }

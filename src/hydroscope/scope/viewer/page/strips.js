@@ -3,13 +3,13 @@
  */
 
 import { HIT, N_CHANNELS } from "./counts.js";
+import { useFont } from "./ink.js";
 import { since, ticks } from "./scale.js";
 import { CLASS_COLOURS } from "./theme.js";
 
 /** @typedef {import("./scene.js").Scene} Scene */
 /** @typedef {CanvasRenderingContext2D} Context */
 
-const FONT_SMALL = "11px system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
 const BIN_WIDTH = 2;
 
 /** All records by time, in heights. @param {Context} ctx @param {Scene} scene @param {number} height */
@@ -70,8 +70,8 @@ export function drawWindow(ctx, { view, colour }, height) {
 export function drawRuler(ctx, scene, height, cursor) {
   const { view, colour, trace } = scene;
   ctx.clearRect(0, 0, view.width, height);
-  ctx.font = FONT_SMALL;
-  ctx.textBaseline = "middle";
+  if (!trace.n) return;
+  useFont(ctx);
   const found = ticks(view.from, view.to, view.width / 110);
   for (const tick of found.ticks) {
     const x = Math.round(view.x(tick));

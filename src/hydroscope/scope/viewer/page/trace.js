@@ -50,7 +50,6 @@ export const CLASS_OF = Uint8Array.from([3, 0, 0, 4, 4, 1, 1, 1, 2, 2, 2, 4, 3, 
  * @typedef {object} NodeAbout
  * @property {string} name
  * @property {number} pid
- * @property {string} read
  * @property {string} why Why there is nothing of it, if so.
  * @property {number} torn
  * @property {number | null} offset_ns What its clock was ahead of the reference's.
@@ -62,7 +61,10 @@ export const CLASS_OF = Uint8Array.from([3, 0, 0, 4, 4, 1, 1, 1, 2, 2, 2, 4, 3, 
 
 /** @typedef {{kind: string, text: string, records: number[], count: number}} Finding */
 /** @typedef {{node: number, name: string, records: Int32Array}} Lane */
-/** @typedef {{record: Int32Array, cpu: Float64Array, memory: Float64Array, flight: Float64Array}} Samples */
+/** @typedef {{record: Int32Array, cpu: Float64Array, memory: Float64Array}} Samples */
+
+/** Of what `pack.py` writes. */
+const VERSION = 1;
 
 /** All of a timeline, and what is cheap to derive from it. */
 export class Trace {
@@ -173,48 +175,29 @@ export class Trace {
  * @param {(share: number) => void} [onProgress]
  */
 export async function readTrace(box, onProgress = () => {}) {
+  if (box.header.version !== VERSION) {
+    const other = box.header.version ?? "none";
+    throw new Error(`This timeline is of version ${other}, and this page reads version ${VERSION}: write both anew.`);
+  }
   /** @type {Record<string, any>} */
   const parts = { title: box.header.title, t0: BigInt(box.header.t0) };
+  const read = (/** @type {string[]} */ names, /** @type {(name: string) => Promise<any>} */ how) =>
+    names.map((name) => async () => {
+      parts[name] = await how(name);
+    });
   const jobs = [
-    ...["nodes", "names", "labels", "texts", "findings"].map((name) => async () => {
-      parts[name] = await box.json(name);
-    }),
-    ...["error", "lane", "subject", "label", "text", "n_bytes", "order"].map((name) => async () => {
-      parts[name] = await box.ints(name);
-    }),
-    async () => {
-      parts.time = await box.floats("time");
-    },
-    async () => {
-      parts.id = await box.words("id");
-    },
-    async () => {
-      parts.stamp = await box.words("stamp");
-    },
-    async () => {
-      parts.kind = Uint8Array.from(await box.ints("kind"));
-    },
-    async () => {
-      parts.peer = lessOne(await box.ints("peer", true));
-    },
-    async () => {
-      parts.back = await box.ints("back");
-    },
-    async () => {
-      parts.sizes = await box.ints("n_data");
-    },
-    async () => {
-      parts.data = await box.bytes("data");
-    },
-    async () => {
-      parts.partners = await box.ints("partner", true);
-    },
-    async () => {
-      parts.samples = await readSamples(box);
-    },
-    async () => {
-      parts.changes = box.has("change_stamp") ? await readChanges(box) : null;
-    },
+    ...read(["nodes", "names", "labels", "texts", "findings"], (name) => box.json(name)),
+    ...read(["error", "lane", "subject", "label", "text", "n_bytes", "order", "back", "n_data"], (name) =>
+      box.ints(name),
+    ),
+    ...read(["time"], (name) => box.floats(name)),
+    ...read(["id", "stamp"], (name) => box.words(name)),
+    ...read(["kind"], async (name) => Uint8Array.from(await box.ints(name))),
+    ...read(["peer"], async (name) => lessOne(await box.ints(name, true))),
+    ...read(["partner"], (name) => box.ints(name, true)),
+    ...read(["data"], (name) => box.bytes(name)),
+    ...read(["samples"], () => readSamples(box)),
+    ...read(["changes"], async () => (box.has("change_stamp") ? readChanges(box) : null)),
   ];
   for (const [k, job] of jobs.entries()) {
     await job();
@@ -223,7 +206,7 @@ export async function readTrace(box, onProgress = () => {}) {
   parts.explained = box.header.explained;
   parts.comparison = box.header.comparison ?? null;
   parts.starts = Int32Array.from(box.header.starts);
-  parts.dataEnd = summed(parts.sizes);
+  parts.dataEnd = summed(parts.n_data);
   parts.partner = partnersOf(parts);
   fillIds(parts);
   parts.begun = new Int32Array(parts.back.length);
@@ -239,10 +222,10 @@ function lessOne(values) {
 
 /** @param {Container} box @returns {Promise<Samples>} */
 async function readSamples(box) {
-  const [record, cpu, memory, flight] = await Promise.all(
-    ["record", "cpu", "memory", "flight"].map((name) => box.floats(`sample_${name}`)),
+  const [record, cpu, memory] = await Promise.all(
+    ["record", "cpu", "memory"].map((name) => box.floats(`sample_${name}`)),
   );
-  return { record: Int32Array.from(record), cpu, memory, flight };
+  return { record: Int32Array.from(record), cpu, memory };
 }
 
 /** @param {Container} box */
@@ -332,7 +315,7 @@ function summed(sizes) {
  * receipt.
  * @param {Record<string, any>} parts
  */
-function partnersOf({ kind, peer, starts, partners, order }) {
+function partnersOf({ kind, peer, starts, partner: partners, order }) {
   const n = kind.length;
   const out = new Int32Array(n).fill(-1);
   let at = 0;

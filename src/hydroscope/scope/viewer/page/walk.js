@@ -2,21 +2,33 @@
  * From the selected record to others: along its lane, across lanes, to its other end.
  */
 
+import { HIDDEN } from "./counts.js";
+import { lowerBound } from "./trace.js";
+
 /** @typedef {import("./scene.js").Scene} Scene */
 
 /** The record before or after the selected one in its lane. @param {Scene} scene @param {number} way */
 export function alongLane(scene, way) {
   const { trace, selected, view } = scene;
-  if (selected < 0) return scene.latest((view.from + view.to) / 2);
-  const { records } = trace.lanes[trace.laneOf[selected]];
-  let [low, high] = [0, records.length];
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (records[middle] < selected) low = middle + 1;
-    else high = middle;
+  if (selected < 0) {
+    const middle = scene.latest((view.from + view.to) / 2);
+    const rank = middle < 0 ? 0 : trace.rank[middle];
+    const before = shown(scene, trace.byRank, rank, -1);
+    return before < 0 ? shown(scene, trace.byRank, rank, 1) : before;
   }
-  for (let k = low + way; k >= 0 && k < records.length; k += way) {
-    if (!(scene.mask[records[k]] & 1)) return records[k];
+  const { records } = trace.lanes[trace.laneOf[selected]];
+  return shown(scene, records, lowerBound(records, selected) + way, way);
+}
+
+/** The first record that is not hidden, of some from a place on; -1: none. */
+function shown(
+  /** @type {Scene} */ { mask },
+  /** @type {Int32Array} */ records,
+  /** @type {number} */ place,
+  /** @type {number} */ way,
+) {
+  for (let k = place; k >= 0 && k < records.length; k += way) {
+    if (!(mask[records[k]] & HIDDEN)) return records[k];
   }
   return -1;
 }
@@ -29,10 +41,10 @@ export function acrossLanes(scene, way) {
   for (at += way; at >= 0 && at < layout.slots.length; at += way) {
     if (!layout.slots[at].holds) continue;
     const { records, times } = scene.counts(layout.slots[at]);
-    const [, after] = scene.counts(layout.slots[at]).range(-Infinity, time);
-    const places = [after - 1, after].filter((k) => k >= 0 && k < records.length);
-    if (places.length)
-      return records[places.reduce((a, b) => (Math.abs(times[a] - time) <= Math.abs(times[b] - time) ? a : b))];
+    const place = lowerBound(times, time);
+    const near = [shown(scene, records, place - 1, -1), shown(scene, records, place, 1)].filter((i) => i >= 0);
+    const far = (/** @type {number} */ i) => Math.abs(trace.time[i] - time);
+    if (near.length) return near.reduce((a, b) => (far(a) <= far(b) ? a : b));
   }
   return -1;
 }
