@@ -15,7 +15,8 @@ __all__ = ["COMMANDS", "build"]
 PROGRAM = """hydroscope: in-memory analytics you can see inside.
 
 Reads tables into compressed columns, summarises them, trains gradient boosted trees on
-them, predicts, and writes reports."""
+them, predicts, and writes reports. And says what processes, of whatever program, did in
+their last seconds, and what went wrong."""
 
 EXAMPLES = """examples:
   hydroscope demo                                        the whole tour on 336,776 flights
