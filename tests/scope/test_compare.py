@@ -168,6 +168,29 @@ def test_of_several_differences_the_first_is_told(history, other_ids):
     assert found.mine == rows[1]
 
 
+def tasks(failed, seed, n=100):
+    """Return a node's tasks, all of one name, some of which failed, with ids of this run."""
+    rows = [(kind, k) for k in range(n) for kind in (Kind.STARTED, Kind.FAILED if k in failed else Kind.ENDED)]
+    kind, task = np.array(rows).T
+    columns = {name: np.zeros(len(rows), of) for name, of in COLUMNS.items()}
+    columns["stamp"] = columns["at_ns"] = np.arange(len(rows)) + seed
+    columns |= {"kind": kind, "id": task.astype(np.uint64) * MIX + np.uint64(seed), "peer": np.full(len(rows), -1)}
+    columns["subject"] = np.where(kind == Kind.FAILED, 2, 1)
+    return Events.sorted([Node("a")], ["", "load", "ValueError"], columns)
+
+
+@pytest.mark.parametrize(("here", "there"), [((), (57,)), ((20,), (20, 57)), ((20, 30), (20, 30, 57, 60))])
+def test_one_of_many_equal_tasks_that_failed_is_found(here, there):
+    well, ill = Timeline(tasks(here, 1)), Timeline(tasks(there, 2))
+    row = 2 * 57 + 1
+    found = well.compare(ill)
+    assert (found.by_ids, found.node, found.mine, found.theirs) == (False, "a", None, row), found.text
+    assert "There it failed ValueError" in found.text
+    found = ill.compare(well)
+    assert (found.mine, found.theirs) == (row, None)
+    assert Timeline(tasks(there, 3)).compare(ill).is_same
+
+
 def test_pairs_by_ids_are_those_of_dictionaries():
     """Brute force: of equal records, the n-th here and the n-th there."""
     for seed in range(4):

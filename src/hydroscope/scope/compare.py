@@ -42,6 +42,8 @@ NEAR = 8
 GONE_ON = 64
 """Or of any node behind it."""
 
+_BY_CHANCE = (Kind.RESENT, Kind.DROPPED)
+"""Some more or fewer of these are no difference."""
 _IGNORED = (Kind.NONE, Kind.SAMPLE, Kind.CLOCK)
 _FREE = (Kind.NOTE, Kind.FAILED)
 """Their texts may have numbers in them that differ each time."""
@@ -205,17 +207,26 @@ def _by_streams(a: _Side, b: _Side) -> tuple[Ints, Ints]:
     left, right = (np.concatenate([np.empty(0, np.int64), *each]) for each in (found.left, found.right))
     a.pair(left, b.rows[right])
     b.pair(right, a.rows[left])
-    alone = []
-    for side, other, apart, beyond in (
-        (a, b, found.left_apart, found.left_beyond),
-        (b, a, found.right_apart, found.right_beyond),
-    ):
-        rows = [int(side.rows[place]) for place in apart]
-        for places in beyond:
-            gone = side.rows[places][side.expected(other, side.rows[places])]
-            rows += gone[:1].tolist() if gone.size > NEAR else []
-        alone.append(np.array(sorted(rows), np.int64))
-    return alone[0], alone[1]
+    return (
+        _without_like(a, b, found.left_apart, found.left_beyond, found.left_only),
+        _without_like(b, a, found.right_apart, found.right_beyond, found.right_only),
+    )
+
+
+def _without_like(side: _Side, other: _Side, apart: list[int], beyond: list[Ints], only: list[Ints]) -> Ints:
+    """Return the records that the other side has not: of a stream that goes on here the first, if it goes on for long.
+
+    Errors count each, and so does what the other side never did at all: most streams are of what is done all the time,
+    and end by chance a little sooner or later.
+    """
+    rows = [int(side.rows[place]) for place in apart]
+    for places, is_only in [*((each, False) for each in beyond), *((each, True) for each in only)]:
+        gone = side.rows[places][side.expected(other, side.rows[places])]
+        if gone.size:
+            kind = side.events.kind[gone[0]]
+            counts = kind == Kind.FAILED or (is_only and kind not in _BY_CHANCE)
+            rows += gone[:1].tolist() if counts or gone.size > NEAR else []
+    return np.array(sorted(rows), np.int64)
 
 
 def _told(a: _Side, b: _Side, alone: tuple[Ints, Ints], node: str, n_common: int, by_ids: bool) -> Comparison:

@@ -46,6 +46,9 @@ class Paired:
     left_beyond: list[Ints] = field(default_factory=list)
     """Places behind the end of the other stream."""
     right_beyond: list[Ints] = field(default_factory=list)
+    left_only: list[Ints] = field(default_factory=list)
+    """Streams of nodes of both that only one has."""
+    right_only: list[Ints] = field(default_factory=list)
 
 
 def pair_streams(node: tuple[Ints, Ints], stream: tuple[Words, Words], symbol: tuple[Words, Words]) -> Paired:
@@ -65,6 +68,8 @@ def pair_streams(node: tuple[Ints, Ints], stream: tuple[Words, Words], symbol: t
     parts = [_parts(*each) for each in zip(node, stream, strict=True)]
     for k in sorted(parts[0].keys() & parts[1].keys()):
         common = sorted(parts[0][k].keys() & parts[1][k].keys())
+        found.left_only += [places for s, places in parts[0][k].items() if s not in parts[1][k]]
+        found.right_only += [places for s, places in parts[1][k].items() if s not in parts[0][k]]
         places = {s: (parts[0][k][s], parts[1][k][s]) for s in common}
         symbols = {s: (symbol[0][a], symbol[1][b]) for s, (a, b) in places.items()}
         runs = {s: _common_run(*symbols[s]) for s in common}
