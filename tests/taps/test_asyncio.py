@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 import sys
-from pathlib import Path
 
 import pytest
 
 import hydroscope as hs
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.layout import Kind
-from tests.taps.rings import Broken, both, ids, messages, recorder, timeline, unmatched
+from tests.taps.rings import Broken, both, ids, messages, timeline, unmatched
 
 SECONDS = 10
-CERTIFICATE = Path(__file__).with_name("localhost.pem")
 
 
 def new_loops():
@@ -40,16 +37,6 @@ def run(request):
             loop.close()
 
     return running
-
-
-@pytest.fixture
-def here(tmp_path):
-    return recorder(tmp_path, "here")
-
-
-@pytest.fixture
-def there(tmp_path):
-    return recorder(tmp_path, "there")
 
 
 class Echo(asyncio.Protocol):
@@ -89,16 +76,10 @@ class Ask(asyncio.Protocol):
             self.done.set_result(self.got)
 
 
-def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(CERTIFICATE)
-    return server, ssl.create_default_context(cafile=CERTIFICATE)
-
-
 @pytest.mark.parametrize("echo", [Echo, BufferedEcho])
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_protocols_of_tapped_factories_are_recorded_at_both_ends(run, here, there, echo, encrypted):
-    server_side, client_side = contexts() if encrypted else (None, None)
+def test_protocols_of_tapped_factories_are_recorded_at_both_ends(run, here, there, contexts, echo, encrypted):
+    server_side, client_side = contexts if encrypted else (None, None)
     lines = [b"one\n", b"two\n" * 3, b"\n"]
 
     async def main() -> bytes:
@@ -154,8 +135,8 @@ def test_all_streams_of_a_program_are_recorded(run, here, tmp_path):
     assert len(ids(here, Kind.SENT)) == 4
 
 
-def test_encryption_that_begins_later_is_followed(run, here):
-    server_side, client_side = contexts()
+def test_encryption_that_begins_later_is_followed(run, here, contexts):
+    server_side, client_side = contexts
 
     async def answer(reader, writer) -> None:
         assert await reader.readline() == b"STARTTLS\n"
@@ -249,7 +230,7 @@ def test_a_recorder_that_fails_is_not_noticed(run, here):
     with hs.taps.asyncio(here, framer=hs.taps.lines) as tap:
         assert run(main()) == b"line\n"
         assert tap.n_lost == 4
-    assert messages(here) == []
+    assert [each[3] for each in messages(here)] == [b"tap: RuntimeError: the reco"]
 
 
 class Slotted(asyncio.Protocol):

@@ -12,19 +12,9 @@ import pytest
 import hydroscope as hs
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.layout import Kind
-from tests.taps.rings import Broken, both, ids, messages, recorder, timeline, unmatched
+from tests.taps.rings import Broken, both, ids, messages, timeline, unmatched
 
 SECONDS = 10
-
-
-@pytest.fixture
-def here(tmp_path):
-    return recorder(tmp_path, "here")
-
-
-@pytest.fixture
-def there(tmp_path):
-    return recorder(tmp_path, "there")
 
 
 # ---------------------------------------------------------------- HTTP

@@ -14,20 +14,10 @@ from hydroscope.ground.record.about import rings
 from hydroscope.ground.record.layout import Kind
 from hydroscope.ground.record.reader import read_ring
 from hydroscope.scope.timeline import Timeline
-from tests.taps.rings import Broken, both, ids, messages, recorder, unmatched
+from tests.taps.rings import Broken, both, ids, messages, unmatched
 
 SECONDS = 20
 FORK = multiprocessing.get_context("fork")
-
-
-@pytest.fixture
-def here(tmp_path):
-    return recorder(tmp_path, "here")
-
-
-@pytest.fixture
-def there(tmp_path):
-    return recorder(tmp_path, "there")
 
 
 def of_folder(folder) -> Timeline:

@@ -12,20 +12,17 @@ import os
 import re
 from typing import Any
 
-from hydroscope.engine.taps.tap import Excerpt, Tap
+from hydroscope.engine.taps.tap import Tap, swallowed
 from hydroscope.ground.record.addresses import place_of
 from hydroscope.ground.record.layout import hash64
 from hydroscope.ground.record.recorder import Recorder
 
-__all__ = ["HEADER", "CallTap", "Ticket"]
+__all__ = ["HEADER", "CallTap"]
 
 HEADER = "x-hydroscope-id"
 
 _VALUE = re.compile(r"([0-9a-f]{16})-([0-9a-f]{16})")
 _MASK = 2**64 - 1
-
-Ticket = tuple[int, int | None]
-"""Id and stamp of a message."""
 
 
 class CallTap(Tap):
@@ -40,56 +37,39 @@ class CallTap(Tap):
         What the other end is called.
     """
 
-    def __init__(self, rec: Recorder, propagate: bool, peer: str | None = None, excerpt: Excerpt | None = None) -> None:
-        super().__init__(rec, None, excerpt, peer)
+    def __init__(self, rec: Recorder, propagate: bool, peer: str | None = None) -> None:
+        super().__init__(rec, peer=peer)
         self.propagate = propagate
         self._ids = itertools.count(int.from_bytes(os.urandom(8), "little"))
 
+    @swallowed
     def asks(self, place: Any, what: str) -> tuple[int, str] | None:
         """Record that something is asked for; return the call's id and the header's value."""
-        try:
-            ident = next(self._ids) & _MASK if self.propagate else hash64(what.encode(errors="replace"))
-            return ident, _value(ident, self.rec.sent(self._name(place), ident, what.encode(errors="replace")))
-        except Exception:
-            self.n_lost += 1
-            return None
+        ident = next(self._ids) & _MASK if self.propagate else hash64(what.encode(errors="replace"))
+        return ident, _value(ident, self.rec.sent(self._name(place), ident, what.encode(errors="replace")))
 
-    def answered(self, place: Any, ident: int | None, what: str, header: Any = None) -> None:
+    @swallowed
+    def answered(self, place: Any, ident: int, what: str, header: Any = None) -> None:
         """Record the answer to it."""
-        if ident is None:
-            return
-        try:
-            _, stamp = read(header) or (ident, None)
-            self.rec.received(self._name(place), ident, what.encode(errors="replace"), stamp)
-        except Exception:
-            self.n_lost += 1
+        _, stamp = _read(header) or (ident, None)
+        self.rec.received(self._name(place), ident, what.encode(errors="replace"), stamp)
 
+    @swallowed
     def asked(self, place: Any, what: str, header: Any = None) -> int | None:
         """Record that this process is asked for something; return the call's id."""
-        try:
-            ident, stamp = read(header) or (hash64(what.encode(errors="replace")), None)
-            self.rec.received(self._name(place), ident, what.encode(errors="replace"), stamp)
-            return ident
-        except Exception:
-            self.n_lost += 1
-            return None
+        ident, stamp = _read(header) or (hash64(what.encode(errors="replace")), None)
+        self.rec.received(self._name(place), ident, what.encode(errors="replace"), stamp)
+        return ident
 
-    def answers(self, place: Any, ident: int | None, what: str) -> str | None:
+    @swallowed
+    def answers(self, place: Any, ident: int, what: str) -> str | None:
         """Record this process's answer; return the header's value."""
-        if ident is None:
-            return None
-        try:
-            return _value(ident, self.rec.sent(self._name(place), ident, what.encode(errors="replace")))
-        except Exception:
-            self.n_lost += 1
-            return None
+        return _value(ident, self.rec.sent(self._name(place), ident, what.encode(errors="replace")))
 
-    def failed(self, ident: int | None, error: BaseException | str) -> None:
+    @swallowed
+    def failed(self, ident: int, error: BaseException | str) -> None:
         """Record that there will be no answer."""
-        try:
-            self.rec.failed(error, ident)
-        except Exception:
-            self.n_lost += 1
+        self.rec.failed(error, ident)
 
     def _name(self, place: Any) -> str:
         return self.peer_of(place_of(place))
@@ -99,7 +79,7 @@ def _value(ident: int, stamp: int) -> str:
     return f"{ident:016x}-{stamp & _MASK:016x}"
 
 
-def read(header: Any) -> Ticket | None:
+def _read(header: Any) -> tuple[int, int] | None:
     """Return id and stamp from a header; None if it is not ours."""
     if isinstance(header, bytes):
         header = header.decode("latin-1")

@@ -12,12 +12,12 @@ import struct
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from hydroscope.engine.taps.streams import Bytes, Stream
-from hydroscope.engine.taps.tap import Tap, content_id
+from hydroscope.engine.taps.streams import Stream
+from hydroscope.engine.taps.tap import Bytes, Tap, content_id
 from hydroscope.ground.record.addresses import place_of
 from hydroscope.ground.record.layout import hash64
 
-__all__ = ["Datagrams", "End", "Link", "Unseen", "link_between"]
+__all__ = ["UNSEEN", "Datagrams", "End", "Link", "link_between"]
 
 
 _KNOWN_MAX = 1000
@@ -30,24 +30,27 @@ class End(Protocol):
     def offer(self, data: Bytes, address: Any = None) -> None:
         """Take note of what is about to be sent."""
 
-    def sent(self, data: Bytes, n_bytes: int) -> None:
+    def sent(self, data: Bytes, n_bytes: int, address: Any = None) -> None:
         """Take note of how much of it was; 0 if the call failed."""
 
     def arrived(self, data: Bytes, address: Any = None) -> None:
         """Take note of what was received."""
 
 
-class Unseen:
+class _Unseen:
     """What is not recorded."""
 
     def offer(self, data: Bytes, address: Any = None) -> None:
         """Do nothing."""
 
-    def sent(self, data: Bytes, n_bytes: int) -> None:
+    def sent(self, data: Bytes, n_bytes: int, address: Any = None) -> None:
         """Do nothing."""
 
     def arrived(self, data: Bytes, address: Any = None) -> None:
         """Do nothing."""
+
+
+UNSEEN = _Unseen()
 
 
 class Link:
@@ -111,7 +114,7 @@ class Datagrams:
         self._known: dict[Any, tuple[str, int]] = {}
         """Of addresses, what is called so, and what both ends know of it."""
         self._failed: int | None = None
-        """The id of what could not be sent: the next try is not a second message."""
+        """The id of what could not be sent, if that was last: the next try is not a second message."""
         self._bound(own)
 
     def _bound(self, own: Any) -> None:
@@ -133,25 +136,23 @@ class Datagrams:
         peer, base = self._other(address)
         ident = content_id(base, data)
         if ident != self._failed:
-            tap = self._tap
-            tap.rec.sent(peer, ident, bytes(data) if tap.excerpt is None else tap.excerpt_of(bytes(data)))
-        self._failed = ident
+            self._tap.rec.sent(peer, ident, self._tap.excerpt_of(data))
 
-    def sent(self, data: Bytes, n_bytes: int) -> None:
+    def sent(self, data: Bytes, n_bytes: int, address: Any = None) -> None:
         """Take note that it was; the first time, the system has given the socket a port."""
-        if n_bytes or not data:
-            self._failed = None
-            if self._here is None:
-                self._bound(self._look())
+        if data and not n_bytes:
+            self._failed = content_id(self._other(address)[1], data)
+            return
+        self._failed = None
+        if self._here is None:
+            self._bound(self._look())
 
     def arrived(self, data: Bytes, address: Any = None) -> None:
         """Record what is received."""
         if self._here is None:
             self._bound(self._look())
-        tap = self._tap
         ident = content_id(self._here or 0, data)
-        data = bytes(data) if tap.excerpt is None else tap.excerpt_of(bytes(data))
-        tap.rec.received(self._other(address)[0], ident, data)
+        self._tap.rec.received(self._other(address)[0], ident, self._tap.excerpt_of(data))
 
 
 def _base(address: Any) -> int:

@@ -13,16 +13,17 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from hydroscope.engine.taps.ends import Datagrams, End, Unseen, link_between
-from hydroscope.engine.taps.patches import Installed, installed_for, restore, shadow
-from hydroscope.engine.taps.tap import Excerpt, Framers, Tap
+from hydroscope.engine.taps.ends import UNSEEN, Datagrams, End, Link, link_between
+from hydroscope.engine.taps.patches import Installed, installed_for, restore, shadow, weakly
+from hydroscope.engine.taps.sockets import sending_file
+from hydroscope.engine.taps.tap import Excerpt, Framers, Tap, bytes_of, swallowed
 from hydroscope.ground.record.recorder import Recorder
 
 __all__ = ["tap_asyncio"]
 
 Factory = Callable[[], Any]
+Method = Callable[..., Any]
 
-_UNSEEN = Unseen()
 _CONVERSATION = "_hydroscope_conversation"
 _WRAPPED = "_hydroscope_transport"
 
@@ -36,202 +37,265 @@ class _Passing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._hydroscope_transport, name)
 
+    @property
+    def __class__(self) -> type:
+        return type(self._hydroscope_transport)
+
+    @__class__.setter
+    def __class__(self, _: type) -> None:
+        raise TypeError("the class of a transport stays")
+
 
 class _Conversation:
     """One protocol and its transport."""
 
     def __init__(self, tap: Tap) -> None:
-        self._tap = tap
-        self._end: End = _UNSEEN
-        self._buffer: Any = b""
-        self.transport: Any = None
-        """What the program is to use."""
+        self.tap = tap
+        self.passing: _Passing | None = None
+        """What the program is to use instead of its transport."""
+        self._end: End = UNSEEN
+        self._lent: Callable[[], Any] = bytes
+        """Returns the buffer that is being filled."""
+        self._is_pythons = True
+        """Whether the transport is asyncio's own."""
         self._inside = False
         """A wrapper calls what is wrapped as well."""
 
+    @swallowed
     def begin(self, transport: Any, tls: bool = False) -> None:
         """Find out whose conversation it is."""
-        try:
-            look = transport.get_extra_info
-            own, peer, sock = look("sockname"), look("peername"), look("socket")
-            if hasattr(transport, "sendto"):
-                self._end = Datagrams(self._tap, own, peer, sock.getsockname)
-            elif own is not None:
-                self._end = link_between(self._tap, own, peer, sock, tls or look("sslcontext") is not None)
-        except Exception:
-            self._tap.n_lost += 1
+        self._is_pythons = type(transport).__module__.startswith("asyncio.")
+        look = transport.get_extra_info
+        own, peer, sock = look("sockname"), look("peername"), look("socket")
+        if hasattr(transport, "sendto"):
+            self._end = Datagrams(self.tap, own, peer, sock.getsockname)
+        elif own is not None:
+            self._end = link_between(self.tap, own, peer, sock, tls or look("sslcontext") is not None)
 
+    @swallowed
     def going(self, data: Any, address: Any = None) -> None:
         """Take note of what is written."""
-        if self._inside or not self._tap.is_on:
+        if self._inside or not self.tap.is_on:
             return
-        try:
-            data = data if type(data) is bytes else bytes(data)
+        data = bytes_of(data)
+        if data is not None:
             self._end.offer(data, address)
-            self._end.sent(data, len(data))
-        except Exception:
-            self._tap.n_lost += 1
+            self._end.sent(data, len(data), address)
 
+    @swallowed
+    def all_going(self, pieces: list[Any]) -> None:
+        """Take note of what is written at once."""
+        if all(bytes_of(each) is not None for each in pieces):
+            self.going(b"".join(pieces))
+
+    @swallowed
     def coming(self, data: Any, address: Any = None) -> None:
         """Take note of what was read."""
-        if not self._tap.is_on:
-            return
-        try:
-            self._end.arrived(data if type(data) is bytes else bytes(data), address)
-        except Exception:
-            self._tap.n_lost += 1
+        data = bytes_of(data)
+        if data is not None and self.tap.is_on:
+            self._end.arrived(data, address)
+
+    @swallowed
+    def lend(self, buffer: Any) -> None:
+        """Remember what is going to be filled; without keeping it, as nobody can change the size of what is kept."""
+        # uvloop forgets the buffer of an encrypted connection before it says how much is in it.
+        self._lent = weakly(buffer) if self._is_pythons else lambda: buffer
+
+    @swallowed
+    def filled(self, n_bytes: int) -> None:
+        """Take note of what was read into it."""
+        data = bytes_of(self._lent())
+        self._lent = bytes
+        if data is not None and self.tap.is_on:
+            self._end.arrived(bytes(data[:n_bytes]))
+
+    @property
+    def position(self) -> int | None:
+        """Bytes that have been written, as seen so far."""
+        return self._end.out.position if isinstance(self._end, Link) else None
+
+    @swallowed
+    def unseen(self, offset: int | None, total: int | None) -> None:
+        """Take note that a file was sent, of which what was not written was not seen; None: in part."""
+        if offset is not None and isinstance(self._end, Link):
+            self._end.out.passed(offset, total)
 
     # ------------------------------------------------------------ wrappers
 
     def wrap_protocol(self, protocol: Any, begins: bool) -> None:
         """Put wrappers before what a transport tells a protocol."""
-        wrappers: dict[str, Callable[..., Any]] = {}
+        make = {"data_received": self._hearing, "datagram_received": self._hearing}
         if begins:
-            made = protocol.connection_made
-
-            def connection_made(transport: Any) -> None:
-                self.begin(transport)
-                made(self.wrap_transport(transport))
-
-            wrappers["connection_made"] = connection_made
+            make["connection_made"] = self._made
         if isinstance(protocol, asyncio.BufferedProtocol):
-            get_buffer, buffer_updated = protocol.get_buffer, protocol.buffer_updated
-
-            def get(sizehint: int) -> Any:
-                self._buffer = get_buffer(sizehint)
-                return self._buffer
-
-            def updated(n_bytes: int) -> None:
-                self.coming(memoryview(self._buffer).cast("B")[:n_bytes])
-                buffer_updated(n_bytes)
-
-            wrappers.update(get_buffer=get, buffer_updated=updated)
-        if hasattr(protocol, "data_received"):
-            data_received = protocol.data_received
-
-            def received(data: Any) -> None:
-                self.coming(data)
-                data_received(data)
-
-            wrappers["data_received"] = received
-        if hasattr(protocol, "datagram_received"):
-            datagram_received = protocol.datagram_received
-
-            def datagram(data: Any, address: Any) -> None:
-                self.coming(data, address)
-                datagram_received(data, address)
-
-            wrappers["datagram_received"] = datagram
-        if shadow(protocol, **wrappers):
+            make.update(get_buffer=self._get_buffer, buffer_updated=self._buffer_updated)
+        if shadow(protocol, make):
             vars(protocol)[_CONVERSATION] = self
         else:
-            self._tap.n_lost += 1
+            self.tap.lost(f"{type(protocol).__name__} has no room for a tap")
 
     def wrap_transport(self, transport: Any) -> Any:
         """Put wrappers before what a protocol calls; return the transport to use."""
-        wrappers = {
-            name: wrapper(getattr(transport, name))
-            for name, wrapper in (
-                ("write", self._write),
-                ("writelines", self._writelines),
-                ("sendto", self._sendto),
-                ("set_protocol", lambda plain: self._set_protocol(transport, plain)),
-            )
-            if hasattr(transport, name)
+        make: dict[str, Callable[[Method], Method]] = {
+            "write": self._write,
+            "writelines": self._writelines,
+            "sendto": self._sendto,
+            "set_protocol": functools.partial(self._set_protocol, weakly(transport)),
         }
-        self.transport = transport
-        if not shadow(transport, **wrappers):
-            self.transport = _Passing(transport)
-            vars(self.transport).update(wrappers)
-        return self.transport
+        if shadow(transport, make):
+            return transport
+        self.passing = _Passing(transport)
+        vars(self.passing).update({k: each(getattr(transport, k)) for k, each in make.items() if hasattr(transport, k)})
+        return self.passing
 
-    def _write(self, plain: Callable[[Any], None]) -> Callable[[Any], None]:
+    def _made(self, below: Method) -> Method:
+        def connection_made(transport: Any) -> None:
+            self.begin(transport)
+            below(_quiet_transport(self, transport) or transport)
+
+        return connection_made
+
+    def _hearing(self, below: Method) -> Method:
+        def received(data: Any, *address: Any) -> None:
+            self.coming(data, *address)
+            below(data, *address)
+
+        return received
+
+    def _get_buffer(self, below: Method) -> Method:
+        def get_buffer(sizehint: int) -> Any:
+            self._lent = bytes
+            buffer = below(sizehint)
+            self.lend(buffer)
+            return buffer
+
+        return get_buffer
+
+    def _buffer_updated(self, below: Method) -> Method:
+        def buffer_updated(nbytes: int) -> None:
+            self.filled(nbytes)
+            below(nbytes)
+
+        return buffer_updated
+
+    def _write(self, below: Method) -> Method:
         def write(data: Any) -> None:
             self.going(data)
-            plain(data)
+            below(data)
 
         return write
 
-    def _writelines(self, plain: Callable[[Any], None]) -> Callable[[Any], None]:
+    def _writelines(self, below: Method) -> Method:
         def writelines(list_of_data: Iterable[Any]) -> None:
             pieces = list(list_of_data)
-            self.going(b"".join(pieces))
+            self.all_going(pieces)
             outer, self._inside = self._inside, True
             try:
-                plain(pieces)
+                below(pieces)
             finally:
                 self._inside = outer
 
         return writelines
 
-    def _sendto(self, plain: Callable[..., None]) -> Callable[..., None]:
+    def _sendto(self, below: Method) -> Method:
         def sendto(data: Any, addr: Any = None) -> None:
             self.going(data, addr)
-            plain(data, addr)
+            below(data, addr)
 
         return sendto
 
-    def _set_protocol(self, transport: Any, plain: Callable[[Any], None]) -> Callable[[Any], None]:
+    def _set_protocol(self, it: Callable[[], Any], below: Method) -> Method:
         def set_protocol(protocol: Any) -> None:
-            if isinstance(protocol, asyncio.sslproto.SSLProtocol):  # what the transport has is encrypted from now on
-                self.begin(transport, tls=True)
-                restore(transport)
-            elif _CONVERSATION not in getattr(protocol, "__dict__", {}):
-                self.wrap_protocol(protocol, begins=False)
-            plain(protocol)
+            _follow(self, it(), protocol)
+            below(protocol)
 
         return set_protocol
 
 
-def _tapped(tap: Tap, factory: Factory, last: list[_Conversation]) -> Factory:
+@swallowed
+def _quiet_transport(conversation: _Conversation, transport: Any) -> Any:
+    return conversation.wrap_transport(transport)
+
+
+@swallowed
+def _follow(conversation: _Conversation, transport: Any, protocol: Any) -> None:
+    """Go on with another protocol of the same transport."""
+    if isinstance(protocol, asyncio.sslproto.SSLProtocol):  # what the transport has is encrypted from now on
+        conversation.begin(transport, True)
+        restore(transport)
+    elif _conversation_of(protocol) is None:
+        conversation.wrap_protocol(protocol, begins=False)
+
+
+def _conversation_of(protocol: Any) -> _Conversation | None:
+    found: _Conversation | None = getattr(protocol, "__dict__", {}).get(_CONVERSATION)
+    return found
+
+
+def _tapped(tap: Tap, factory: Factory, last: list[_Conversation | None]) -> Factory:
     """Return a factory whose protocols are tapped; the last one's conversation is put into `last`."""
 
     def make() -> Any:
         protocol = factory()
-        try:
-            if _CONVERSATION not in getattr(protocol, "__dict__", {}):
-                conversation = _Conversation(tap)
-                conversation.wrap_protocol(protocol, begins=True)
-                last[:] = [conversation]
-        except Exception:
-            tap.n_lost += 1
+        last[:] = [_converse(tap, protocol)]
         return protocol
 
     return make
 
 
-def _making(tap: Tap, plain: Callable[..., Any]) -> Callable[..., Any]:
+@swallowed
+def _converse(tap: Tap, protocol: Any) -> _Conversation | None:
+    conversation = _conversation_of(protocol)
+    if conversation is None:
+        conversation = _Conversation(tap)
+        conversation.wrap_protocol(protocol, begins=True)
+    return conversation
+
+
+def _making(tap: Tap, below: Method) -> Method:
     """Return a wrapper of a loop's method that makes a connection, or waits for some."""
 
-    @functools.wraps(plain)
+    @functools.wraps(below)
     async def make(self: Any, protocol_factory: Factory, *args: Any, **keywords: Any) -> Any:
         if not tap.is_on:
-            return await plain(self, protocol_factory, *args, **keywords)
-        last: list[_Conversation] = []
-        made = await plain(self, _tapped(tap, protocol_factory, last), *args, **keywords)
-        try:
-            for sock in getattr(made, "sockets", ()):
-                tap.announce(sock.getsockname())
-            if isinstance(made, tuple) and last and last[0].transport is not None:
-                return last[0].transport, made[1]
-        except Exception:
-            tap.n_lost += 1
+            return await below(self, protocol_factory, *args, **keywords)
+        last: list[_Conversation | None] = []
+        made = await below(self, _tapped(tap, protocol_factory, last), *args, **keywords)
+        _announce(tap, made)
+        if isinstance(made, tuple) and last and last[0] is not None and last[0].passing is not None:
+            return last[0].passing, *made[1:]
         return made
 
     return make
 
 
-def _encrypting(tap: Tap, plain: Callable[..., Any]) -> Callable[..., Any]:
+@swallowed
+def _announce(tap: Tap, made: Any) -> None:
+    for sock in getattr(made, "sockets", ()):
+        tap.announce(sock.getsockname())
+
+
+def _encrypting(below: Method) -> Method:
     """Return a wrapper of a loop's method that goes on with encryption."""
 
-    @functools.wraps(plain)
+    @functools.wraps(below)
     async def start_tls(self: Any, transport: Any, protocol: Any, *args: Any, **keywords: Any) -> Any:
-        transport = getattr(transport, _WRAPPED, transport)
-        made = await plain(self, transport, protocol, *args, **keywords)
-        conversation = getattr(protocol, "__dict__", {}).get(_CONVERSATION)
-        return made if made is None or conversation is None else conversation.wrap_transport(made)
+        made = await below(self, getattr(transport, _WRAPPED, transport), protocol, *args, **keywords)
+        conversation = _conversation_of(protocol)
+        return made if made is None or conversation is None else _quiet_transport(conversation, made) or made
 
     return start_tls
+
+
+def _position(transport: Any) -> int | None:
+    conversation = _conversation_of(transport.get_protocol())
+    return None if conversation is None else conversation.position
+
+
+def _unseen(transport: Any, offset: int | None, total: int | None) -> None:
+    conversation = _conversation_of(transport.get_protocol())
+    if conversation is not None:
+        conversation.unseen(offset, total)
 
 
 def _loops() -> list[tuple[type, tuple[str, ...]]]:
@@ -283,12 +347,12 @@ def tap_asyncio(
     Notes
     -----
     What is recorded is what the program writes and reads, also where that is encrypted on its way. Use either this or
-    `all_sockets`, at both ends: they see the same messages, but encrypted ones. Files sent by `loop.sendfile` end the
-    recording of what else is sent there. Cost: some 9 us a message, both ends (docs/taps.md).
+    `all_sockets`, at both ends: they see the same messages, but encrypted ones. Cost: some 9 us a message, both ends
+    (docs/taps.md).
     """
     if factory is not None:
         return _tapped(Tap(rec, framer, excerpt), factory, [])
-    installed = installed_for("event loops", rec)
+    installed = installed_for("event loops", rec, framer, excerpt)
     if installed is not None:
         return installed
     tap = Tap(rec, framer, excerpt)
@@ -298,6 +362,8 @@ def tap_asyncio(
             if hasattr(loop, name):
                 installed.put(loop, name, _making(tap, getattr(loop, name)))
         if "create_connection" in names:
-            start_tls: Callable[..., Any] = loop.start_tls  # type: ignore[attr-defined]
-            installed.put(loop, "start_tls", _encrypting(tap, start_tls))
+            start_tls: Method = loop.start_tls  # type: ignore[attr-defined]
+            installed.put(loop, "start_tls", _encrypting(start_tls))
+    base = asyncio.BaseEventLoop
+    installed.put(base, "sendfile", sending_file(base.sendfile, _position, _unseen))
     return installed

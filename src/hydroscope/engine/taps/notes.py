@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import socket as plain
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from hydroscope.engine.taps.ends import Datagrams, End, Link, Unseen, link_between
-from hydroscope.engine.taps.tap import Excerpt, Framers, Tap
-from hydroscope.ground.record.recorder import Recorder
+from hydroscope.engine.taps.ends import UNSEEN, Datagrams, End, Link, link_between
+from hydroscope.engine.taps.tap import Bytes, Tap, bytes_of
 
-__all__ = ["NOT_TAKEN", "SocketTap"]
+__all__ = ["ONE_BY_ONE", "Look", "Noted", "Sockets"]
 
-_UNSEEN = Unseen()
+Noted = tuple[End, Bytes, Any]
+"""Who sends, what, where to."""
+
+Look = Callable[[Any, Any], tuple[Any, Any, Any]]
+"""From the arguments of a call to the data, the flags and the address."""
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
 _OOB = int(plain.MSG_OOB)
-_FAMILIES = {plain.AF_INET, plain.AF_INET6, getattr(plain, "AF_UNIX", plain.AF_INET)}
-NOT_TAKEN = int(plain.MSG_PEEK | plain.MSG_OOB | getattr(plain, "MSG_ERRQUEUE", 0))
+_NOT_TAKEN = int(plain.MSG_PEEK | plain.MSG_OOB | getattr(plain, "MSG_ERRQUEUE", 0))
 """Flags of calls that take nothing from a stream's own bytes."""
+_FAMILIES = {plain.AF_INET, plain.AF_INET6, getattr(plain, "AF_UNIX", plain.AF_INET)}
 
 
 def _namer(sock: Any) -> Callable[[], Any]:
@@ -31,146 +38,159 @@ def _namer(sock: Any) -> Callable[[], Any]:
     return own
 
 
-class SocketTap(Tap):
-    """Which end each socket is, and what is done around its calls."""
+def _quietly(method: Method) -> Method:
+    """Return a method that raises nothing, but tells the tap of the socket it is given."""
 
-    def __init__(
-        self,
-        rec: Recorder,
-        framer: Framers = None,
-        excerpt: Excerpt | None = None,
-        peer: str | None = None,
-        pairs: bool = False,
-    ) -> None:
-        super().__init__(rec, framer, excerpt, peer)
-        self._ends: dict[tuple[int, bool] | int, End] = {}
+    @functools.wraps(method)
+    def quiet(self: Sockets, sock: Any, *args: Any) -> Any:
+        try:
+            return method(self, sock, *args)
+        except Exception as error:
+            tap = self.tap_of(sock)
+            if tap is not None:
+                tap.lost(error)
+            return None
+
+    return cast(Method, quiet)
+
+
+class Sockets:
+    """Which end each socket is, and what is done around its calls: of all sockets, or of those that have a tap each.
+
+    Parameters
+    ----------
+    tap : Tap or None
+        Of all sockets; None: of each by itself.
+    """
+
+    def __init__(self, tap: Tap | None = None) -> None:
+        self._tap = tap
+        self._taps: dict[int, Tap] = {}
+        self._ends: dict[tuple[int, bool], End] = {} if tap is None else tap.ends
+        """By the socket's id, and whether it is of what the socket encrypts."""
         self._owners: dict[int, weakref.ref[Any]] = {}
-        self._pairs = pairs
-        """Whether ends without any address are recorded: most are a program's bell to itself."""
-        self.classes: dict[type, type] = {}
-        """Of sockets that are tapped one by one."""
 
-    def end_of(self, sock: Any) -> End:
-        """Return the end that a socket is, as it is now."""
-        return self._ends.get(id(sock)) or self._opened(sock, False)
+    def tap_of(self, sock: Any) -> Tap | None:
+        """Return what records a socket."""
+        return self._taps.get(id(sock)) if self._tap is None else self._tap
 
-    def tls_end_of(self, sock: Any) -> End:
-        """Return the end of what a socket encrypts."""
-        return self._ends.get((id(sock), True)) or self._opened(sock, True)
+    def add(self, sock: Any, tap: Tap) -> None:
+        """Have a socket recorded."""
+        self._taps[id(sock)] = tap
+        self._watch(sock)
 
-    def forget(self, sock: Any) -> None:
-        """Let a socket be another end from now on."""
-        self._ends.pop(id(sock), None)
-        self._ends.pop((id(sock), True), None)
+    def forget(self, sock: Any, tap_too: bool = False) -> None:
+        """Let a socket be another end from now on, or none."""
+        for tls in (False, True):
+            self._ends.pop((id(sock), tls), None)
+        if tap_too:
+            self._taps.pop(id(sock), None)
 
-    def stop(self) -> None:
-        """Record no more."""
-        super().stop()
-        self._ends.clear()
+    def _watch(self, sock: Any) -> None:
+        """Forget a socket when it is no more: another may have its id."""
+        key = id(sock)
+        if key in self._owners:
+            return
+
+        def gone(_: object) -> None:
+            for known in (self._owners, self._taps):
+                known.pop(key, None)
+            for tls in (False, True):
+                self._ends.pop((key, tls), None)
+
+        self._owners[key] = weakref.ref(sock, gone)
+
+    def _end_of(self, sock: Any, tls: bool) -> End:
+        end = self._ends.get((id(sock), tls))
+        return self._opened(sock, tls) if end is None else end
 
     def _opened(self, sock: Any, tls: bool) -> End:
-        if not self.is_on or sock.family not in _FAMILIES:
-            return _UNSEEN
-        end: End
-        own = sock.getsockname()
+        tap = self.tap_of(sock)
+        if tap is None or not tap.is_on or sock.family not in _FAMILIES:
+            return UNSEEN
+        one = None if self is ONE_BY_ONE else ONE_BY_ONE.tap_of(sock)
+        if one is not None and one.rec is tap.rec:  # it is recorded there already
+            return UNSEEN
+        try:
+            own = sock.getsockname()
+        except OSError:  # it is closed: the call says so
+            return UNSEEN
         try:
             peer = sock.getpeername()
         except OSError:
             peer = None
         kind = sock.type
-        if kind == plain.SOCK_STREAM:
-            if peer is None:
-                return _UNSEEN
-            end = link_between(self, own, peer, sock, tls) if own or peer or self._pairs else _UNSEEN
-        elif kind == plain.SOCK_DGRAM and (own or peer or self._pairs):
-            end = Datagrams(self, own, peer, _namer(sock))
-        else:
-            end = _UNSEEN
-        key = id(sock)
-        self._ends[(key, True) if tls else key] = end
-        if key not in self._owners:
-
-            def gone(_: object) -> None:
-                self._owners.pop(key, None)
-                self._ends.pop(key, None)
-                self._ends.pop((key, True), None)
-
-            self._owners[key] = weakref.ref(sock, gone)
+        if kind == plain.SOCK_STREAM and peer is None:
+            return UNSEEN
+        end: End = UNSEEN
+        if own or peer or self._tap is None:  # an end without any address is mostly a program's bell to itself
+            if kind == plain.SOCK_STREAM:
+                end = link_between(tap, own, peer, sock, tls)
+            elif kind == plain.SOCK_DGRAM:
+                end = Datagrams(tap, own, peer, _namer(sock))
+        self._ends[id(sock), tls] = end
+        self._watch(sock)
         return end
 
     # ------------------------------------------------------------ around a call
 
-    def before(
-        self, sock: Any, data: Any, flags: Any = 0, address: Any = None, tls: bool = False
-    ) -> tuple[End, Any] | None:
+    @_quietly
+    def before(self, sock: Any, look: Look, args: Any, keywords: Any, tls: bool = False) -> Noted | None:
         """Take note of what is about to be sent; return what `after` needs."""
-        try:
-            end = self.tls_end_of(sock) if tls else self._ends.get(id(sock)) or self._opened(sock, False)
-            if end is _UNSEEN or (flags and flags & _OOB):
-                return None
-            if type(data) is not bytes:
-                data = memoryview(data).cast("B")
-            end.offer(data, address)
-            return end, data
-        except Exception:
-            self.n_lost += 1
+        end = self._end_of(sock, tls)
+        if end is UNSEEN:
             return None
+        try:
+            given, flags, address = look(args, keywords)
+        except (LookupError, TypeError):  # the call says what is wrong with its arguments
+            return None
+        data = bytes_of(given)
+        if data is None or flags & _OOB:
+            return None
+        end.offer(data, address)
+        return end, data, address
 
-    def after(self, noted: tuple[End, Any], n_bytes: int) -> None:
+    @_quietly
+    def after(self, sock: Any, noted: Noted, n_bytes: int) -> None:
         """Take note of how much of it was."""
-        try:
-            end, data = noted
-            end.sent(data, n_bytes)
-        except Exception:
-            self.n_lost += 1
+        end, data, address = noted
+        end.sent(data, n_bytes, address)
 
-    def all_of(self, sock: Any, data: Any, flags: Any = 0) -> None:
-        """Take note of what is about to be sent, all of it."""
-        noted = self.before(sock, data, flags)
-        if noted is not None:
-            self.after(noted, len(noted[1]))
-
-    def arrived(self, sock: Any, data: Any, address: Any = None, tls: bool = False) -> None:
+    @_quietly
+    def arrived(self, sock: Any, data: Any, flags: Any = 0, address: Any = None, tls: bool = False) -> None:
         """Take note of what was received."""
-        try:
-            end = self.tls_end_of(sock) if tls else self._ends.get(id(sock)) or self._opened(sock, False)
-            if end is not _UNSEEN:
-                end.arrived(data if type(data) is bytes else memoryview(data).cast("B"), address or None)
-        except Exception:
-            self.n_lost += 1
+        end = self._end_of(sock, tls)
+        if end is not UNSEEN and not flags & _NOT_TAKEN:
+            end.arrived(data, address or None)
 
-    def filled(self, sock: Any, buffer: Any, n_bytes: int, address: Any = None, tls: bool = False) -> None:
+    @_quietly
+    def filled(self, sock: Any, buffer: Any, n_bytes: int, flags: Any, address: Any, tls: bool = False) -> None:
         """Take note of what was received into a buffer."""
-        try:
-            self.arrived(sock, memoryview(buffer).cast("B")[:n_bytes], address, tls)
-        except Exception:
-            self.n_lost += 1
+        end = self._end_of(sock, tls)
+        data = None if end is UNSEEN or flags & _NOT_TAKEN else bytes_of(buffer)
+        if data is not None:
+            end.arrived(data[:n_bytes], address or None)
 
+    @_quietly
     def listens(self, sock: Any) -> None:
         """Note the address at which a socket waits for others."""
-        try:
-            if self.is_on and sock.family in _FAMILIES:
-                self.announce(sock.getsockname())
-        except Exception:
-            self.n_lost += 1
+        tap = self.tap_of(sock)
+        if tap is not None and tap.is_on and sock.family in _FAMILIES:
+            tap.announce(sock.getsockname())
 
+    @_quietly
     def unseen(self, sock: Any, offset: int | None, total: int | None) -> None:
         """Take note that a file was sent, of which what did not go by in other calls was not seen; None: in part."""
-        try:
-            end = self.end_of(sock)
-            if offset is not None and isinstance(end, Link):
-                if total is None:
-                    end.out.lose()
-                else:
-                    end.out.skip(total - (end.out.position - offset))
-        except Exception:
-            self.n_lost += 1
+        end = self._end_of(sock, False)
+        if offset is not None and isinstance(end, Link):
+            end.out.passed(offset, total)
 
+    @_quietly
     def position(self, sock: Any) -> int | None:
         """Return how many bytes have been sent, as seen so far."""
-        try:
-            end = self.end_of(sock)
-            return end.out.position if isinstance(end, Link) else None
-        except Exception:
-            self.n_lost += 1
-            return None
+        end = self._end_of(sock, False)
+        return end.out.position if isinstance(end, Link) else None
+
+
+ONE_BY_ONE = Sockets()
+"""Those that are tapped by themselves."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
-from hydroscope.engine.taps.patches import Installed, restore, shadow
-from hydroscope.engine.taps.tap import Excerpt, Tap, content_id
+from hydroscope.engine.taps.patches import Installed, is_shadowed, restore, shadow
+from hydroscope.engine.taps.tap import Excerpt, Tap, bytes_of, content_id, swallowed
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.addresses import ROUGH
 from hydroscope.ground.record.layout import hash64
@@ -21,6 +22,7 @@ from hydroscope.ground.record.recorder import Recorder
 __all__ = ["all_pipes", "tap_queue", "untap_queue"]
 
 _ENDS = ("_writer", "_reader")
+_PIPE = "_hydroscope_pipe"
 
 
 def _identity(connection: Any) -> str:
@@ -33,48 +35,42 @@ class _Pipe:
     """One end."""
 
     def __init__(self, tap: Tap, connection: Any) -> None:
-        self._tap = tap
+        self.tap = tap
         name = _identity(connection)
         self._base = hash64(name.encode())
         self._peer = ROUGH + name if tap.peer is None else tap.peer
 
+    @swallowed
     def going(self, data: Any) -> None:
         """Take note of what is about to be sent."""
-        try:
-            view = memoryview(data).cast("B")
-            self._tap.rec.sent(self._peer, content_id(self._base, view), self._tap.excerpt_of(view.tobytes()))
-        except Exception:
-            self._tap.n_lost += 1
+        data = bytes_of(data)
+        self.tap.rec.sent(self._peer, content_id(self._base, data), self.tap.excerpt_of(data))
 
+    @swallowed
     def coming(self, buffer: Any) -> None:
         """Take note of what was received; None: of what was too long."""
-        if buffer is None:
-            return
-        try:
+        if buffer is not None:
             data = buffer.getvalue()
-            self._tap.rec.received(self._peer, content_id(self._base, data), self._tap.excerpt_of(data))
-        except Exception:
-            self._tap.n_lost += 1
+            self.tap.rec.received(self._peer, content_id(self._base, data), self.tap.excerpt_of(data))
 
+    def sending(self, below: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Return a wrapper of what sends a message."""
 
-def _wrap(tap: Tap, connection: Any) -> None:
-    if getattr(connection, "__dict__", {}).get(_MARK):
-        return
-    pipe, send, receive = _Pipe(tap, connection), connection._send_bytes, connection._recv_bytes
+        def send(buf: Any) -> None:
+            self.going(buf)
+            below(buf)
 
-    def sending(buf: Any) -> None:
-        pipe.going(buf)
-        send(buf)
+        return send
 
-    def receiving(maxsize: int | None = None) -> Any:
-        buffer = receive(maxsize)
-        pipe.coming(buffer)
-        return buffer
+    def receiving(self, below: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a wrapper of what receives a message."""
 
-    shadow(connection, _send_bytes=sending, _recv_bytes=receiving, **{_MARK: True})
+        def receive(maxsize: int | None = None) -> Any:
+            buffer = below(maxsize)
+            self.coming(buffer)
+            return buffer
 
-
-_MARK = "_hydroscope_tapped"
+        return receive
 
 
 def tap_queue(rec: Recorder, queue: Any, excerpt: Excerpt | None = None, peer: str | None = None) -> Any:
@@ -118,7 +114,8 @@ def tap_queue(rec: Recorder, queue: Any, excerpt: Excerpt | None = None, peer: s
         raise UserError(f"{type(queue).__name__} is no queue and no end of a pipe of multiprocessing")
     tap = Tap(rec, None, excerpt, peer)
     for each in ends:
-        _wrap(tap, each)
+        pipe = _Pipe(tap, each)
+        shadow(each, {"_send_bytes": pipe.sending, "_recv_bytes": pipe.receiving})
     return queue
 
 
@@ -139,27 +136,15 @@ def all_pipes(tap: Tap, installed: Installed) -> None:
         return
     send, receive = Connection._send_bytes, Connection._recv_bytes  # type: ignore[attr-defined]
 
-    def pipe_of(connection: Any) -> _Pipe | None:
-        if not tap.is_on or vars(connection).get(_MARK):
-            return None
-        try:
-            pipe: _Pipe | None = vars(connection).get(_PIPE)
-            if pipe is None:
-                pipe = vars(connection)[_PIPE] = _Pipe(tap, connection)
-            return pipe
-        except Exception:
-            tap.n_lost += 1
-            return None
-
     def sending(self: Any, buf: Any) -> None:
-        pipe = pipe_of(self)
+        pipe = _pipe_of(tap, self)
         if pipe is not None:
             pipe.going(buf)
         send(self, buf)
 
     def receiving(self: Any, maxsize: int | None = None) -> Any:
         buffer = receive(self, maxsize)
-        pipe = pipe_of(self)
+        pipe = _pipe_of(tap, self)
         if pipe is not None:
             pipe.coming(buffer)
         return buffer
@@ -168,4 +153,12 @@ def all_pipes(tap: Tap, installed: Installed) -> None:
     installed.put(Connection, "_recv_bytes", receiving)
 
 
-_PIPE = "_hydroscope_pipe"
+@swallowed
+def _pipe_of(tap: Tap, connection: Any) -> _Pipe | None:
+    """Return what records a connection, as one of all; None if it is tapped by itself."""
+    if not tap.is_on or is_shadowed(connection):
+        return None
+    pipe: _Pipe | None = vars(connection).get(_PIPE)
+    if pipe is None or pipe.tap is not tap:
+        pipe = vars(connection)[_PIPE] = _Pipe(tap, connection)
+    return pipe

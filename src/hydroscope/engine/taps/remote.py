@@ -5,13 +5,17 @@ A call is two messages, what is asked and how it ended; what a stream carries in
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
-from types import ModuleType, SimpleNamespace
+from types import ModuleType, SimpleNamespace, TracebackType
 from typing import Any
 from urllib.parse import unquote
 
 from hydroscope.engine.taps.calls import HEADER, CallTap
+from hydroscope.engine.taps.patches import weakly
+from hydroscope.engine.taps.tap import swallowed
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.recorder import Recorder
 
@@ -24,8 +28,6 @@ _KINDS = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
 _DETAILS = ("method", "timeout", "metadata", "credentials", "wait_for_ready", "compression")
 
 Behavior = Callable[[Any, Any], Any]
-Asked = tuple[str, int | None, str]
-"""Who asks, the call's id, what for."""
 
 
 def _grpc() -> ModuleType:
@@ -76,50 +78,53 @@ class _Client:
     """What both kinds of client do."""
 
     def __init__(self, tap: CallTap, metadata: Callable[..., Any]) -> None:
-        self._tap, self._metadata = tap, metadata
+        self.tap, self._metadata = tap, metadata
 
     def ask(self, details: Any) -> tuple[Any, int | None, str]:
         """Record a call; return its details, its id, and what it asks for."""
-        tap = self._tap
-        try:
-            what = _what(details.method)
-            noted = tap.asks("", what)
-            if noted is None:
-                return details, None, what
-            if tap.propagate:
-                fields = {name: getattr(details, name, None) for name in _DETAILS}
-                fields["metadata"] = self._metadata(*(details.metadata or ()), (HEADER, noted[1]))
-                details = SimpleNamespace(**fields)
-            return details, noted[0], what
-        except Exception:
-            tap.n_lost += 1
-            return details, None, ""
+        return self._ask(details) or (details, None, "")
 
-    def ended(self, ident: int | None, what: str, code: Any) -> None:
-        """Record how it ended."""
+    @swallowed
+    def _ask(self, details: Any) -> tuple[Any, int | None, str] | None:
+        what = _what(details.method)
+        noted = self.tap.asks("", what)
+        if noted is None:
+            return None
+        ident, header = noted
+        if self.tap.propagate:
+            fields = {name: getattr(details, name, None) for name in _DETAILS}
+            fields["metadata"] = self._metadata(*(details.metadata or ()), (HEADER, header))
+            details = SimpleNamespace(**fields)
+        return details, ident, what
+
+    @swallowed
+    def watch(self, call: Any, ident: int | None, what: str) -> None:
+        """Have the end of a call recorded, without waiting for it and without keeping it: who drops it cancels it."""
+        if ident is None:
+            return
+        it, state = weakly(call), getattr(call, "_state", None)
+
+        def done(_: Any = None) -> None:
+            self._ended(it() or state, ident, what)
+
+        is_done = getattr(call, "done", None)
+        if is_done is not None and is_done():
+            done()
+        elif not hasattr(call, "add_callback"):
+            call.add_done_callback(done)
+        elif not call.add_callback(done):
+            done()
+
+    @swallowed
+    def _ended(self, call: Any, ident: int, what: str) -> None:
+        code = call.code() if callable(call.code) else call.code  # of a stream that was read and dropped, its state's
+        if inspect.iscoroutine(code):
+            code = _at_once(code)
         name = getattr(code, "name", str(code))
         if name in _OWN_FAILURES:
-            self._tap.failed(ident, f"{name} {what}")
+            self.tap.failed(ident, f"{name} {what}")
         else:
-            self._tap.answered("", ident, f"{name} {what}")
-
-    def watch(self, call: Any, ident: int | None, what: str) -> None:
-        """Have the end of a call recorded, without waiting for it."""
-        try:
-
-            def done(_: Any = None) -> None:
-                try:
-                    code = call.code()
-                    self.ended(ident, what, _at_once(code) if inspect.iscoroutine(code) else code)
-                except Exception:
-                    self._tap.n_lost += 1
-
-            if hasattr(call, "add_done_callback"):
-                call.add_done_callback(done)
-            elif not call.add_callback(done):
-                done()
-        except Exception:
-            self._tap.n_lost += 1
+            self.tap.answered("", ident, f"{name} {what}")
 
 
 def _client_interceptor(grpc: ModuleType, tap: CallTap) -> Any:
@@ -152,93 +157,91 @@ def _camel(kind: str) -> str:
     return kind.title().replace("_", "")
 
 
+class _Serving:
+    """A call that this process was asked for, until it has ended."""
+
+    def __init__(self, tap: CallTap, details: Any, context: Any) -> None:
+        self.tap, self._context = tap, context
+        self._ident: int | None = None
+        self._place = self._what = ""
+        self._begin(details)
+
+    @swallowed
+    def _begin(self, details: Any) -> None:
+        self._what, self._place = _what(details.method), _place(self._context.peer())
+        header = next((value for key, value in details.invocation_metadata or () if key == HEADER), None)
+        self._ident = self.tap.asked(self._place, self._what, header)
+
+    def __enter__(self) -> _Serving:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._ident is not None:
+            self._end(self._ident, error is not None)
+
+    @swallowed
+    def _end(self, ident: int, failed: bool) -> None:
+        code = self._context.code()
+        if isinstance(code, int):
+            code = next((each for each in _grpc().StatusCode if each.value[0] == code), None)
+        name = getattr(code, "name", "OK")
+        self.tap.answers(self._place, ident, f"{'UNKNOWN' if failed and name == 'OK' else name} {self._what}")
+
+
 class _Server:
     """What both kinds of server do."""
 
     def __init__(self, grpc: ModuleType, tap: CallTap) -> None:
-        self._grpc, self._tap = grpc, tap
+        self._grpc, self.tap = grpc, tap
 
     def wrapped(self, handler: Any, details: Any) -> Any:
         """Return a handler whose calls are recorded."""
+        return self._wrapped(handler, details) or handler
+
+    @swallowed
+    def _wrapped(self, handler: Any, details: Any) -> Any:
         if handler is None:
             return None
-        try:
-            kind = _KINDS[2 * bool(handler.request_streaming) + bool(handler.response_streaming)]
-            make = getattr(self._grpc, f"{kind}_rpc_method_handler")
-            behavior = self._recording(getattr(handler, kind), details, bool(handler.response_streaming))
-            return make(behavior, handler.request_deserializer, handler.response_serializer)
-        except Exception:
-            self._tap.n_lost += 1
-            return handler
-
-    def _begin(self, details: Any, context: Any) -> Asked:
-        try:
-            what = _what(details.method)
-            header = next((value for key, value in details.invocation_metadata or () if key == HEADER), None)
-            place = _place(context.peer())
-            return place, self._tap.asked(place, what, header), what
-        except Exception:
-            self._tap.n_lost += 1
-            return "", None, ""
-
-    def _end(self, asked: Asked, context: Any, failed: bool) -> None:
-        try:
-            place, ident, what = asked
-            code = context.code()
-            if isinstance(code, int):
-                code = next((each for each in self._grpc.StatusCode if each.value[0] == code), None)
-            name = getattr(code, "name", "UNKNOWN" if failed else "OK")
-            self._tap.answers(place, ident, f"{'UNKNOWN' if failed and name == 'OK' else name} {what}")
-        except Exception:
-            self._tap.n_lost += 1
+        kind = _KINDS[2 * bool(handler.request_streaming) + bool(handler.response_streaming)]
+        make = getattr(self._grpc, f"{kind}_rpc_method_handler")
+        behavior = getattr(handler, kind)
+        if hasattr(behavior, "experimental_non_blocking"):  # is called otherwise
+            return None
+        recording = functools.wraps(behavior)(self._recording(behavior, details, bool(handler.response_streaming)))
+        return make(recording, handler.request_deserializer, handler.response_serializer)
 
     def _recording(self, behavior: Behavior, details: Any, streams: bool) -> Behavior:
-        if inspect.isasyncgenfunction(behavior):
-
-            async def async_stream(request: Any, context: Any) -> AsyncIterator[Any]:
-                asked, failed = self._begin(details, context), True
-                try:
-                    async for each in behavior(request, context):
+        async def async_stream(request: Any, context: Any) -> AsyncIterator[Any]:
+            with _Serving(self.tap, details, context):
+                async with contextlib.aclosing(behavior(request, context)) as answers:
+                    async for each in answers:
                         yield each
-                    failed = False
-                finally:
-                    self._end(asked, context, failed)
 
-            return async_stream
-        if inspect.iscoroutinefunction(behavior):
+        async def coroutine(request: Any, context: Any) -> Any:
+            with _Serving(self.tap, details, context):
+                return await behavior(request, context)
 
-            async def coroutine(request: Any, context: Any) -> Any:
-                asked, failed = self._begin(details, context), True
-                try:
-                    found = await behavior(request, context)
-                    failed = False
-                finally:
-                    self._end(asked, context, failed)
-                return found
-
-            return coroutine
-        if streams:
-
-            def stream(request: Any, context: Any) -> Iterator[Any]:
-                asked, failed = self._begin(details, context), True
-                try:
-                    yield from behavior(request, context)
-                    failed = False
-                finally:
-                    self._end(asked, context, failed)
-
-            return stream
+        def stream(request: Any, context: Any) -> Iterator[Any]:
+            with contextlib.ExitStack() as begun:  # until the first of the stream is asked for
+                serving = begun.enter_context(_Serving(self.tap, details, context))
+                answers = behavior(request, context)
+                begun.pop_all()
+            return _streamed(serving, answers)
 
         def plain(request: Any, context: Any) -> Any:
-            asked, failed = self._begin(details, context), True
-            try:
-                found = behavior(request, context)
-                failed = False
-            finally:
-                self._end(asked, context, failed)
-            return found
+            with _Serving(self.tap, details, context):
+                return behavior(request, context)
 
-        return plain
+        if inspect.isasyncgenfunction(behavior):
+            return async_stream
+        if inspect.iscoroutinefunction(behavior):
+            return coroutine
+        return stream if streams else plain
+
+
+def _streamed(serving: _Serving, answers: Iterator[Any]) -> Iterator[Any]:
+    with serving:
+        yield from answers
 
 
 def _server_interceptor(grpc: ModuleType, tap: CallTap) -> Any:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, MutableMapping
-from types import ModuleType
+from types import ModuleType, TracebackType
 from typing import Any
 
 from hydroscope.engine.taps.calls import HEADER, CallTap
-from hydroscope.engine.taps.patches import Installed, installed_for, restore, shadow
+from hydroscope.engine.taps.patches import Installed, installed_for, recorded_by, restore, shadow
+from hydroscope.engine.taps.tap import swallowed
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.recorder import Recorder
 
@@ -19,6 +20,7 @@ Send = Callable[[Any], Awaitable[None]]
 Application = Callable[[Scope, Callable[[], Awaitable[Any]], Send], Awaitable[None]]
 
 _HEADER_BYTES = HEADER.encode()
+_ALL = "clients of httpx"
 _METHODS = {"handle_request": False, "handle_async_request": True}
 _PORTS = {"http": 80, "https": 443}
 
@@ -31,65 +33,65 @@ def _httpx() -> ModuleType:
     return httpx
 
 
-def _asking(tap: CallTap, request: Any) -> tuple[Any, int | None, str]:
-    """Record a request that is about to be sent."""
-    url = request.url
-    place = (url.host, url.port or _PORTS.get(url.scheme, 0))
-    what = f"{request.method} {url.raw_path.decode('latin-1')}"
-    noted = tap.asks(place, what)
-    if noted is None:
-        return place, None, what
-    if tap.propagate:
-        request.headers[HEADER] = noted[1]
-    return place, noted[0], what
+class _Asking:
+    """A request of a client, from when it is sent until its answer has begun or it has failed."""
+
+    def __init__(self, tap: CallTap, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        self.tap = tap
+        self._ident: int | None = None
+        self._place: Any = ""
+        self._what = ""
+
+        self._begin(args, keywords)
+
+    def __enter__(self) -> _Asking:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if error is not None and self._ident is not None:
+            self.tap.failed(self._ident, error)
+
+    @swallowed
+    def _begin(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        if not self.tap.is_on:
+            return
+        request = keywords["request"] if "request" in keywords else args[-1]
+        url = request.url
+        self._place = (url.host, url.port or _PORTS.get(url.scheme, 0))
+        self._what = f"{request.method} {url.raw_path.decode('latin-1')}"
+        noted = self.tap.asks(self._place, self._what)
+        if noted is None:
+            return
+        self._ident, header = noted
+        if self.tap.propagate:
+            request.headers[HEADER] = header
+
+    @swallowed
+    def answered(self, response: Any) -> None:
+        """Record the beginning of the answer."""
+        if self._ident is not None:
+            header = response.headers.get(HEADER) if self.tap.propagate else None
+            self.tap.answered(self._place, self._ident, f"{response.status_code} {self._what}", header)
 
 
-def _start(tap: CallTap, request: Any) -> tuple[Any, int | None, str]:
-    try:
-        return _asking(tap, request) if tap.is_on else (None, None, "")
-    except Exception:
-        tap.n_lost += 1
-        return None, None, ""
-
-
-def _end(tap: CallTap, started: tuple[Any, int | None, str], response: Any) -> None:
-    try:
-        place, ident, what = started
-        header = response.headers.get(HEADER) if tap.propagate else None
-        tap.answered(place, ident, f"{response.status_code} {what}", header)
-    except Exception:
-        tap.n_lost += 1
-
-
-def _wrapper(tap: CallTap, plain: Callable[..., Any], is_async: bool) -> Callable[..., Any]:
+def _wrapper(tap: CallTap, below: Callable[..., Any], is_async: bool) -> Callable[..., Any]:
     """Return what goes before `handle_request` of a transport, or of a class of transports."""
-    if is_async:
 
-        @functools.wraps(plain)
-        async def handle_async(*args: Any) -> Any:
-            started = _start(tap, args[-1])
-            try:
-                response = await plain(*args)
-            except BaseException as error:
-                tap.failed(started[1], error)
-                raise
-            _end(tap, started, response)
-            return response
-
-        return handle_async
-
-    @functools.wraps(plain)
-    def handle(*args: Any) -> Any:
-        started = _start(tap, args[-1])
-        try:
-            response = plain(*args)
-        except BaseException as error:
-            tap.failed(started[1], error)
-            raise
-        _end(tap, started, response)
+    @functools.wraps(below)
+    async def handle_async(*args: Any, **keywords: Any) -> Any:
+        with _Asking(tap, args, keywords) as asking:
+            response = await below(*args, **keywords)
+            asking.answered(response)
         return response
 
-    return handle
+    @functools.wraps(below)
+    def handle(*args: Any, **keywords: Any) -> Any:
+        with _Asking(tap, args, keywords) as asking:
+            response = below(*args, **keywords)
+            asking.answered(response)
+        return response
+
+    return handle_async if is_async else handle
 
 
 def tap_httpx(rec: Recorder, client: Any = None, propagate: bool = False, peer: str | None = None) -> Any:
@@ -123,20 +125,19 @@ def tap_httpx(rec: Recorder, client: Any = None, propagate: bool = False, peer: 
     """
     httpx = _httpx()
     tap = CallTap(rec, propagate, peer)
+    classes = {httpx.HTTPTransport: "handle_request", httpx.AsyncHTTPTransport: "handle_async_request"}
     if client is not None:
+        by_all = tuple(classes) if recorded_by(_ALL) is rec else ()
         for transport in _transports(httpx, client):
-            for name, is_async in _METHODS.items():
-                plain = getattr(transport, name, None)
-                if plain is not None and name not in vars(transport):
-                    shadow(transport, **{name: _wrapper(tap, plain, is_async)})
+            if not isinstance(transport, by_all):
+                shadow(transport, {name: functools.partial(_wrapper, tap, is_async=a) for name, a in _METHODS.items()})
         return client
-    installed = installed_for("clients of httpx", rec)
+    installed = installed_for(_ALL, rec)
     if installed is not None:
         return installed
-    installed = Installed("clients of httpx", tap)
-    installed.put(httpx.HTTPTransport, "handle_request", _wrapper(tap, httpx.HTTPTransport.handle_request, False))
-    plain = httpx.AsyncHTTPTransport.handle_async_request
-    installed.put(httpx.AsyncHTTPTransport, "handle_async_request", _wrapper(tap, plain, True))
+    installed = Installed(_ALL, tap)
+    for owner, name in classes.items():
+        installed.put(owner, name, _wrapper(tap, getattr(owner, name), _METHODS[name]))
     return installed
 
 
@@ -187,43 +188,58 @@ def tap_asgi(rec: Recorder, app: Application, propagate: bool = False, peer: str
     tap = CallTap(rec, propagate, peer)
 
     async def tapped(scope: Scope, receive: Callable[[], Awaitable[Any]], send: Send) -> None:
-        if scope.get("type") != "http":
-            await app(scope, receive, send)
-            return
-        place, ident, what, wants = _asked(tap, scope)
+        answering = _Answering(tap)
+        if scope.get("type") == "http":
+            answering.begin(scope)
 
-        async def answering(message: Any) -> None:
-            await send(_answer(tap, message, place, ident, what, wants))
+        async def answer(message: Any) -> None:
+            await send(answering.answer(message) or message)
 
-        await app(scope, receive, answering)
+        try:
+            await app(scope, receive, answer)
+        except BaseException as error:
+            answering.failed(error)
+            raise
 
     return tapped
 
 
-def _asked(tap: CallTap, scope: Scope) -> tuple[Any, int | None, str, bool]:
-    """Record a request that came; return who asked, its id, what it asks for, and whether it had our header."""
-    try:
+class _Answering:
+    """A request that an application got, until it begins to answer or fails."""
+
+    def __init__(self, tap: CallTap) -> None:
+        self.tap = tap
+        self._ident: int | None = None
+        """Until it is answered."""
+        self._place: Any = ""
+        self._what = ""
+        self._wants = False
+        """Whether the request had our header."""
+
+    @swallowed
+    def begin(self, scope: Scope) -> None:
+        """Record the request."""
         raw = scope.get("raw_path") or str(scope["path"]).encode()
         query = scope.get("query_string")
         path = raw.split(b"?")[0] + (b"?" + query if query else b"")
-        what = f"{scope['method']} {path.decode('latin-1')}"
+        self._what = f"{scope['method']} {path.decode('latin-1')}"
+        self._place = tuple(scope["client"]) if scope.get("client") else ""
         header = dict(scope["headers"]).get(_HEADER_BYTES)
-        place = tuple(scope["client"]) if scope.get("client") else ""
-        return place, tap.asked(place, what, header), what, header is not None
-    except Exception:
-        tap.n_lost += 1
-        return "", None, "", False
+        self._wants = header is not None and self.tap.propagate
+        self._ident = self.tap.asked(self._place, self._what, header)
 
-
-def _answer(tap: CallTap, message: Any, place: Any, ident: int | None, what: str, wants: bool) -> Any:
-    """Record the beginning of an answer; return it, maybe with our header."""
-    try:
-        if message["type"] != "http.response.start":
-            return message
-        value = tap.answers(place, ident, f"{message['status']} {what}")
-        if value is None or not (tap.propagate and wants):
-            return message
+    @swallowed
+    def answer(self, message: Any) -> Any:
+        """Record the beginning of an answer; return it with our header, or None if it has none."""
+        if self._ident is None or message["type"] != "http.response.start":
+            return None
+        ident, self._ident = self._ident, None
+        value = self.tap.answers(self._place, ident, f"{message['status']} {self._what}")
+        if value is None or not self._wants:
+            return None
         return {**message, "headers": [*message.get("headers", ()), (_HEADER_BYTES, value.encode())]}
-    except Exception:
-        tap.n_lost += 1
-        return message
+
+    def failed(self, error: BaseException) -> None:
+        """Record that there is no answer of its own."""
+        if self._ident is not None:
+            self.tap.failed(self._ident, error)
