@@ -57,6 +57,8 @@ soak: $(VENV)/stamp-dev ## The slow suites: property tests, models, fuzzing, sce
 	$(BIN)/python -m tests.deaths.workers
 	$(BIN)/python -m tests.deaths.members
 	$(BIN)/python -m tests.deaths.nodes
+	$(BIN)/python -m tests.deaths.presses
+	$(BIN)/python -m tests.deaths.dumps
 	$(BIN)/python -m tests.sim --seeds 45000 --weights $(SOAK_WEIGHTS) --audit --results build/soak.json --fresh --report docs/simulation.md
 
 docs: $(VENV)/stamp-docs ## The documentation, in site/.

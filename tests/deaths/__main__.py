@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 
-from tests.deaths import members, nodes, workers
+from tests.deaths import members, nodes, presses, workers
 from tests.deaths.scene import Scene
 
 
@@ -14,9 +14,11 @@ def main() -> int:
     warnings.simplefilter("ignore")
     scene = Scene(1, workers.STOPPED_S, head_cpus=1)  # a node costs seconds to start
     try:
-        good = [
-            workers.run(scene, few=True),
+        good = [workers.run(scene, few=True)]
+        pids = presses.wardens(scene)
+        good += [
             members.run(scene),
+            presses.run(pids),
             nodes.run(scene, [("node", 0.5)], ("map/reduce",), changes=False),
         ]
     finally:

@@ -219,6 +219,14 @@ def test_a_process_freezes_and_thaws_itself_and_does_not_end_itself(mine, monkey
     assert ended == []
 
 
+def test_who_has_ended_does_not_have_to_be_thawed_but_an_address_where_nobody_is_is_told(nobody):
+    ended, given = Where("member-1.a", HOST, nobody, 2**22 + 5, 1), Where("given", HOST, nobody, 0, 0)
+    assert order(Targets(((ended, KEY),)), Thaw()) == []
+    assert order(Targets(((given, KEY),)), Thaw()) == [
+        ("given", f"{HOST}:{nobody} cannot be reached: Connection refused")
+    ]
+
+
 def test_here_too_nothing_is_read_before_all_stand_still(mine, monkeypatch):
     read, seen = disk.read, []
 

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from hydroscope.engine.dump import disk
-from hydroscope.engine.dump.line import Broken, Late, Line
+from hydroscope.engine.dump.line import Broken, Late, Line, Nobody
 from hydroscope.ground.errors import DataError
 from hydroscope.ground.record.layout import RECORD_BYTES
 from hydroscope.ground.record.reader import RECORD_TYPE, Ring
@@ -59,6 +59,8 @@ class Asked:
         self.refusals: list[str] = []
         """What it was asked to do and did not, in words."""
         self.failure: str | None = None
+        self.is_gone = False
+        """Nobody is there who could do it."""
         self.is_over = False
         self.is_done = False
         """Frozen, thawed or ended, as was asked for."""
@@ -78,7 +80,7 @@ class Asked:
             except Late:
                 self.stop()
             except (Broken, DataError) as error:
-                failure = str(error)
+                failure, self.is_gone = str(error), isinstance(error, Nobody)
             except Exception as error:  # whatever it is, the others are still asked
                 failure = f"{type(error).__name__}: {error}"
             if self.waited_s is None:  # else it is over because it was given up
@@ -220,7 +222,8 @@ def _connected(where: Where, until: float) -> socket.socket:
         except TimeoutError:
             continue
         except OSError as error:
-            raise Broken(f"{where.host}:{where.port} cannot be reached: {error.strerror or error}") from None
+            kind = Nobody if isinstance(error, ConnectionRefusedError) else Broken
+            raise kind(f"{where.host}:{where.port} cannot be reached: {error.strerror or error}") from None
 
 
 def _through_door(path: str, within_s: float) -> socket.socket:

@@ -75,7 +75,10 @@ def targets_here(within_s: float = DOORS_S) -> Targets:
 
 
 def order(targets: Targets, what: Thaw | Die | Freeze, within_s: float = ORDER_S) -> list[tuple[str, str]]:
-    """Have something done at all posts; return those at which it was not, and why. This process is not told to die."""
+    """Have something done at all posts; return those at which it was not, and why.
+
+    This process is not told to die. Of known processes that have ended, nothing is to be told.
+    """
     events: SimpleQueue[Asked] = SimpleQueue()
     until = time.monotonic() + within_s
     spared = (disk.place(), os.getpid()) if isinstance(what, Die) else None
@@ -83,7 +86,11 @@ def order(targets: Targets, what: Thaw | Die | Freeze, within_s: float = ORDER_S
         tell(where, key, until, events, what) for where, key in targets.posts if (where.place, where.pid) != spared
     ]
     _until_over(asked, events, until)
-    return [(each.where.name, "; ".join(each.refusals) or _why(each)) for each in asked if not each.is_done]
+    return [
+        (each.where.name, "; ".join(each.refusals) or _why(each))
+        for each in asked
+        if not each.is_done and not (each.is_gone and each.where.pid)
+    ]
 
 
 def gather(

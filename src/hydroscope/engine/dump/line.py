@@ -22,7 +22,7 @@ from hydroscope.wire.dumps import (
     nonce_of,
 )
 
-__all__ = ["Broken", "Late", "Line"]
+__all__ = ["Broken", "Late", "Line", "Nobody"]
 
 
 class Broken(Exception):
@@ -31,6 +31,10 @@ class Broken(Exception):
 
 class Late(Broken):
     """Time is over."""
+
+
+class Nobody(Broken):
+    """There is no process at the other end any more."""
 
 
 class Line:
