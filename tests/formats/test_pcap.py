@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from collections import Counter
 
 import dpkt
@@ -10,13 +11,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scapy.layers.inet import IP as ScapyIP
+from scapy.layers.inet import UDP as ScapyUDP
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop
+from scapy.layers.l2 import Ether
+from scapy.utils import wrpcap
 
 import hydroscope as hs
 from hydroscope.ground.errors import DataError, UserError
 from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.decoding import Decoded
-from hydroscope.scope.formats.captured import read_capture
-from hydroscope.scope.formats.packets import pieces
+from hydroscope.scope.formats.captured import packets
+from hydroscope.scope.formats.packets import read_captures
 from hydroscope.wire.framing import length_prefixed
 from tests.formats.wires import BEGUN_NS, FILES, LINKS, Wire, dns, redis
 
@@ -116,7 +122,7 @@ def test_payloads_are_those_that_dpkt_reads(tmp_path):
             for _, data in dpkt.pcap.Reader(file):
                 ip = dpkt.ethernet.Ethernet(data).data
                 expected.append((ip.src, ip.dst, ip.data.sport, ip.data.dport, bytes(ip.data.data)))
-        found = [(each.source, each.target, *each.ports, each.data) for each in pieces(read_capture(path))]
+        found = [(each.source, each.target, *each.ports, each.data) for each in read_captures([path], ["x"])[0].pieces]
         assert found == expected
 
 
@@ -244,20 +250,197 @@ def test_fragments_and_others_are_counted_and_told(tmp_path):
     assert {timeline.text(int(k)) for k in rows(timeline, "a", Kind.NOTE)} == {
         "the capture: 1 fragments of packets",
         "the capture: 1 packets that are neither TCP nor UDP",
-        "the capture: 1 cut off, or damaged, after the last packet that is whole",
+        "the capture: 1 end that is cut off or damaged, from byte 1,287 of 1,294 on",
     }
+
+
+def cut(path, n_bytes):
+    """Rewrite a capture in nanoseconds as `tcpdump -s` makes it: with so many bytes of each packet."""
+    data = path.read_bytes()
+    out, at = bytearray(data[:24]), 24
+    while at < len(data):
+        second, part, n, length = struct.unpack_from("<IIII", data, at)
+        out += struct.pack("<IIII", second, part, min(n, n_bytes), length) + data[at + 16 : at + 16 + min(n, n_bytes)]
+        at += 16 + n
+    path.write_bytes(out)
+
+
+def test_a_host_that_captured_only_the_beginning_of_packets_is_matched_all_the_same(tmp_path):
+    wire = Wire(CLOCKS, port=7000)
+    wire.open()
+    for k in range(1, 21):
+        wire.udp("ab", k * MS, b"question %02d, " % k + b"x" * 100, ports=(5000, 5001))
+        wire.tcp("ab", k * MS, b"ask %02d, " % k + b"y" * 100)
+        wire.tcp("ba", k * MS + 300_000, b"ok %02d, " % k + b"z" * 50)
+    paths = wire.write(tmp_path)
+    cut(paths[0], 14 + 20 + 20 + 10)
+    timeline = hs.read_timeline(paths)
+    assert (timeline.order.partner[rows(timeline, "a", Kind.SENT, Kind.RECEIVED)] >= 0).all()
+    notes = [timeline.text(int(k)) for k in rows(timeline, "a", Kind.NOTE)]
+    assert "the capture: 60 packets of which only the beginning was captured" in notes
+    assert not any(each.kind == "loss" for each in timeline.findings)
+
+
+def test_captures_of_two_interfaces_of_one_host_are_one(tmp_path):
+    wire = Wire(CLOCKS)
+    calls(wire, n=20)
+    whole = shown(hs.read_timeline(wire.write(tmp_path)))
+    seen = wire.seen
+    out = [each for each in seen["a"] if each[2]]
+    wire.seen = {"out": out, "in": [each for each in seen["a"] if not each[2]] + out[5:], "b": seen["b"]}
+    timeline = hs.read_timeline(wire.write(tmp_path), names=["a", "a", "b"])
+    assert [each for each in shown(timeline) if each[1] != "NOTE"] == whole
+    assert [timeline.text(int(k)) for k in rows(timeline, "a", Kind.NOTE)] == [
+        f"the capture: {len(out) - 5} packets seen on two interfaces"
+    ]
+
+
+def test_captures_of_the_same_name_are_not_taken_for_one_host(tmp_path):
+    wire = Wire(CLOCKS)
+    calls(wire, n=5)
+    paths = wire.write(tmp_path)
+    same = [tmp_path / host / "capture.pcap" for host in "ab"]
+    for path, target in zip(paths, same, strict=True):
+        target.parent.mkdir()
+        path.rename(target)
+    with pytest.raises(UserError, match="two captures are called 'capture': say whose they are"):
+        hs.read_timeline(same)
+    assert [node.name for node in hs.read_timeline(same, names=["a", "b"]).events.nodes] == ["a", "b"]
+
+
+def test_what_the_callers_functions_do_wrong_is_told(tmp_path):
+    wire = Wire(CLOCKS, port=7000)
+    wire.open()
+    for k in range(5):
+        wire.tcp("ab", (k + 1) * MS, b"hello %d" % k)
+    paths = wire.write(tmp_path)
+
+    def raises(data):
+        return 1 // 0
+
+    for decode, framer in ((raises, raises), (lambda data: "hello", lambda data: "7")):
+        timeline = hs.read_timeline(paths, decoders=[decode], framers={7000: framer})
+        assert len(rows(timeline, "b", Kind.RECEIVED)) == 6
+        said = sorted(timeline.labels.complaints)
+        assert len(said) == 2
+        assert said[0].startswith(f"the decoder {decode.__name__} r")
+        assert said[0].endswith("so it went 10 times")
+        assert said[1].startswith("the framer of port 7000 r")
+        assert "(of 'hello 0" in said[1]
+
+
+def test_only_a_connection_that_was_asked_for_is_refused(tmp_path):
+    wire = Wire(CLOCKS)
+    wire.tcp("ab", MS, redis(b"PING"))
+    wire.tcp("ba", 2 * MS, flags="R")
+    timeline = hs.read_timeline(wire.write(tmp_path), local={"a": ["10.0.0.1"], "b": ["10.0.0.2"]})
+    (failed,) = rows(timeline, "a", Kind.FAILED)
+    assert timeline.labels[int(failed)] == "connection reset by 10.0.0.2 port 6379"
+
+
+def test_what_comes_with_the_opening_of_a_connection_is_read(tmp_path):
+    wire = Wire(CLOCKS)
+    question = redis(b"GET", b"key")
+    wire.tcp("ab", 0, question, flags="S")
+    wire.tcp("ba", 60_000, flags="SA")
+    wire.tcp("ba", 70_000, b"$1\r\nx\r\n")
+    wire.tcp("ab", 130_000, question)
+    timeline = hs.read_timeline(wire.write(tmp_path))
+    said = [timeline.labels[int(k)] for k in rows(timeline, "b", Kind.RECEIVED, Kind.SENT)]
+    assert Counter(said) == {"SYN": 1, "SYN ACK": 1, "GET": 2, "value": 1}
+    assert (timeline.order.partner[rows(timeline, "a", Kind.SENT, Kind.RECEIVED)] >= 0).all()
+
+
+def test_headers_between_ipv6_and_what_it_carries_are_skipped(tmp_path):
+    packet = IPv6(src="fd00::1", dst="fd00::2") / IPv6ExtHdrHopByHop() / IPv6ExtHdrDestOpt()
+    path = tmp_path / "a.pcap"
+    wrpcap(str(path), [Ether() / packet / ScapyUDP(sport=5, dport=6) / b"hello"])
+    (piece,) = read_captures([path], ["a"])[0].pieces
+    assert (piece.ports, piece.data) == ((5, 6), b"hello")
+    with_fragment = IPv6(src="fd00::1", dst="fd00::2") / IPv6ExtHdrFragment(m=1) / (b"x" * 16)
+    wrpcap(str(path), [Ether() / with_fragment])
+    with pytest.raises(DataError, match="1 fragments of packets"):
+        read_captures([path], ["a"])
+
+
+def block(order, kind, body):
+    n = struct.pack(order + "I", len(body) + 12)
+    return struct.pack(order + "I", kind) + n + body + n
+
+
+def option(order, code, value):
+    return struct.pack(order + "HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+
+def section(order):
+    return block(order, 0x0A0D0D0A, struct.pack(order + "IHHq", 0x1A2B3C4D, 1, 0, -1))
+
+
+def interface(order, link, *options):
+    told = b"".join(option(order, *each) for each in options)
+    return block(order, 1, struct.pack(order + "HHI", link, 0, 0) + told + bytes(4))
+
+
+def packet_of(order, number, ticks, data):
+    body = struct.pack(order + "IIIII", number, ticks >> 32, ticks & 0xFFFFFFFF, len(data), len(data))
+    return block(order, 6, body + data + bytes(-len(data) % 4))
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_interfaces_of_pcapng_have_their_own_clocks_and_links(order, tmp_path):
+    datagram = bytes(ScapyIP(src="10.0.0.1", dst="10.0.0.2") / ScapyUDP(sport=5, dport=6) / b"hello")
+    ethernet = bytes(Ether(type=0x0800)) + datagram
+    lost = option(order, 5, struct.pack(order + "Q", 7))
+    blocks = [
+        section(order),
+        interface(order, 1),
+        interface(order, 101, (9, b"\x09"), (14, struct.pack(order + "q", 1000))),
+        interface(order, 101, (9, b"\x8a")),  # 1/1024 s
+        packet_of(order, 0, 5_000_001, ethernet),
+        packet_of(order, 1, 5 * 10**9 + 3, datagram),
+        packet_of(order, 2, 5 * 1024 + 512, datagram),
+        *[block(order, 5, struct.pack(order + "III", 1, 0, 0) + lost)] * 3,
+        section("<"),
+        interface("<", 101),
+        packet_of("<", 0, 9_000_000, datagram),
+        packet_of("<", 1, 9_000_000, datagram),
+    ]
+    path = tmp_path / "a.pcapng"
+    path.write_bytes(b"".join(blocks))
+    (found,) = read_captures([path], ["a"])
+    assert [piece.ns for piece in found.pieces] == [5_000_001_000, 5_500_000_000, 9_000_000_000, 1005_000_000_003]
+    assert {piece.data for piece in found.pieces} == {b"hello"}
+    assert found.ignored == {"blocks that contradict themselves": 1, "packets that the capture itself lost": 7}
+
+
+def test_it_is_told_where_a_pcapng_is_damaged(tmp_path):
+    datagram = bytes(ScapyIP(src="10.0.0.1", dst="10.0.0.2") / ScapyUDP(sport=5, dport=6) / b"hello")
+    whole = [section("<"), interface("<", 101), packet_of("<", 0, 1, datagram)]
+    at = sum(map(len, whole))
+    path = tmp_path / "a.pcapng"
+    for damage in (
+        packet_of("<", 0, 2, datagram)[:-4] + b"\xff\0\0\0",
+        packet_of("<", 0, 2, datagram)[:-1],
+        struct.pack("<II", 6, 2**32 - 4) + bytes(100),
+        struct.pack("<II", 6, 0) + bytes(100),
+        section("<").replace(b"\x4d\x3c", b"\x3c\x4d"),
+    ):
+        path.write_bytes(b"".join(whole) + damage)
+        (found,) = read_captures([path], ["a"])
+        assert len(found.pieces) == 1
+        assert found.ignored == {f"end that is cut off or damaged, from byte {at} of {at + len(damage)} on": 1}
 
 
 def test_files_that_are_no_captures_are_refused(tmp_path):
     path = tmp_path / "a.pcap"
     for data, why in (
         (b"nothing of the kind", "neither pcap nor pcapng"),
-        (b"\xd4\xc3\xb2\xa1", "no packet of TCP or UDP: 1 cut off in its header"),
+        (b"\xd4\xc3\xb2\xa1", "no packet of TCP or UDP: 1 end that is cut off or damaged, from byte 4 of 4"),
         (b"\xd4\xc3\xb2\xa1" + bytes(20), "no packet of TCP or UDP: no packets"),
     ):
         path.write_bytes(data)
         with pytest.raises(DataError, match=why):
-            read_capture(path) if "neither" in why else hs.read_timeline(path)
+            list(packets(path, Counter())) if "neither" in why else hs.read_timeline(path)
 
 
 SOURCES = {}

@@ -79,14 +79,30 @@ def test_a_message_goes_on_behind_bytes_that_were_not_captured():
 
 def test_without_a_framer_messages_end_where_the_sender_pushed():
     stream = Stream()
-    stream.add(0, b"one", 1, pushed=3)
+    stream.add(0, b"one", 1, is_pushed=True)
     stream.add(3, b"two and ", 2)
-    stream.add(11, b"more", 3, pushed=4)
-    stream.add(0, b"onetwo", 4, pushed=6)
+    stream.add(11, b"more", 3, is_pushed=True)
+    stream.add(0, b"onetwo", 4, is_pushed=True)
     stream.add(15, b"rest", 5)
     found = stream.messages(None)
     assert [each.head for each in found] == [b"one", b"two", b" and more", b"rest"]
     assert [each.again_ns for each in found] == [(4,), (4,), (), ()]
+
+
+def test_of_segments_that_were_cut_messages_have_their_whole_length():
+    stream = Stream()
+    stream.add(0, b"one", 1, 10, True)
+    stream.add(10, b"two", 2, 10)
+    stream.add(20, b"mor", 3, 5, True)
+    stream.add(25, b"las", 4, 9, True)
+    found = stream.messages(None)
+    assert [(each.begin, each.end, each.head, each.begin_ns, each.end_ns) for each in found] == [
+        (0, 10, b"one", 1, 1),
+        (10, 13, b"two", 2, 2),
+        (20, 25, b"mor", 3, 3),
+        (25, 34, b"las", 4, 4),
+    ]
+    assert stream.missing == 34 - 12
 
 
 def test_a_framer_that_knows_a_stretch_no_more_is_asked_again_at_the_next_push():
@@ -96,12 +112,12 @@ def test_a_framer_that_knows_a_stretch_no_more_is_asked_again_at_the_next_push()
         return 4 if data.startswith(b"GO") else -1
 
     for k, data in enumerate((b"GO12", b"junk!", b"GO34GO56")):
-        stream.add(stream.high, data, k, pushed=len(data))
+        stream.add(stream.high, data, k, is_pushed=True)
     assert [each.head for each in stream.messages(framer)] == [b"GO12", b"junk!", b"GO34", b"GO56"]
 
 
-def test_a_framer_that_raises_or_lies_stops_nothing():
+def test_a_framer_that_lies_stops_nothing():
     stream = Stream()
-    stream.add(0, b"some bytes", 1, pushed=10)
-    for framer in (lambda data: 1 // 0, lambda data: None, lambda data: 2**60, lambda data: 0):
+    stream.add(0, b"some bytes", 1, is_pushed=True)
+    for framer in (lambda data: 2**60, lambda data: -7, lambda data: 0):
         assert [each.head for each in stream.messages(framer)] == [b"some bytes"]

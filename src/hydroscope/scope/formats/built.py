@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,29 @@ import numpy.typing as npt
 from hydroscope.ground.errors import DataError
 from hydroscope.ground.record.layout import DATA_BYTES, Kind
 from hydroscope.scope.decoding import Labels
-from hydroscope.scope.events import Events, Missing, Node
+from hydroscope.scope.events import MESSAGES, Events, Node
 from hydroscope.scope.rules import Rule
 from hydroscope.scope.timeline import Timeline
 
-__all__ = ["MOST_NODES", "Records"]
+__all__ = ["Entry", "Records"]
 
 MOST_NODES = 2**16
+
+
+class Entry(NamedTuple):
+    """A record that is to be, as its source tells of it."""
+
+    node: str
+    lane: str
+    kind: Kind
+    ns: int
+    label: str
+    text: str
+    id: int = 0
+    peer: str | None = None
+    """The node at the other end."""
+    n_bytes: int = 0
+    data: bytes = b""
 
 
 @dataclass(slots=True)
@@ -42,50 +58,34 @@ class Records:
             raise DataError(f"{name!r} is one node too many: a timeline has at most {MOST_NODES:,}")
         return number
 
-    def add(
-        self,
-        node: int,
-        lane: str,
-        kind: Kind,
-        time_ns: int,
-        label: str,
-        text: str,
-        *,
-        message_id: int = 0,
-        peer: int = -1,
-        n_bytes: int = 0,
-        data: bytes = b"",
-    ) -> int:
-        """Add a record and return its number; records of a node with one time are in the order they were added."""
+    def add(self, entry: Entry) -> None:
+        """Add a record; those of a node that have one time are in the order they were added."""
+        node, lane, kind, ns, label, text, number, peer, n_bytes, data = entry
         names = self.names
         self.rows.append(
             (
-                node,
+                self.node(node),
                 names.setdefault(lane, len(names)),
                 kind,
-                time_ns,
-                message_id,
-                peer,
-                0 if Kind.SENT <= kind <= Kind.RESENT else names.setdefault(label, len(names)),
+                ns,
+                number,
+                -1 if peer is None else self.node(peer),
+                0 if kind in MESSAGES else names.setdefault(label, len(names)),
                 min(n_bytes, 2**32 - 1),
                 self.labels.setdefault(label, len(self.labels)),
                 self.texts.setdefault(text, len(self.texts)),
             )
         )
         self.data.append(data[:DATA_BYTES])
-        return len(self.rows) - 1
 
-    def timeline(
-        self, missing: Sequence[Missing] = (), rules: Sequence[Rule] | str = (), torn: Mapping[int, int] | None = None
-    ) -> Timeline:
+    def timeline(self, rules: Sequence[Rule] | str = (), complaints: Sequence[str] = ()) -> Timeline:
         """Return the timeline of what was added.
 
         Parameters
         ----------
-        missing : sequence of Missing
         rules : sequence of Rule, or str
-        torn : mapping of int to int, optional
-            Node -> how much of it could not be read.
+        complaints : sequence of str
+            What is to be noted of how the records were read.
 
         Notes
         -----
@@ -102,20 +102,20 @@ class Records:
         columns["stamp"] = _rising(columns["at_ns"], columns["node"])
         columns["data"] = np.array([self.data[k] for k in by], f"S{DATA_BYTES}").view(f"V{DATA_BYTES}")
         labels = Labels.given(tuple(self.labels), columns.pop("label"), tuple(self.texts), columns.pop("text"))
-        events = Events.sorted(self._described(columns, torn or {}), tuple(self.names), columns)
-        return Timeline(events, rules, labels=labels, missing=missing)
+        labels.complaints = tuple(complaints)
+        return Timeline(Events.sorted(self._described(columns), tuple(self.names), columns), rules, labels=labels)
 
-    def _described(self, columns: Mapping[str, npt.NDArray[Any]], torn: Mapping[int, int]) -> list[Node]:
+    def _described(self, columns: Mapping[str, npt.NDArray[Any]]) -> list[Node]:
         first = np.full(len(self.nodes), -1, np.int64)
         nodes, places = np.unique(columns["node"], return_index=True)
         first[nodes] = columns["at_ns"][places]
         found = []
         for k, name in enumerate(self.nodes):
             if first[k] < 0:
-                found.append(Node(name, read="nothing", n_torn=torn.get(k, 0)))
+                found.append(Node(name, read="nothing"))
             else:
                 opened, boot = (0, b"one clock") if self.one_clock else (int(first[k]), b"")
-                found.append(Node(name, 0, opened, opened, boot, "import", torn.get(k, 0)))
+                found.append(Node(name, 0, opened, opened, boot, "import"))
         return found
 
 

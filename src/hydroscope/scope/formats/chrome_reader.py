@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydroscope.ground.errors import DataError
 from hydroscope.ground.record.layout import Kind, hash64
 from hydroscope.scope.events import MESSAGES
-from hydroscope.scope.formats.built import Records
+from hydroscope.scope.formats.built import Entry, Records
 from hydroscope.scope.formats.chrome import FINDING, OWN
 from hydroscope.scope.formats.shown import IN_WORDS
 from hydroscope.scope.rules import Rule
@@ -20,7 +18,8 @@ from hydroscope.scope.timeline import Timeline
 
 __all__ = ["read_chrome"]
 
-Entry = dict[str, Any]
+Json = dict[str, Any]
+"""An entry of a file, or what is in one."""
 
 FAR_US = 2**52
 """No time is further from 0."""
@@ -64,7 +63,7 @@ def read_chrome(paths: Sequence[str | os.PathLike[str]], rules: Sequence[Rule] |
     return records.timeline(rules=rules)
 
 
-def _loaded(path: str) -> tuple[list[Any], Entry]:
+def _loaded(path: str) -> tuple[list[Any], Json]:
     """Return the entries, and what is beside them."""
     try:
         with open(path, "rb") as file:
@@ -97,23 +96,18 @@ def _unclosed(text: str) -> Any:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A record before it is known in what order they come."""
+class _Found(NamedTuple):
+    """A record before it is known in what order they come: by time, turn and number."""
 
-    ns: int
+    record: Entry
     turn: int
-    """Among those of one time: ends, then what has no length, then ends of what has none."""
+    """Among those of one time."""
     number: int
-    """Of the entry."""
-    node: str
-    lane: str
-    kind: Kind
-    label: str
-    text: str
-    id: int = 0
-    peer: str = ""
-    n_bytes: int = 0
+    """Of the entry in the file."""
+
+
+ENDS, IS, ENDS_AT_ONCE = range(3)
+"""Turns."""
 
 
 class _File:
@@ -126,7 +120,7 @@ class _File:
         base = str(other.get("base_ns", ""))
         self.base_ns = int(base) if self.is_own and base.isdecimal() and len(base) < 20 else 0
         self.open: dict[object, list[int]] = {}
-        self.arrows: dict[object, list[tuple[int, int, Entry]]] = {}
+        self.arrows: dict[object, list[tuple[int, int, Json]]] = {}
         self.processes: dict[str, str] = {}
         self.threads: dict[tuple[str, str], str] = {}
         self.found: list[_Found] = []
@@ -148,14 +142,10 @@ class _File:
         if not self.is_own:
             for arrow, steps in enumerate(self.arrows.values()):
                 self.messages(arrow, steps)
-        node = self.records.node
-        for each in sorted(self.found, key=lambda each: (each.ns, each.turn, each.number)):
-            self.records.add(
-                node(each.node), each.lane, each.kind, each.ns, each.label, each.text,
-                message_id=each.id, peer=node(each.peer) if each.peer else -1, n_bytes=each.n_bytes,
-            )  # fmt: skip
+        for each in sorted(self.found, key=lambda each: (each.record.ns, each.turn, each.number)):
+            self.records.add(each.record)
 
-    def ns(self, number: int, entry: Entry, field: str) -> int:
+    def ns(self, number: int, entry: Json, field: str) -> int:
         """Return a time of an entry."""
         value = entry.get(field)
         if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < FAR_US:
@@ -164,7 +154,7 @@ class _File:
             )
         return round(value * 1000) + (self.base_ns if field == "ts" else 0)
 
-    def place(self, number: int, entry: Entry) -> tuple[str, str]:
+    def place(self, number: int, entry: Json) -> tuple[str, str]:
         """Return process and thread of an entry."""
         found = []
         for field in ("pid", "tid"):
@@ -174,7 +164,7 @@ class _File:
             found.append(str(value))
         return found[0], found[1]
 
-    def name(self, number: int, entry: Entry) -> None:
+    def name(self, number: int, entry: Json) -> None:
         """Take in what a process or thread is called."""
         process, thread = self.place(number, entry)
         arguments = _arguments(entry)
@@ -185,79 +175,91 @@ class _File:
         elif entry.get("name") == "thread_name":
             self.threads[process, thread] = name
 
-    def node(self, number: int, entry: Entry) -> tuple[str, str]:
+    def node(self, number: int, entry: Json) -> tuple[str, str]:
         """Return the names of the node and lane of an entry."""
         process, thread = self.place(number, entry)
         return self.processes.get(process, process), self.threads.get((process, thread), thread)
 
-    def entry(self, ns: int, number: int, entry: Entry) -> None:
+    def entry(self, ns: int, number: int, entry: Json) -> None:
         """Take in an entry, all before which are taken in."""
         phase, name, arguments = entry["ph"], str(entry.get("name", "")), _arguments(entry)
-        node, lane = self.node(number, entry)
-        add = partial(self.add, number, node, lane)
+        told = Entry(*self.node(number, entry), Kind.NOTE, ns, name, _told(name, arguments))
         if phase in ARROWS:
             key = (str(entry.get("cat")), name, str(entry.get("id")), str(entry.get("bind_id")))
             self.arrows.setdefault(key, []).append((ns, number, entry))
         elif self.is_own and (kind := KINDS.get(str(entry.get("cat")))) and (phase != "X" or kind in MESSAGES):
-            word = f"{IN_WORDS.get(kind, '')} "
-            peer = arguments.get("other_end")
-            add(
-                ns, 1, kind, name.removeprefix(word) if word != " " else name, str(arguments.get("says", "")),
-                id=_whole(arguments.get("id")), peer=peer if isinstance(peer, str) else "",
-                n_bytes=_whole(arguments.get("bytes")),
-            )  # fmt: skip
+            self.add(number, _own_record(told, kind, arguments))
         elif phase == "X":
-            took_ns = self.ns(number, entry, "dur") if entry.get("dur") is not None else 0
-            task = _whole(arguments.get("id")) if self.is_own else self.task(number)
-            says = str(arguments.get("says", "")) if self.is_own else _told(name, arguments)
-            add(ns, 1, Kind.STARTED, name, says, id=task)
-            if not arguments.get("unfinished"):
-                add(ns + max(took_ns, 0), 0 if took_ns > 0 else 2, Kind.ENDED, name, says, id=task)
+            self.slice(number, told, entry)
         elif phase in "Bb":
             self.open.setdefault(self.key(number, entry), []).append(self.task(number))
-            add(ns, 1, Kind.STARTED, name, _told(name, arguments), id=self.task(number))
+            self.add(number, told._replace(kind=Kind.STARTED, id=self.task(number)))
         elif phase in "Ee":
             begun = self.open.get(self.key(number, entry)) or [self.task(number)]
-            add(ns, 0, Kind.ENDED, name, _told(name, arguments), id=begun.pop())
+            self.add(number, told._replace(kind=Kind.ENDED, id=begun.pop()), ENDS)
         else:
-            add(ns, 1, Kind.NOTE, name, _told(name, arguments))
+            self.add(number, told)
 
-    def add(
-        self, number: int, node: str, lane: str, ns: int, turn: int, kind: Kind, label: str, text: str, **more: Any
-    ) -> None:
-        self.found.append(_Found(ns, turn, number, node, lane, kind, label, text, **more))
+    def slice(self, number: int, told: Entry, entry: Json) -> None:
+        """Take in a slice that has its length with it, as a task."""
+        arguments = _arguments(entry)
+        took_ns = max(self.ns(number, entry, "dur"), 0) if entry.get("dur") is not None else 0
+        begun = told._replace(kind=Kind.STARTED, id=self.task(number))
+        if self.is_own:
+            begun = begun._replace(id=_whole(arguments.get("id")), text=str(arguments.get("says", "")))
+        self.add(number, begun)
+        if not arguments.get("unfinished"):
+            ended = begun._replace(kind=Kind.ENDED, ns=begun.ns + took_ns)
+            self.add(number, ended, ENDS if took_ns else ENDS_AT_ONCE)
+
+    def add(self, number: int, record: Entry, turn: int = IS) -> None:
+        self.found.append(_Found(record, turn, number))
 
     def task(self, number: int) -> int:
         """Return the number of a task that an entry begins."""
         return hash64(f"{self.path} {number}".encode())
 
-    def key(self, number: int, entry: Entry) -> object:
+    def key(self, number: int, entry: Json) -> object:
         """Return what the beginning and the end of a slice have in common."""
         if entry["ph"] in "BE":
             return self.place(number, entry)
         return str(entry.get("cat")), str(entry.get("id", entry.get("id2"))), str(entry.get("name"))
 
-    def messages(self, arrow: int, steps: Sequence[tuple[int, int, Entry]]) -> None:
+    def messages(self, arrow: int, steps: Sequence[tuple[int, int, Json]]) -> None:
         """Take in an arrow: each step but the first receives, each but the last sends."""
         places = [self.node(number, entry) for _, number, entry in steps]
         for k, (ns, number, entry) in enumerate(steps):
             name = str(entry.get("name", "message"))
-            says = _told(name, _arguments(entry))
+            told = Entry(*places[k], Kind.RECEIVED, ns, name, _told(name, _arguments(entry)))
             if k:
                 step = hash64(f"{self.path} {arrow} {k - 1}".encode())
-                self.add(number, *places[k], ns, 1, Kind.RECEIVED, name, says, id=step, peer=places[k - 1][0])
+                self.add(number, told._replace(id=step, peer=places[k - 1][0]))
             if k < len(steps) - 1 or not k:
                 step = hash64(f"{self.path} {arrow} {k}".encode())
-                peer = places[k + 1][0] if k < len(steps) - 1 else ""
-                self.add(number, *places[k], ns, 1, Kind.SENT, name, says, id=step, peer=peer)
+                peer = places[k + 1][0] if k < len(steps) - 1 else None
+                self.add(number, told._replace(kind=Kind.SENT, id=step, peer=peer))
 
 
-def _arguments(entry: Entry) -> Entry:
+def _own_record(told: Entry, kind: Kind, arguments: Json) -> Entry:
+    """Return a record that was written here, as it was."""
+    word = f"{IN_WORDS[kind]} " if kind in IN_WORDS else ""
+    peer = arguments.get("other_end")
+    return told._replace(
+        kind=kind,
+        label=told.label.removeprefix(word),
+        text=str(arguments.get("says", "")),
+        id=_whole(arguments.get("id")),
+        peer=peer if isinstance(peer, str) else None,
+        n_bytes=_whole(arguments.get("bytes")),
+    )
+
+
+def _arguments(entry: Json) -> Json:
     found = entry.get("args")
     return found if isinstance(found, dict) else {}
 
 
-def _told(name: str, arguments: Entry) -> str:
+def _told(name: str, arguments: Json) -> str:
     """Return what an entry says, in one line."""
     told = ", ".join(f"{key} = {value}" for key, value in list(arguments.items())[:MOST_TOLD])
     return f"{name}: {told[:MOST_TEXT]}" if told else name

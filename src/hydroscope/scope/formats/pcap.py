@@ -1,6 +1,6 @@
 """Captures of packets as timelines: what hosts said to each other, though none of them recorded anything.
 
-Each capture is a node with a clock of its own. A message has an id that is made of its ends, its place in the
+Each host is a node with a clock of its own. A message has an id that is made of its ends, its place in the
 stream (or the number of its packet) and its first bytes, so that it has the same in the captures of both ends:
 what was lost between them, and by how much their clocks differ, comes out as it does of records.
 """
@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import os
 import struct
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
-from hydroscope.ground.errors import DataError, UserError, unknown_name
+from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.ground.record.layout import Kind, hash64
-from hydroscope.scope.decoding import Decoded, Decoder, Dialect, dialects, shown
-from hydroscope.scope.formats.built import Records
-from hydroscope.scope.formats.captured import Capture, read_capture
-from hydroscope.scope.formats.packets import ACK, FIN, PSH, RST, SYN, TCP, Piece, address_text, pieces
+from hydroscope.scope.decoding import Decoder, Dialect
+from hydroscope.scope.formats.built import Entry, Records
+from hydroscope.scope.formats.connections import Connection, connections
+from hydroscope.scope.formats.packets import ACK, FIN, RST, TCP, Capture, Piece, address_text, read_captures
 from hydroscope.scope.formats.protocols import PROTOCOLS, Protocol, protocol_of
 from hydroscope.scope.formats.sides import is_loopback, is_shared, local_addresses
-from hydroscope.scope.formats.streams import Message, Stream
+from hydroscope.scope.formats.spoken import Spoken
+from hydroscope.scope.formats.streams import Message
 from hydroscope.scope.matching import SENDS
 from hydroscope.scope.rules import Rule
 from hydroscope.scope.timeline import Timeline
@@ -30,9 +33,8 @@ from hydroscope.wire.framing import Framer
 
 __all__ = ["read_pcap"]
 
-SHOWN_BYTES = 200
-"""Of a message that no decoder knows."""
 ID_BYTES = 16
+"""Of a message in a stream, that its id is made of."""
 
 
 def read_pcap(
@@ -65,104 +67,66 @@ def read_pcap(
     -------
     Timeline
         Messages, openings and ends of connections; of protocols in which requests are answered, each call is a task
-        of its client, and of its server. What could not be read is noted at the beginning of a node.
+        of its client, and of its server. What could not be read is noted at the beginning of a node; what decoders and
+        framers did wrong is in `labels.complaints`.
 
     Raises
     ------
     DataError
         A file cannot be read, or is no capture, or has no packet of TCP or UDP.
     UserError
-        Whose capture it is cannot be told; or names and files differ in number.
+        Whose capture it is cannot be told; or names and files differ in number, or two files are called the same.
 
     Notes
     -----
     Fragments of packets are counted and left out, and addresses are taken as they are: a message whose address was
     translated between two captures is not the same in both.
 
-    Cost: some 100 us a packet, and several times the files in memory.
+    Cost: some 70 us and 2 KB of memory a packet.
     """
-    own_names = [Path(path).stem for path in paths] if names is None else list(names)
-    if len(own_names) != len(paths):
-        raise UserError(f"{len(own_names)} names for {len(paths)} captures: give one each")
+    hosts = _hosts(paths, names)
     known = dict(local or {})
     for name in known:
-        if name not in own_names:
-            raise unknown_name("host", name, own_names, "the captures")
-    captures = [read_capture(path) for path in paths]
-    carried = [_carried(capture) for capture in captures]
-    addresses = local_addresses(captures, carried, [known.get(name) for name in own_names])
+        if name not in hosts:
+            raise unknown_name("host", name, hosts, "the captures")
+    captures = read_captures(paths, hosts)
+    cut = (len(piece.data) for each in captures for piece in each.pieces if len(piece.data) < piece.length)
+    n_kept = min(cut, default=2**16)
+    addresses = local_addresses(captures, known, n_kept)
     records = Records(one_clock=False)
     owners = {
-        address: name
-        for name, own_addresses in zip(own_names, addresses, strict=True)
-        for address in own_addresses
+        address: capture.host
+        for capture, own in zip(captures, addresses, strict=True)
+        for address in own
         if not is_loopback(address)
     }
-    last = dialects(())
-    spoken = _Spoken(tuple(each for each in dialects(decoders) if each not in last), last, framers or {})
-    for name in own_names:
-        records.node(name)
-    for name, capture, own, own_addresses in zip(own_names, captures, carried, addresses, strict=True):
-        _Host(records, name, own_addresses, owners, spoken).read(own, capture.ignored)
-    return records.timeline(rules=rules)
+    spoken = Spoken(decoders, framers or {})
+    for capture in captures:
+        records.node(capture.host)
+    for capture, own in zip(captures, addresses, strict=True):
+        _Host(records, own, owners, spoken, n_kept).read(capture)
+    return records.timeline(rules, spoken.complaints())
 
 
-def _carried(capture: Capture) -> list[Piece]:
-    own = pieces(capture)
-    if not own:
-        why = ", ".join(f"{n:,} {what}" for what, n in capture.ignored.items()) or "no packets"
-        raise DataError(f"{capture.path!r} has no packet of TCP or UDP: {why}")
-    return own
-
-
-@dataclass(slots=True)
-class _Connection:
-    """What was captured of one connection of TCP."""
-
-    ends: tuple[bytes, bytes]
-    """Of the first packet: who sent it, and to whom."""
-    ports: tuple[int, int]
-    streams: tuple[Stream, Stream] = field(default_factory=lambda: (Stream(), Stream()))
-    """From the first end, and from the second."""
-    controls: list[Piece] = field(default_factory=list)
-    """Packets that open or end it."""
-    server: int | None = None
-    """Which end was called."""
-
-    def way(self, piece: Piece) -> int:
-        """Return the end that sent a packet."""
-        return int((piece.source, piece.ports) != (self.ends[0], self.ports))
-
-    def add(self, piece: Piece) -> None:
-        """Take in a packet."""
-        way = self.way(piece)
-        stream, sequence = self.streams[way], piece.sequence
-        if piece.flags & SYN:
-            self.server = way if piece.flags & ACK else 1 - way
-            sequence = (sequence + 1) % 2**32
-            stream.place(sequence)
-        if piece.flags & (SYN | FIN | RST):
-            self.controls.append(piece)
-        if piece.length:
-            stream.add(sequence, piece.data, piece.ns, piece.length if piece.flags & PSH else 0)
-
-    def is_over(self, piece: Piece) -> bool:
-        """Return whether a packet opens another connection between the same ports."""
-        base = self.streams[self.way(piece)].base
-        return piece.flags & (SYN | ACK) == SYN and base is not None and base != (piece.sequence + 1) % 2**32
-
-    def called(self) -> int:
-        """Return the end that was called: as told, else the one with the port of a protocol, or with the lower."""
-        if self.server is None:
-            known = [any(port in each.ports for each in PROTOCOLS) for port in self.ports]
-            self.server = int(known[1]) if known[0] != known[1] else int(self.ports[1] <= self.ports[0])
-        return self.server
+def _hosts(paths: Sequence[str | os.PathLike[str]], names: Sequence[str] | None) -> list[str]:
+    """Return whose each file is."""
+    if names is None:
+        found = [Path(path).stem for path in paths]
+        for one, other in pairwise(sorted(found)):
+            if one == other:
+                raise UserError(f"two captures are called {one!r}: say whose they are, names=[...], one for each file")
+    else:
+        found = list(names)
+    if len(found) != len(paths):
+        raise UserError(f"{len(found)} names for {len(paths)} captures: give one each")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Said:
     """A message that is to be recorded."""
 
+    lane: str
     source: bytes
     target: bytes
     id: int
@@ -172,8 +136,7 @@ class _Said:
     n_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(NamedTuple):
     """What call a message is of."""
 
     key: Hashable
@@ -182,62 +145,40 @@ class _Call:
     """The key is of this call only; else calls are answered in turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Spoken:
-    """What messages are cut and called by."""
-
-    first: tuple[Dialect, ...]
-    last: tuple[Dialect, ...]
-    framers: Mapping[int, Framer]
-
-    def decoded(self, data: bytes, protocol: Protocol | None, skip: int) -> Decoded:
-        """Return what the first decoder that knows a message says: the caller's, its protocol's, the others."""
-        own = [] if protocol is None or protocol.dialect is None else [protocol.dialect]
-        for dialect in (*self.first, *own, *self.last):
-            some = data[skip:] if dialect in own else data
-            if not some or (dialect.begins and some[0] not in dialect.begins):
-                continue
-            try:
-                found = dialect.decode(some)
-            except Exception:  # foreign functions may do anything with foreign bytes
-                continue
-            if found is not None:
-                return found
-        return Decoded(protocol.name if protocol else "message", {}, shown(data[:SHOWN_BYTES], len(data)))
-
-
 class _Host:
     """Owner of what becomes of one host's captures."""
 
     def __init__(
-        self, records: Records, name: str, addresses: set[bytes], owners: Mapping[bytes, str], spoken: _Spoken
+        self, records: Records, addresses: set[bytes], owners: Mapping[bytes, str], spoken: Spoken, n_kept: int
     ) -> None:
         self.records, self.addresses, self.owners, self.spoken = records, addresses, owners, spoken
-        self.number = records.node(name)
-        self.numbers: dict[bytes, int] = {}
-        """Of the nodes that addresses are of."""
-        self.connections: dict[object, _Connection] = {}
-        self.every: list[_Connection] = []
+        self.n_kept = n_kept
+        """Bytes that all captures have of every packet's data."""
+        self.name = ""
+        self.nodes: dict[bytes, str] = {}
+        """Of addresses, whose they are."""
         self.sent: set[int] = set()
         self.waiting: dict[object, deque[_Said]] = {}
         """Requests that are not answered."""
 
-    def read(self, own: Sequence[Piece], ignored: Counter[str]) -> None:
+    def read(self, capture: Capture) -> None:
         """Record all that was captured."""
-        for piece in sorted(own, key=lambda each: each.ns):
+        self.name, ignored = capture.host, capture.ignored
+        segments = []
+        for piece in capture.pieces:
             if not (self.is_own(piece.source) or self.is_target(piece.source, piece.target)):
                 ignored["packets between other hosts"] += 1
             elif piece.protocol == TCP:
-                self.segment(piece)
+                segments.append(piece)
             else:
                 self.datagram(piece)
-        for connection in self.every:
+        for connection in connections(segments):
             self.connection(connection)
             if missing := sum(stream.missing for stream in connection.streams):
                 ignored["bytes that the capture has not got, though it has later ones of their stream"] += missing
         for what, n in ignored.items():
             text = f"the capture: {n:,} {what}"
-            self.records.add(self.number, "capture", Kind.NOTE, min(piece.ns for piece in own), "capture", text)
+            self.records.add(Entry(self.name, "capture", Kind.NOTE, capture.pieces[0].ns, "capture", text))
 
     def is_own(self, address: bytes) -> bool:
         return address in self.addresses or is_loopback(address)
@@ -245,54 +186,44 @@ class _Host:
     def is_target(self, source: bytes, target: bytes) -> bool:
         return self.is_own(target) or (is_shared(target) and not self.is_own(source))
 
-    def node(self, address: bytes) -> int:
-        number = self.numbers.get(address)
-        if number is None:
-            own = self.number if self.is_own(address) else None
-            number = self.records.node(self.owners.get(address) or address_text(address)) if own is None else own
-            self.numbers[address] = number
-        return number
+    def node(self, address: bytes) -> str:
+        name = self.nodes.get(address)
+        if name is None:
+            name = self.name if self.is_own(address) else self.owners.get(address) or address_text(address)
+            self.nodes[address] = name
+        return name
 
-    def add(self, lane: str, kind: Kind, ns: int, said: _Said) -> None:
+    def add(self, kind: Kind, ns: int, said: _Said) -> None:
         """Record a message."""
-        self.records.add(
-            self.number,
-            lane,
-            kind,
-            ns,
-            said.label,
-            said.text,
-            message_id=said.id,
-            peer=self.node(said.target if kind in SENDS else said.source),
-            n_bytes=said.n_bytes,
-            data=said.data,
-        )
+        peer = self.node(said.target if kind in SENDS else said.source)
+        more = (said.label, said.text, said.id, peer, said.n_bytes, said.data)
+        self.records.add(Entry(self.name, said.lane, kind, ns, *more))
 
-    def task(self, lane: str, kind: Kind, request: _Said, ns: int) -> None:
+    def task(self, kind: Kind, ns: int, request: _Said) -> None:
         """Record the beginning or the end of a call."""
-        self.records.add(self.number, lane, kind, ns, request.label, request.text, message_id=request.id)
+        self.records.add(Entry(self.name, request.lane, kind, ns, request.label, request.text, request.id))
 
-    def exchange(self, lane: str, kind: Kind, ns: int, said: _Said, call: _Call | None) -> None:
+    def exchange(self, kind: Kind, ns: int, said: _Said, call: _Call | None) -> None:
         """Record a message, and the call that it begins or ends."""
         if call is None or kind in (Kind.RESENT, Kind.DROPPED):
-            self.add(lane, kind, ns, said)
+            self.add(kind, ns, said)
             return
         is_client = call.is_request == (kind == Kind.SENT)
         waiting = self.waiting.setdefault((is_client, call.key), deque())
         if not call.is_request:
-            self.add(lane, kind, ns, said)
+            self.add(kind, ns, said)
             if waiting:
-                self.task(lane, Kind.ENDED, waiting.popleft(), ns)
+                self.task(Kind.ENDED, ns, waiting.popleft())
             return
         is_new = not (call.is_keyed and waiting)  # else it was asked again
         if is_new:
             both = self.is_own(said.source) and self.is_own(said.target)
             waiting.append(replace(said, id=said.id ^ 1) if both and not is_client else said)
         if is_new and is_client:
-            self.task(lane, Kind.STARTED, waiting[-1], ns)
-        self.add(lane, kind, ns, said)
+            self.task(Kind.STARTED, ns, waiting[-1])
+        self.add(kind, ns, said)
         if is_new and not is_client:
-            self.task(lane, Kind.STARTED, waiting[-1], ns)
+            self.task(Kind.STARTED, ns, waiting[-1])
 
     def datagram(self, piece: Piece) -> None:
         """Record a datagram of UDP."""
@@ -300,35 +231,27 @@ class _Host:
         server = int(served[1]) if served[0] != served[1] else int(piece.ports[1] <= piece.ports[0])
         port = piece.ports[server]
         protocol = next((each for each in PROTOCOLS if each.over_udp and port in each.ports), None)
-        decoded = self.spoken.decoded(piece.data, protocol, 0)
-        ends = piece.source + piece.target + struct.pack(">HH", *piece.ports)
-        number = hash64(ends + struct.pack(">H", piece.mark) + piece.data)
-        said = _Said(piece.source, piece.target, number, decoded.kind, decoded.text, piece.data, piece.length)
         lane = f"{protocol.name if protocol else 'udp'} {port}"
+        decoded = self.spoken.decoded(piece.data, protocol)
+        ends = piece.source + piece.target + struct.pack(">HH", *piece.ports)
+        number = hash64(ends + struct.pack(">HI", piece.mark, piece.length) + piece.data[: self.n_kept])
+        more = (decoded.kind, decoded.text, piece.data[: self.n_kept], piece.length)
+        said = _Said(lane, piece.source, piece.target, number, *more)
         both = frozenset({(piece.source, piece.ports[0]), (piece.target, piece.ports[1])})
         call = _call(protocol, bool(server), piece.data, both)
         if self.is_own(piece.source):
-            self.exchange(lane, Kind.RESENT if said.id in self.sent else Kind.SENT, piece.ns, said, call)
+            self.exchange(Kind.RESENT if said.id in self.sent else Kind.SENT, piece.ns, said, call)
             self.sent.add(said.id)
         if self.is_target(piece.source, piece.target):
-            self.exchange(lane, Kind.RECEIVED, piece.ns, said, call)
+            self.exchange(Kind.RECEIVED, piece.ns, said, call)
 
-    def segment(self, piece: Piece) -> None:
-        """Take a segment of TCP into its connection."""
-        key = frozenset({(piece.source, piece.ports[0]), (piece.target, piece.ports[1])})
-        connection = self.connections.get(key)
-        if connection is None or connection.is_over(piece):
-            connection = self.connections[key] = _Connection((piece.source, piece.target), piece.ports)
-            self.every.append(connection)
-        connection.add(piece)
-
-    def connection(self, connection: _Connection) -> None:
+    def connection(self, connection: Connection) -> None:
         """Record what was said over a connection of TCP."""
         called = connection.called()
         port = connection.ports[called]
         begins = [stream.parts[0][2][:256] if stream.parts else b"" for stream in connection.streams]
-        protocol = None if port in self.spoken.framers else protocol_of(port, begins[1 - called] or begins[called])
-        framer = protocol.framer if protocol else self.spoken.framers.get(port)
+        own = self.spoken.framers.get(port)
+        protocol = protocol_of(port, begins[1 - called] or begins[called]) if own is None else None
         lane = f"{protocol.name if protocol else 'tcp'} {port}"
         self.controls(lane, connection)
         steps: list[tuple[int, int, Kind, _Said, _Call | None]] = []
@@ -337,42 +260,42 @@ class _Host:
             ports = connection.ports if way == 0 else connection.ports[::-1]
             ends = source + target + struct.pack(">HH", *ports)
             is_here, is_there = self.is_own(source), self.is_own(target)
-            for message in stream.messages(framer):
+            skip = protocol.skip if protocol else 0
+            for message in stream.messages(protocol.framer if protocol else own):
                 data = message.head
-                skip = protocol.skip if protocol else 0
-                place = struct.pack(">I", stream.sequence(message.begin))
                 decoded = self.spoken.decoded(data, protocol, skip)
-                number, n_bytes = hash64(ends + place + data[:ID_BYTES]), message.end - message.begin
-                said = _Said(source, target, number, decoded.kind, decoded.text, data, n_bytes)
+                place = struct.pack(">I", stream.sequence(message.begin))
+                number = hash64(ends + place + data[: min(ID_BYTES, self.n_kept)])
+                more = (decoded.kind, decoded.text, data[: self.n_kept], message.end - message.begin)
+                said = _Said(lane, source, target, number, *more)
                 call = _call(protocol, way != called, data[skip:], id(connection))
                 for kind, ns in _times(message, is_here, is_there):
                     steps.append((ns, len(steps), kind, said, call))
         steps.sort()
         for ns, _, kind, said, call in steps:
-            self.exchange(lane, kind, ns, said, call)
+            self.exchange(kind, ns, said, call)
 
-    def controls(self, lane: str, connection: _Connection) -> None:
+    def controls(self, lane: str, connection: Connection) -> None:
         """Record what opens and ends a connection, and what was refused or broken off."""
-        is_open = is_ending = False
-        called = connection.called()
+        is_asked = is_open = is_ending = False
         for piece in connection.controls:
             flags = piece.flags
             name = "RST" if flags & RST else "FIN" if flags & FIN else "SYN ACK" if flags & ACK else "SYN"
             ends = piece.source + piece.target + struct.pack(">HHIB", *piece.ports, piece.sequence, flags & 7)
             (a, b), (c, d) = (address_text(piece.source), address_text(piece.target)), piece.ports
             text = f"{name} {a} port {c} to {b} port {d}"
-            said = _Said(piece.source, piece.target, hash64(ends), name, text)
+            said = _Said(lane, piece.source, piece.target, hash64(ends), name, text)
             if self.is_own(piece.source):
-                self.add(lane, Kind.RESENT if said.id in self.sent else Kind.SENT, piece.ns, said)
+                self.add(Kind.RESENT if said.id in self.sent else Kind.SENT, piece.ns, said)
                 self.sent.add(said.id)
             if self.is_own(piece.target):
-                self.add(lane, Kind.RECEIVED, piece.ns, said)
+                self.add(Kind.RECEIVED, piece.ns, said)
                 if flags & RST and not is_ending:
-                    is_refused = not is_open and connection.server is not None and connection.way(piece) == called
+                    is_refused = is_asked and not is_open and connection.way(piece) == connection.server
                     what = f"connection {'refused' if is_refused else 'reset'} by {a} port {c}"
-                    self.records.add(
-                        *(self.number, lane, Kind.FAILED, piece.ns, what, what), n_bytes=len(what), data=what.encode()
-                    )
+                    failed = Entry(self.name, lane, Kind.FAILED, piece.ns, what, what)
+                    self.records.add(failed._replace(n_bytes=len(what), data=what.encode()))
+            is_asked |= name == "SYN"
             is_open |= name == "SYN ACK"
             is_ending |= bool(flags & (FIN | RST))
 

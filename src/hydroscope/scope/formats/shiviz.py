@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from hydroscope.ground.errors import DataError
 from hydroscope.ground.record.layout import Kind
-from hydroscope.scope.formats.built import Records
+from hydroscope.scope.formats.built import Entry, Records
 from hydroscope.scope.formats.shown import coded, texts
 from hydroscope.scope.matching import RECEIPTS, SENDS
 from hydroscope.scope.rules import Rule
@@ -206,15 +206,16 @@ Ends = dict[tuple[str, int], list[tuple[str, int, int]]]
 
 def _built(by_host: dict[str, list[_Event]], rules: Sequence[Rule] | str) -> Timeline:
     records = Records()
-    number = {host: records.node(host) for host in by_host}
+    for host in by_host:
+        records.node(host)
     sent, received = _messages(by_host)
     for host, k, depth in _in_order(by_host, sent, received):
         text = by_host[host][k - 1].text
-        each = [(Kind.RECEIVED, other, message) for other, _, message in received.get((host, k), [])]
+        each: list[tuple[Kind, str | None, int]] = []
+        each += [(Kind.RECEIVED, other, message) for other, _, message in received.get((host, k), [])]
         each += [(Kind.SENT, other, message) for other, _, message in sent.get((host, k), [])]
-        for place, (kind, other, message) in enumerate(each or [(Kind.NOTE, "", 0)]):
-            at_ns, peer = depth * STEP_NS + place, number.get(other, -1)
-            records.add(number[host], "", kind, at_ns, text, text, message_id=message, peer=peer)
+        for place, (kind, other, message) in enumerate(each or [(Kind.NOTE, None, 0)]):
+            records.add(Entry(host, "", kind, depth * STEP_NS + place, text, text, message, other))
     return records.timeline(rules=rules)
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from statistics import median
 
 from hydroscope.ground.errors import UserError
-from hydroscope.scope.formats.captured import Capture
-from hydroscope.scope.formats.packets import ACK, SYN, TCP, Piece, address_text
+from hydroscope.scope.formats.packets import ACK, SYN, TCP, Capture, Piece, address_text
 
 __all__ = ["is_loopback", "is_shared", "local_addresses"]
 
@@ -28,18 +27,16 @@ def is_shared(address: bytes) -> bool:
     return address[0] >= 224 if len(address) == 4 else address[0] == 255
 
 
-def local_addresses(
-    captures: Sequence[Capture], pieces: Sequence[Sequence[Piece]], given: Sequence[Sequence[str] | None]
-) -> list[set[bytes]]:
+def local_addresses(captures: Sequence[Capture], given: Mapping[str, Sequence[str]], n_kept: int) -> list[set[bytes]]:
     """Return the addresses of each capture's host.
 
     Parameters
     ----------
     captures : sequence of Capture
-    pieces : sequence of sequence of Piece
-        What each has.
-    given : sequence of (sequence of str, or None)
-        What the caller knows.
+    given : mapping of str to sequence of str
+        Of hosts, what the caller knows.
+    n_kept : int
+        So many bytes all captures have of every packet's data.
 
     Raises
     ------
@@ -52,48 +49,50 @@ def local_addresses(
     arrives: of two captures of the same packets, whichever is nearer to a host sees its packets earlier and those for
     it later, by the same difference of clocks. Without a second capture, the host's address is the one that is in every
     packet; and where there are two of those, who opens a connection waits longer for the answer than for itself.
-    Cost: O(packets).
+    Cost: O(packets), for each host that is not given.
     """
-    found: list[set[bytes] | None] = []
-    scores = _nearness(pieces)
+    found: list[set[bytes]] = []
+    scores: list[Counter[bytes]] | None = None
     open_: dict[int, tuple[bytes, bytes]] = {}
-    for k, (own, addresses) in enumerate(zip(pieces, given, strict=True)):
-        if addresses is not None:
-            found.append({_packed(address) for address in addresses})
+    for k, capture in enumerate(captures):
+        own = capture.pieces
+        covering: set[bytes] | tuple[bytes, bytes]
+        if capture.host in given:
+            covering = {_packed(address) for address in given[capture.host]}
         elif any(piece.way for piece in own):
-            found.append(_told(own))
-        elif near := {address for address, score in scores[k].items() if score > 0}:
-            found.append(near)
+            covering = _told(own)
         else:
-            covering = _covering(own)
-            if isinstance(covering, tuple):
-                open_[k] = covering
-            found.append(None if isinstance(covering, tuple) else covering)
-    taken = {address for each in found if each for address in each}
+            scores = scores or _nearness(captures, n_kept)
+            covering = {address for address, score in scores[k].items() if score > 0} or _covering(own)
+        if isinstance(covering, tuple):
+            open_[k] = covering
+        found.append(set() if isinstance(covering, tuple) else covering)
+    taken = set().union(*found)
     for k, (first, second) in open_.items():
         others = {first, second} - taken
-        own_address = others.pop() if len(others) == 1 else _by_handshakes(pieces[k], (first, second))
+        own_address = others.pop() if len(others) == 1 else _by_handshakes(captures[k].pieces, (first, second))
         if own_address is None:
-            names = address_text(first), address_text(second)
+            host, names = captures[k].host, (address_text(first), address_text(second))
             raise UserError(
-                f"{captures[k].path!r} could be of {names[0]} or {names[1]}; say whose: local={{NAME: [{names[0]!r}]}}"
+                f"{captures[k].paths[0]!r} could be of {names[0]} or {names[1]}; "
+                f"say whose: local={{{host!r}: [{names[0]!r}]}}"
             )
         found[k] = {own_address}
-    return [each or set() for each in found]
+    return found
 
 
-def _nearness(pieces: Sequence[Sequence[Piece]]) -> list[Counter[bytes]]:
+def _nearness(captures: Sequence[Capture], n_kept: int) -> list[Counter[bytes]]:
     """Return for each capture, of addresses, how often it was nearer to them than others, less how often not."""
     seen: dict[object, dict[int, int]] = {}
-    for k, own in enumerate(pieces):
-        for piece in own:
-            seen.setdefault(_same(piece), {}).setdefault(k, piece.ns)
+    for k, capture in enumerate(captures):
+        for piece in capture.pieces:
+            seen.setdefault(piece.same(n_kept), {}).setdefault(k, piece.ns)
     before: dict[object, int] = {}
     gaps: dict[tuple[int, bytes, bytes, int], list[int]] = {}
-    for k, own in enumerate(pieces):
-        for piece in own:
+    for k, capture in enumerate(captures):
+        for piece in capture.pieces:
             ends = piece.source, piece.target
-            for other, ns in seen[_same(piece)].items():
+            for other, ns in seen[piece.same(n_kept)].items():
                 if other == k:
                     continue
                 ahead = piece.ns - ns
@@ -101,7 +100,7 @@ def _nearness(pieces: Sequence[Sequence[Piece]]) -> list[Counter[bytes]]:
                     before[k, ends, other] = ahead
                 elif (there := before.get((k, ends[::-1], other))) is not None:
                     gaps.setdefault((k, ends[1], ends[0], other), []).append(ahead - there)
-    scores: list[Counter[bytes]] = [Counter() for _ in pieces]
+    scores: list[Counter[bytes]] = [Counter() for _ in captures]
     for (k, first, second, _), each in gaps.items():
         middle = median(each)
         near, far = (first, second) if middle > 0 else (second, first)
@@ -139,10 +138,6 @@ def _covering(own: Sequence[Piece]) -> set[bytes] | tuple[bytes, bytes]:
         found.add(first)
         left = [piece for piece in left if first not in (piece.source, piece.target)]
     return found
-
-
-def _same(piece: Piece) -> object:
-    return (*piece[1:9], piece.data[:64])
 
 
 def _by_handshakes(own: Sequence[Piece], pair: tuple[bytes, bytes]) -> bytes | None:

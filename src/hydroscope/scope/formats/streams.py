@@ -66,7 +66,7 @@ class Stream:
         """Return the sequence number of a place."""
         return ((self.base or 0) + place) % WRAP
 
-    def add(self, sequence: int, data: bytes, ns: int, pushed: int = 0) -> None:
+    def add(self, sequence: int, data: bytes, ns: int, length: int = 0, is_pushed: bool = False) -> None:
         """Take in a segment.
 
         Parameters
@@ -74,30 +74,28 @@ class Stream:
         sequence : int
         data : bytes
         ns : int
-        pushed : int
-            So many bytes the sender wants to be given to the program, 0: it does not say.
+        length : int
+            Of the data before it was cut; if it was not, it can be left out.
+        is_pushed : bool
+            The sender wants all so far to be given to the program.
 
         Notes
         -----
         Cost: O(1) at the end of the stream, else O(log n) and a move of what is behind.
         """
         begin = self.place(sequence)
-        end = begin + len(data)
-        push = begin + pushed
+        end, whole_end = begin + len(data), begin + max(length, len(data))
         if begin < 0:
             data, begin = data[-begin:], 0
-        if pushed and push > 0:
-            k = bisect_left(self.pushed, push)
-            if k == len(self.pushed) or self.pushed[k] != push:
-                self.pushed.insert(k, push)
-        if not data:
-            return
-        if begin >= self.high:
+        if is_pushed and whole_end > 0:
+            k = bisect_left(self.pushed, whole_end)
+            if k == len(self.pushed) or self.pushed[k] != whole_end:
+                self.pushed.insert(k, whole_end)
+        if data and begin >= self.high:
             self._put(len(self.parts), begin, ns, data)
-            self.high = end
-            return
-        self._fill(begin, end, ns, data)
-        self.high = max(self.high, end)
+        elif data:
+            self._fill(begin, end, ns, data)
+        self.high = max(self.high, whole_end)
 
     def _put(self, index: int, begin: int, ns: int, data: bytes) -> None:
         self.starts.insert(index, begin)
@@ -141,13 +139,12 @@ class Stream:
         -----
         Cost: a call of the framer for each message.
         """
-        ends = [start + len(data) for start, _, data in self.parts]
         complete = list(accumulate((ns for _, ns, _ in self.parts), max))
         found: list[tuple[int, int, bytes]] = []
-        for begin, data in self._stretches():
+        for begin, data, limit in self._stretches():
             skip = max(found[-1][1] - begin, 0) if found else 0
             if skip < len(data):
-                found += self._cut(begin + skip, data[skip:] if skip else data, framer)
+                found += self._cut(begin + skip, data[skip:] if skip else data, limit, framer)
         again = sorted(self.again)
         begun = [message[0] for message in found]
         times: dict[int, list[int]] = {}
@@ -161,23 +158,24 @@ class Stream:
                 end,
                 head,
                 self.parts[bisect_right(self.starts, begin) - 1][1],
-                complete[bisect_left(ends, end)] if end <= self.high else -1,
+                complete[bisect_left(self.starts, end) - 1] if end <= self.high else -1,
                 tuple(sorted(times.get(k, ()))),
             )
             for k, (begin, end, head) in enumerate(found)
         ]
 
-    def _stretches(self) -> Iterator[tuple[int, bytes]]:
-        """Yield what is there without a gap."""
+    def _stretches(self) -> Iterator[tuple[int, bytes, int]]:
+        """Yield what is there without a gap: where it begins, its bytes, and where the gap behind it ends."""
         at = 0
         while at < len(self.parts):
             stop = at + 1
             while stop < len(self.parts) and self.starts[stop] == self.starts[stop - 1] + len(self.parts[stop - 1][2]):
                 stop += 1
-            yield self.starts[at], b"".join(data for _, _, data in self.parts[at:stop])
+            limit = self.starts[stop] if stop < len(self.parts) else self.high
+            yield self.starts[at], b"".join(data for _, _, data in self.parts[at:stop]), limit
             at = stop
 
-    def _cut(self, begin: int, data: bytes, framer: Framer | None) -> Iterator[tuple[int, int, bytes]]:
+    def _cut(self, begin: int, data: bytes, limit: int, framer: Framer | None) -> Iterator[tuple[int, int, bytes]]:
         """Yield begin, end and first bytes of each message of a stretch; the last may end behind it."""
         at = 0
         while at < len(data):
@@ -185,23 +183,21 @@ class Stream:
             if n == MORE:
                 framer = None  # it would ask for more again and again
             if n <= 0:
-                n = self._pushed(begin + at, begin + len(data))
+                n = self._pushed(begin + at, begin + len(data), limit) - (begin + at)
             yield begin + at, begin + at + n, data[at : at + min(n, FRAMED_HEAD)]
             at += n
 
-    def _pushed(self, begin: int, end: int) -> int:
+    def _pushed(self, begin: int, end: int, limit: int) -> int:
+        """Return where the sender pushed next: in the stretch that ends at `end`, or in the gap behind it."""
         k = bisect_right(self.pushed, begin)
-        return min(self.pushed[k], end) - begin if k < len(self.pushed) else end - begin
+        return self.pushed[k] if k < len(self.pushed) and self.pushed[k] <= limit else end
 
 
 def _framed(framer: Framer, data: bytes, at: int) -> int:
     """Return the length of the message at a place, or what a framer says instead."""
     window = WINDOW
     while True:
-        try:
-            n = framer(data[at : at + window])
-        except Exception:  # foreign functions may do anything with foreign bytes
-            return UNFRAMED
+        n = framer(data[at : at + window])
         if n != MORE or at + window >= len(data):
-            return n if isinstance(n, int) and n < WRAP // 2 else UNFRAMED
+            return n if n < WRAP // 2 else UNFRAMED
         window *= 8
