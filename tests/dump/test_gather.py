@@ -116,6 +116,16 @@ def test_who_hangs_is_read_by_a_neighbour_before_the_deadline(tmp_path, silence)
         )
 
 
+def test_nobody_waits_for_a_stopped_process_of_which_nothing_is_wanted(tmp_path, silence):
+    far = machine(tmp_path, "far")
+    with processes(far, "far-stopped", "far-well") as (stopped, _), post_at(far) as post:
+        stopped.stop()
+        until = time.monotonic() + WAIT_S
+        got = pressed(at(stopped, far, silence), post.where, names="far-well", deadline_s=WAIT_S)
+        assert heard(got) == {"far-well": 100}
+        assert time.monotonic() < until
+
+
 def test_who_is_cut_off_with_its_machine_is_missing(tmp_path, silence, nobody):
     far = machine(tmp_path, "far")
     with processes(far, "far-a", "far-b") as (a, b):

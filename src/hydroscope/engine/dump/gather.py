@@ -300,9 +300,11 @@ class _Gathering:
         place = self._places.get(number)
         if place is None:
             return False
-        own = [ring for ring in place.rings.values() if ring.pid == pid and self._wants(ring)]
+        own = [ring for ring in place.rings.values() if ring.pid == pid]
         late = time.monotonic() >= self._began + NEIGHBOUR_SHARE * self._deadline_s
-        return bool(own) and all((number, ring.file) in self._got and (late or _is_stuck(ring)) for ring in own)
+        if not own or not (late or all(_is_stuck(ring) for ring in own)):
+            return False
+        return all((number, ring.file) in self._got for ring in self._wanted(number, place) if ring.pid == pid)
 
     # --- telling ------------------------------------------------------------------------------------------------------
 
