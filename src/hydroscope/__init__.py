@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from hydroscope.node.ports import EngineError, NodeLost
     from hydroscope.node.records import jobs
     from hydroscope.scope.button import thaw, timeline
-    from hydroscope.scope.past import history
+    from hydroscope.scope.stretch import history
     from hydroscope.scope.queries import bisect, first_time, last_time, watch
     from hydroscope.scope.reading import read_timeline
     from hydroscope.scope.snapshots import snapshot
@@ -143,7 +143,7 @@ _HOME = {
     "full": "mapreduce.task",
     "get_frame": "models.shelf",
     "get_model": "models.shelf",
-    "history": "scope.past",
+    "history": "scope.stretch",
     "init": "engine.boot",
     "jobs": "node.records",
     "join_cluster": "engine.cluster",

@@ -8,6 +8,7 @@ import pytest
 from hydroscope.engine import diary as diaries
 from hydroscope.engine.diary import LARGE_BYTES, VIEW, Diary
 from hydroscope.engine.past_keys import read_keys
+from hydroscope.ground.errors import UserError
 from hydroscope.kv.effects import Adopted, Ordered
 from hydroscope.scope.snapshots import snapshot
 from hydroscope.window import files, tape
@@ -137,6 +138,8 @@ def test_a_founder_without_a_log_is_missing(tmp_path):
     snap = snapshot(logs=read_keys(tmp_path, CLUSTER))
     assert [each.name for each in snap.missing] == ["member-1", "member-2"]
     assert "without member-1, member-2" in repr(snap)
+    with pytest.raises(UserError, match="the window-log of member-2 could not be had: its log is not on this machine"):
+        snapshot(logs=read_keys(tmp_path, CLUSTER), nodes="member-2.y")
 
 
 def test_logs_of_members_that_ended_are_removed_but_for_the_newest_and_those_of_living_clusters(tmp_path, monkeypatch):

@@ -165,3 +165,44 @@ def test_a_watch_that_came_too_late_says_so_and_goes_on():
     log["x"] = -2
     assert [snap["x"] for snap in guard.check()] == [-2]
     assert guard.n_missed == 1
+
+
+def test_who_asks_with_what_is_no_function_is_told():
+    log = WindowLog("log")
+    for ask in (last_time, first_time, bisect, watch):
+        with pytest.raises(UserError, match="5 is no function of a state"):
+            ask(5, log)
+    with pytest.raises(UserError, match="alert='mail' is no function of a snapshot"):
+        watch(lambda state: True, log, "mail")
+
+
+def test_what_a_predicate_raises_comes_with_the_moment_it_was_asked_about():
+    log = WindowLog("log")
+    log["a"] = 1
+    with pytest.raises(KeyError) as caught:
+        last_time(lambda state: state["b"] > 0, log)
+    assert caught.value.__notes__[0].startswith("raised by what was asked about <Snapshot of log at ")
+
+
+@pytest.mark.parametrize("who", ["invariant", "alert"])
+def test_a_watch_that_was_interrupted_by_its_user_s_error_loses_nothing(who):
+    log, told = WindowLog("log"), []
+    log["x"] = 1
+
+    def fails(name, value):
+        if who == name and value == -2:
+            raise ZeroDivisionError
+        return value
+
+    def alert(snap):
+        told.append(snap["x"])
+        fails("alert", snap["x"])
+
+    guard = watch(lambda state: fails("invariant", state["x"]) > 0, log, alert)
+    for value in (-1, 1, -2, -3, 1, -4):
+        log["x"] = value
+    with pytest.raises(ZeroDivisionError):
+        guard.check()
+    found = [snap["x"] for snap in guard.check()]
+    assert found == told == ([-1, -3, -4] if who == "invariant" else [-1, -2, -4])
+    assert not guard.check()

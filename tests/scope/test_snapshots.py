@@ -199,9 +199,48 @@ def test_moments_are_given_in_many_ways():
         assert abs((snap.time - five.astimezone(datetime.UTC)).total_seconds()) < 0.3
     for at in (None, 0, -0.001, f"{moment + datetime.timedelta(seconds=20):%H:%M:%S}"):
         assert snapshot(at, log)["a"] == 2
-    for at in (5, True, "soon", "25:00", object()):
-        with pytest.raises(UserError, match="give a stamp, a datetime"):
+    assert snapshot(np.uint64(START_NS + 5 * 10**9), log)["a"] == snapshot(np.float64(-15), log)["a"] == 1
+    never = (5, True, "soon", "25:00", object(), datetime.timedelta(seconds=3), float("-inf"), float("nan"))
+    for at in never:
+        with pytest.raises(UserError, match="is not a moment; give a stamp, a datetime"):
             snapshot(at, log)
+    for at in (datetime.datetime.min, "0001-01-01", datetime.timedelta(days=-(10**6))):
+        with pytest.raises(UserError):
+            snapshot(at, log)
+
+
+@pytest.fixture
+def zone(monkeypatch):
+    """Return what makes this process's place another one."""
+
+    def go(name):
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield go
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("place", "now", "text", "meant"),
+    [
+        ("UTC", "2026-11-22 14:03:09", "14:03:07.25", "2026-11-22 14:03:07.25"),
+        ("UTC", "2026-11-22 14:03:09", "14:03:40", "2026-11-22 14:03:40"),
+        ("America/New_York", "2026-11-22 02:00:00", "01:30Z", "2026-11-22 01:30"),
+        ("Asia/Tokyo", "2026-11-22 14:00:00", "23:30+01:00", "2026-11-21 22:30"),
+        ("Asia/Tokyo", "2026-11-22 14:00:00", "2026-11-22 22:59:30", "2026-11-22 13:59:30"),
+        # The hour that comes twice, in its first and its second round:
+        ("Europe/Berlin", "2026-10-25 00:40:00", "02:30", "2026-10-25 00:30"),
+        ("Europe/Berlin", "2026-10-25 01:40:00", "02:30", "2026-10-25 01:30"),
+        ("Europe/Berlin", "2026-10-25 01:40:00", "2026-10-25 02:30", "2026-10-25 01:30"),
+        ("Europe/Berlin", "2026-10-25 01:40:00", "2026-10-25 02:30+02:00", "2026-10-25 00:30"),
+    ],
+)
+def test_a_time_of_day_is_the_last_such_time_wherever_one_is(zone, place, now, text, meant):
+    zone(place)
+    now, meant = (datetime.datetime.fromisoformat(each).replace(tzinfo=datetime.UTC) for each in (now, meant))
+    assert time_ns(stamp_of(text, round(now.timestamp()) * 10**9)) == time_ns(round(meant.timestamp() * 1e6) * 1000)
 
 
 def test_a_time_of_day_that_has_not_come_is_of_yesterday():
@@ -222,6 +261,28 @@ def test_before_the_window_nothing_moves():
     assert (snap.at, snap["a"]) == (at, 1)
     with pytest.raises(WindowError, match="is later"):
         snap.roll(at + 10**12)
+
+
+def test_a_step_over_what_was_forgotten_meanwhile_is_refused():
+    log = WindowLog("log", seconds=3600, bytes=20_000)
+    log["a"] = -1
+    snap = snapshot(logs=log)
+    for n in range(5_000):
+        log["a"] = n
+    with pytest.raises(WindowError, match="log 'log' reaches back to"):
+        snap.step()
+    assert snap["a"] == -1
+    assert (snap.roll(log.start)["a"] + 1, snap.step()) == (snap["a"], 1)
+
+
+def test_what_is_no_log_and_no_snapshot_is_said():
+    log, other = WindowLog("log"), WindowLog("other")
+    for wrong in (5, "log", [5], {"log": 1}):
+        with pytest.raises(UserError, match="is no log; give a WindowLog"):
+            snapshot(logs=wrong)
+    with pytest.raises(UserError, match="is no snapshot"):
+        snapshot(logs=log).diff(-5)
+    assert not snapshot(logs=[log, other]).diff(snapshot(logs=[other, log])), "in whatever order"
 
 
 def test_a_log_that_died_and_one_that_lives_make_one_snapshot(tmp_path):

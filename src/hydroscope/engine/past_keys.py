@@ -20,43 +20,16 @@ from hydroscope.engine.sockets.keys import SocketKeys
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.folder import default_folders
 from hydroscope.node import ports
-from hydroscope.window.cut import Cut
 from hydroscope.window.files import written
-from hydroscope.window.history import History
 from hydroscope.window.past import PastLog
 from hydroscope.wire.dumps import Where
 
-__all__ = ["DEADLINE_S", "NodeLog", "PastKeys", "past_keys", "read_keys"]
+__all__ = ["DEADLINE_S", "PastKeys", "past_keys", "read_keys"]
 
 DEADLINE_S: Final = 5.0
 
 Read = tuple[list[PastLog], list[str]]
 """Logs, and what is wrong with others."""
-
-
-class NodeLog:
-    """One member's part of what was gathered; gathered anew when that is asked for."""
-
-    def __init__(self, name: str, log: PastLog) -> None:
-        self.name = name
-        self._log = log
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether its member was there when it was gathered."""
-        return self._log.is_alive
-
-    def history(self) -> History:
-        """Return what was gathered last. Cost: free."""
-        return self._log.history()
-
-    def cut(self, stamp: int | None = None) -> Cut:
-        """Return the state at a stamp. Cost: as of other logs."""
-        return self._log.cut(stamp)
-
-    def renew(self, log: PastLog) -> None:
-        """Go on with what was gathered anew."""
-        self._log = log
 
 
 class PastKeys:
@@ -69,7 +42,7 @@ class PastKeys:
 
     Attributes
     ----------
-    nodes : list of NodeLog
+    nodes : list of PastLog
         Whose word counts for a key comes first.
     missing : list of (str, str)
         Members whose log could not be had, and why.
@@ -77,7 +50,7 @@ class PastKeys:
 
     def __init__(self, read: Callable[[], Read]) -> None:
         self._read = read
-        self.nodes: list[NodeLog] = []
+        self.nodes: list[PastLog] = []
         self.missing: list[tuple[str, str]] = []
         self.gather()
 
@@ -90,20 +63,12 @@ class PastKeys:
         A member that was gathered before and is not to be had now stays as it was.
         """
         logs, failures = self._read()
-        newest: dict[str, PastLog] = {}
-        for log in logs:
-            before = newest.get(log.name)
-            if before is None or before.history().until < log.history().until:
-                newest[log.name] = log
-        known = {node.name: node for node in self.nodes}
-        for name, log in newest.items():
-            if name in known:
-                known[name].renew(log)
-            else:
-                known[name] = NodeLog(name, log)
-        views = {name: _view(node) for name, node in known.items()}
-        self.nodes = sorted(known.values(), key=lambda node: (-int(views[node.name].get("epoch", 0)), node.name))
-        there = {node.name.partition(".")[0] for node in self.nodes}
+        known = {log.name: log for log in self.nodes}
+        for log in sorted(logs, key=lambda each: each.history().until):  # of two of one name the newer one
+            known[log.name] = log
+        views = {name: _view(log) for name, log in known.items()}
+        self.nodes = sorted(known.values(), key=lambda log: (-int(views[log.name].get("epoch", 0)), log.name))
+        there = {name.partition(".")[0] for name in known}
         founders = sorted({number for view in views.values() for number in view.get("founders", ())})
         why = "; ".join(failures) or "its log is not on this machine, and nobody there answers"
         self.missing = [(f"member-{n}", why) for n in founders if f"member-{n}" not in there]
@@ -205,7 +170,7 @@ def _of_cluster(keys: SocketKeys, deadline_s: float) -> Read:
     return logs, failures
 
 
-def _view(node: NodeLog) -> dict[str, Any]:
+def _view(log: PastLog) -> dict[str, Any]:
     """Return who belonged, as this member knew it last."""
-    view = node.cut().value(VIEW, {})
+    view = log.cut().value(VIEW, {})
     return view if isinstance(view, dict) else {}

@@ -18,6 +18,7 @@ from hydroscope.ground.errors import UserError
 from hydroscope.scope.snapshots import Logs, Snapshot, snapshot
 from hydroscope.scope.states import State
 from hydroscope.window.cut import Cut
+from hydroscope.window.errors import WindowError
 from hydroscope.window.history import History
 from hydroscope.window.times import shown
 
@@ -197,37 +198,43 @@ class Watch:
     """
 
     def __init__(self, invariant: Predicate, snap: Snapshot, alert: Callable[[Snapshot], Any] | None = None) -> None:
+        if alert is not None and not callable(alert):
+            raise UserError(f"alert={alert!r} is no function of a snapshot")
         self._probe = _Probe(invariant, snap)
         self._alert = alert
+        self._found: list[Snapshot] = []
+        """What was found and not yet returned."""
         self.holds = self._probe.holds()
         self.n_missed = 0
-
-    def __repr__(self) -> str:
-        return f"<Watch: holds={self.holds}, n_missed={self.n_missed}>"
 
     def check(self) -> list[Snapshot]:
         """Return the cut right after each event since the last check that broke what had held.
 
-        Cost: about 50 us and a call for each event that changed a key which the invariant reads; O(keys) for each cut.
+        If the invariant or the alert raises, the next check goes on after that event, and returns what was found before
+        it too. Cost: about 50 us and a call for each event that changed a key which the invariant reads; O(keys) for
+        each cut.
         """
-        probe = self._probe
-        found: list[Snapshot] = []
-        until = probe.snap.catch_up()
-        if until is None:
+        snap = self._probe.snap
+        try:
+            until = snap.catch_up()
+        except WindowError:
             self.n_missed += 1
-            probe.snap.skip()
-            until, held, self.holds = probe.snap.at, self.holds, probe.holds()
-            if held and not self.holds:
-                found.append(probe.snap.copy())
-        while probe.seek(not self.holds, until):
-            self.holds = not self.holds
-            if not self.holds:
-                found.append(probe.snap.copy())
-        probe.move(until)
-        if self._alert is not None:
-            for each in found:
-                self._alert(each)
+            snap.skip()
+            until = snap.at
+            self._note(self._probe.holds())
+        while self._probe.seek(not self.holds, until):
+            self._note(not self.holds)
+        snap.move(until)
+        found, self._found = self._found, []
         return found
+
+    def _note(self, holds: bool) -> None:
+        """Take down whether it holds here, and tell if that is news, and bad."""
+        held, self.holds = self.holds, holds
+        if held and not holds:
+            self._found.append(self._probe.snap.copy())
+            if self._alert is not None:
+                self._alert(self._found[-1])
 
 
 class _Probe:
@@ -236,6 +243,8 @@ class _Probe:
     __slots__ = ("_masks", "_predicate", "_reads", "snap")
 
     def __init__(self, predicate: Predicate, snap: Snapshot) -> None:
+        if not callable(predicate):
+            raise UserError(f"{predicate!r} is no function of a state; give one, such as lambda state: 'a' in state")
         self._predicate = predicate
         self._reads: Reads = {}
         self._masks: dict[str, tuple[History, set[Hashable], NDArray[np.bool_]]] = {}
@@ -249,7 +258,12 @@ class _Probe:
     def holds(self) -> bool:
         """Ask the predicate, and take down what it reads."""
         self._reads = {}
-        return bool(self._predicate(self.snap.told(self._reads)))
+        try:
+            return bool(self._predicate(self.snap.told(self._reads)))
+        except Exception as error:
+            self._reads = dict.fromkeys(self.snap.cuts)  # nobody knows what it would have read
+            error.add_note(f"raised by what was asked about {self.snap!r}")
+            raise
 
     def move(self, stamp: int) -> None:
         """Go to another moment."""

@@ -22,6 +22,7 @@ from hydroscope.window.absent import ABSENT
 from hydroscope.window.changes import Changes, changes
 from hydroscope.window.cut import Cut, Source
 from hydroscope.window.errors import outside
+from hydroscope.window.layout import STAMP_MAX
 from hydroscope.window.log import WindowLog, open_logs
 from hydroscope.window.times import shown, stamp_of
 
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Change", "Difference", "Snapshot", "State", "keys_changes", "snapshot"]
 
 Logs = Source | PastKeys | Iterable[Source] | None
-
-ENDED = 2**64 - 1
-"""Until when a log is known that nobody writes to any more."""
 
 
 class Snapshot(State):
@@ -45,27 +43,27 @@ class Snapshot(State):
     ----------
     at : int
         The stamp of the cut.
+    sources : dict
+        The logs, by name.
+    missing : tuple of Missing
+        Members of the cluster whose log could not be had, and why: what they were home to is not here.
     """
 
-    __slots__ = ("_past", "_sources", "at")
+    __slots__ = ("_past", "at", "missing", "sources")
     cuts: dict[str, Cut]
 
     def __init__(
         self, sources: Mapping[str, Source], cuts: dict[str, Cut], at: int, past: PastKeys | None = None
     ) -> None:
         super().__init__(cuts, None, past is not None)
-        self._sources = sources
+        self.sources = sources
         self._past = past
+        self.missing = () if past is None else tuple(Missing(name, why) for name, why in past.missing)
         self.at = at
 
     def __repr__(self) -> str:
         lacks = f", without {', '.join(each.name for each in self.missing)}" if self.missing else ""
         return f"<Snapshot of {', '.join(self.nodes)} at {shown(self.at)}{lacks}>"
-
-    @property
-    def missing(self) -> tuple[Missing, ...]:
-        """Members of the cluster whose log could not be had, and why: what they were home to is not here."""
-        return () if self._past is None else tuple(Missing(name, why) for name, why in self._past.missing)
 
     @property
     def time(self) -> datetime.datetime:
@@ -78,7 +76,9 @@ class Snapshot(State):
 
     def copy(self) -> Snapshot:
         """Return another snapshot of the same moment, which moves on its own. Cost: O(keys)."""
-        return Snapshot(self._sources, {name: cut.copy() for name, cut in self.cuts.items()}, self.at, self._past)
+        twin = Snapshot(self.sources, {name: cut.copy() for name, cut in self.cuts.items()}, self.at, self._past)
+        twin.missing = self.missing
+        return twin
 
     def roll(self, to: Any) -> Snapshot:
         """Move this snapshot to another moment, and return it.
@@ -99,19 +99,14 @@ class Snapshot(State):
         """
         if not isinstance(to, int) or not all(cut.history.covers(to) for cut in self.cuts.values()):
             self._renew()
-        stamp = stamp_of(to, _now(self._sources.values()))
+        stamp = stamp_of(to, _now(self.sources.values()))
         for name, cut in self.cuts.items():
             if not cut.history.covers(stamp):
-                history = self._sources[name].history()
+                history = self.sources[name].history()
                 if not history.covers(stamp):
                     raise outside(history, stamp)
         self.move(stamp)
         return self
-
-    @property
-    def sources(self) -> Mapping[str, Source]:
-        """The logs, by name."""
-        return self._sources
 
     def sql(self, query: str) -> Frame:
         """Return the answer to a question in SQL, as DuckDB understands it.
@@ -150,7 +145,8 @@ class Snapshot(State):
     def step(self, n: int = 1) -> int:
         """Move to the n-th next event of any log, or back if `n` is below 0; return how many events it went.
 
-        Changes with the same stamp are one event. Cost: about 50 us an event.
+        Changes with the same stamp are one event. WindowError if what comes next was forgotten already: `roll` to a
+        later moment then. Cost: about 50 us an event.
         """
         for done in range(abs(n)):
             if not (self._forward() if n > 0 else self._back()):
@@ -169,10 +165,12 @@ class Snapshot(State):
 
         Values are compared by ``==``. Cost: O(changes between); O(keys) if the logs renumbered their keys meanwhile.
         """
-        if self._is_shared and other._is_shared and set(self.nodes) == set(other.nodes):
-            return self._shared_diff(other)
-        if self.nodes != other.nodes or self._is_shared != other._is_shared:
+        if not isinstance(other, Snapshot):
+            raise UserError(f"{other!r} is no snapshot; take one of that moment with hs.snapshot(at)")
+        if set(self.nodes) != set(other.nodes) or self._is_shared != other._is_shared:
             raise UserError(f"snapshots of {self.nodes} and of {other.nodes} cannot be compared; take the same logs")
+        if self._is_shared:
+            return self._shared_diff(other)
         difference = Difference({}, {}, {})
         for name, cut in self.cuts.items():
             theirs = other.cuts[name]
@@ -191,7 +189,7 @@ class Snapshot(State):
     def move(self, stamp: int) -> None:
         """Become the cut at a stamp that all logs are known to cover. Cost: as `roll`."""
         for name, cut in self.cuts.items():
-            cut.move(stamp, self._sources[name])
+            cut.move(stamp, self.sources[name])
         self.at = stamp
 
     def _forward(self) -> bool:
@@ -216,21 +214,23 @@ class Snapshot(State):
         self.move(max(before, start))
         return True
 
-    def catch_up(self) -> int | None:
-        """Learn what has happened since, without moving; return until when, None if a log has forgotten this moment.
+    def catch_up(self) -> int:
+        """Learn what has happened since, without moving, and return until when.
 
-        Cost: a copy of 8,192 entries a log.
+        WindowError if a log has forgotten this moment. Cost: a copy of 8,192 entries a log.
         """
         self._renew()
-        now = _now(self._sources.values())
-        refreshed = [cut.refresh(self._sources[name]) for name, cut in self.cuts.items()]
-        return now if all(refreshed) else None
+        now = _now(self.sources.values())
+        for name, cut in self.cuts.items():
+            if not cut.refresh(self.sources[name]):
+                raise outside(self.sources[name].history(), self.at)
+        return now
 
     def skip(self) -> None:
         """Become the cut of now, whatever lies between. Cost: as `snapshot`."""
         self._renew()
-        stamp = _now(self._sources.values())
-        for name, source in self._sources.items():
+        stamp = _now(self.sources.values())
+        for name, source in self.sources.items():
             self.cuts[name] = source.cut(stamp)
         self.at = stamp
 
@@ -238,7 +238,8 @@ class Snapshot(State):
         """Gather the logs of a cluster as they are now."""
         if self._past is not None:
             self._past.gather()
-            self.cuts = {node.name: self.cuts[node.name] for node in self._past.nodes if node.name in self.cuts}
+            self.sources = {log.name: log for log in self._past.nodes if log.name in self.cuts}
+            self.cuts = {name: self.cuts[name] for name in self.sources}
 
 
 def snapshot(
@@ -316,11 +317,18 @@ def _members(past: PastKeys, nodes: Iterable[str] | None) -> dict[str, Source]:
         return sources
     chosen: dict[str, Source] = {}
     for pattern in nodes:
-        found = [name for name in sources if fnmatchcase(name, pattern) or name.partition(".")[0] == pattern]
+        found = [name for name in sources if _is_meant(pattern, name)]
         if not found:
+            for name, why in past.missing:
+                if _is_meant(pattern, name) or pattern.startswith(f"{name}."):
+                    raise UserError(f"the window-log of {name} could not be had: {why}")
             raise unknown_name("member", pattern, sources, "this cluster")
         chosen |= {name: sources[name] for name in found}
     return {name: source for name, source in sources.items() if name in chosen}
+
+
+def _is_meant(pattern: str, name: str) -> bool:
+    return fnmatchcase(name, pattern) or name.partition(".")[0] == pattern
 
 
 def _named(logs: Source | Iterable[Source] | None, nodes: Iterable[str] | None) -> dict[str, Source]:
@@ -329,6 +337,9 @@ def _named(logs: Source | Iterable[Source] | None, nodes: Iterable[str] | None) 
         chosen: list[Source] = [*open_logs()]
     else:
         chosen = list(logs) if isinstance(logs, Iterable) and not isinstance(logs, WindowLog) else [logs]
+    for each in chosen:
+        if not isinstance(each, Source):
+            raise UserError(f"{each!r} is no log; give a WindowLog, what read_window or read_keys returns, or a list")
     sources = {each.name: each for each in chosen}
     if len(sources) < len(chosen):
         twice = sorted({each.name for each in chosen if sum(each.name == other.name for other in chosen) > 1})
@@ -348,8 +359,8 @@ def _now(sources: Iterable[Source]) -> int:
     sources = list(sources)
     living = [each for each in sources if isinstance(each, WindowLog)]
     histories = [each.history() for each in sources if not isinstance(each, WindowLog)]
-    until = min((each.until for each in histories), default=ENDED)
-    if not living and until == ENDED:  # of all that is left nothing goes on: it was over with the last change
+    until = min((each.until for each in histories), default=STAMP_MAX)
+    if not living and until == STAMP_MAX:  # of all that is left nothing goes on: it was over with the last change
         return max((each.chunks[-1].stamps[-1].item() if each.chunks else each.start for each in histories), default=0)
     now = max((each.tick() for each in living), default=until)
     for each in living:

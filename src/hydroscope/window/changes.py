@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from reprlib import Repr
 from typing import Any, Final
@@ -11,10 +11,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hydroscope.window.cut import Source
+from hydroscope.window.cut import Cut, Source
 from hydroscope.window.history import GONE, History
 
-__all__ = ["Changes", "changes", "numbers_of", "text_of", "texts_of"]
+__all__ = ["Changes", "changes", "changes_since", "entries", "numbers_of", "text_of", "texts_of"]
 
 TEXT_MAX: Final = 120
 """Characters of a key or value."""
@@ -44,7 +44,7 @@ class Changes:
 
 
 def changes(
-    logs: Iterable[Source],
+    logs: Collection[Source],
     limit: int = TEXT_MAX,
     without: Collection[Hashable] = (),
     after: int = 0,
@@ -73,7 +73,18 @@ def changes(
     -----
     Cost: about 1 us a change; each value is made a text once.
     """
-    found = [_of(log, limit, without, after, until) for log in logs]
+    cuts = {log.name: log.cut() for log in logs}
+    for log in logs:  # by what the cuts know: logs in use forget meanwhile
+        history = cuts[log.name].history
+        cuts[log.name].move(min(max(history.start, after), history.until), log)
+    return changes_since(cuts, limit, without, until)
+
+
+def changes_since(
+    cuts: Mapping[str, Cut], limit: int = TEXT_MAX, without: Collection[Hashable] = (), until: int = 2**64
+) -> Changes:
+    """Return the state of cuts, by name of the log, and all changes after them; otherwise as `changes`."""
+    found = [_of(name, cut, limit, without, until) for name, cut in cuts.items()]
     if not found:
         nothing = np.zeros(0, np.object_)
         return Changes(np.zeros(0, np.uint64), nothing, nothing, nothing, nothing)
@@ -83,29 +94,31 @@ def changes(
     return Changes(stamps[order], *rest)
 
 
-def _of(log: Source, limit: int, without: Collection[Hashable], after: int, until: int) -> Changes:
-    history = log.history()
-    begin = min(max(history.start, after), history.until)
-    state = log.cut(begin)
-    history = state.history
-    there = np.flatnonzero(state.is_there())
-    first, last = history.place(begin), history.place(min(until, history.until))
-    parts = [(chunk, rows) for _, chunk, rows in history.parts(first, last)]
-    ids, old, new = (
-        np.concatenate([start, *(getattr(chunk, name)[rows] for chunk, rows in parts)])
-        for start, name in ((there, "ids"), (np.full(len(there), GONE), "old"), (state.state[there], "new"))
-    )
-    stamps = np.concatenate(
-        [np.full(len(there), begin, np.uint64), *(chunk.stamps[rows] for chunk, rows in parts)], dtype=np.uint64
-    )
-    if without:
-        left = np.array([key not in without for key in history.keys[: history.n_keys]], np.bool_)[ids]
-        stamps, ids, old, new = stamps[left], ids[left], old[left], new[left]
+def entries(cut: Cut, without: Collection[Hashable], until: int) -> tuple[NDArray[Any], ...]:
+    """Return stamps, numbers of keys, old and new slots of the changes after a cut, but for some keys."""
+    history = cut.history
+    columns = history.columns(cut.place, history.place(min(until, history.until)))
+    left = _others(columns[1], cut, without)
+    return tuple(column[left] for column in columns)
+
+
+def _others(ids: NDArray[Any], cut: Cut, without: Collection[Hashable]) -> NDArray[np.bool_]:
+    return ~np.isin(ids, [number for key in without if (number := cut.number(key)) is not None])
+
+
+def _of(name: str, cut: Cut, limit: int, without: Collection[Hashable], until: int) -> Changes:
+    history = cut.history
+    there = np.flatnonzero(cut.is_there())
+    there = there[_others(there, cut, without)]
+    stamps, ids, old, new = entries(cut, without, until)
+    stamps = np.concatenate([np.full(len(there), cut.stamp, np.uint64), stamps])
+    ids = np.concatenate([there, ids])
+    old, new = np.concatenate([np.full(len(there), GONE), old]), np.concatenate([cut.state[there], new])
     texts, places = _texts(history, np.concatenate([ids, ids]), np.concatenate([old, new]), limit)
     named = np.empty(history.n_keys, np.object_)
     for number in np.unique(ids).tolist():
         named[number] = text_of(history.keys[number], limit)
-    node = np.full(len(ids), log.name, np.object_)
+    node = np.full(len(ids), name, np.object_)
     return Changes(stamps, node, named[ids], texts[places[: len(ids)]], texts[places[len(ids) :]])
 
 

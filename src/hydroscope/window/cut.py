@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from hydroscope.window.history import GONE, History
 __all__ = ["Cut", "Source", "grown"]
 
 
+@runtime_checkable
 class Source(Protocol):
     """What a cut is taken from: a log in use, or what a dead one left."""
 

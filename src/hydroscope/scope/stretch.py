@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from hydroscope.engine.diary import VIEW
 from hydroscope.engine.past_keys import DEADLINE_S
@@ -14,15 +15,15 @@ from hydroscope.ground.clocks.hlc import TIME, time_ns
 from hydroscope.ground.errors import UserError
 from hydroscope.scope.snapshots import Logs, Snapshot, snapshot
 from hydroscope.scope.tables import TEXT_MAX, as_texts, ask_of, state_table
-from hydroscope.window.absent import ABSENT
-from hydroscope.window.changes import Changes, changes, numbers_of, texts_of
-from hydroscope.window.cut import Source
+from hydroscope.window.changes import Changes, changes_since, entries, numbers_of, texts_of
+from hydroscope.window.cut import Cut
+from hydroscope.window.history import GONE
 from hydroscope.window.times import shown
 
 if TYPE_CHECKING:
     from hydroscope.frame.frame import Frame
 
-__all__ = ["CUTS_MAX", "Past", "history"]
+__all__ = ["CUTS_MAX", "Stretch", "history"]
 
 CUTS_MAX: Final = 10_000
 """Cuts of a stretch; more are a slip of the finger."""
@@ -35,7 +36,7 @@ def history(
     logs: Logs = None,
     nodes: Iterable[str] | str | None = None,
     deadline_s: float = DEADLINE_S,
-) -> Past:
+) -> Stretch:
     """Return a stretch of the past of the cluster's keys, of one window-log, or of several together.
 
     Parameters
@@ -49,7 +50,7 @@ def history(
 
     Returns
     -------
-    Past
+    Stretch
         To be asked in SQL, or gone through cut by cut.
 
     Raises
@@ -84,14 +85,14 @@ def history(
         )
     length_s = (last.at - first.at) / 1e9
     step_s = max(length_s / 100, 1e-6) if every is None else every
-    if not step_s > 0 or length_s / step_s > CUTS_MAX:
+    if not (isinstance(step_s, int | float) and step_s > 0 and length_s / step_s <= CUTS_MAX):
         raise UserError(
             f"every={every!r}: seconds, above 0 and such that {length_s:.3f} s have at most {CUTS_MAX} cuts"
         )
-    return Past(first, last, step_s)
+    return Stretch(first, last, step_s)
 
 
-class Past:
+class Stretch:
     """What logs have of a stretch of time.
 
     Attributes
@@ -107,7 +108,7 @@ class Past:
         self.begin, self.end, self.every_s = first.at, last.at, every_s
 
     def __repr__(self) -> str:
-        return f"<Past of {', '.join(self._last.nodes)} from {shown(self.begin)} to {shown(self.end)}>"
+        return f"<Stretch of {', '.join(self._last.nodes)} from {shown(self.begin)} to {shown(self.end)}>"
 
     @property
     def stamps(self) -> list[int]:
@@ -126,7 +127,7 @@ class Past:
 
         Cost: about 1 us a change.
         """
-        return changes(self._last.sources.values(), without=(VIEW,), after=self.begin, until=self.end)
+        return changes_since(self._first.cuts, without=(VIEW,), until=self.end)
 
     def sql(self, query: str) -> Frame:
         """Return the answer to a question in SQL, as DuckDB understands it.
@@ -161,9 +162,8 @@ class Past:
         return ask_of(makers, query)
 
     def _changes_table(self) -> Any:
-        parts = [_changes_of(source, self.begin, self.end) for source in self._last.sources.values()]
-        table = pa.concat_tables(parts)
-        return table.sort_by("stamp")
+        tables = [_changes_table(name, cut, self.end) for name, cut in self._first.cuts.items()]
+        return pa.concat_tables(tables).sort_by("stamp")
 
     def _states_table(self) -> Any:
         tables = []
@@ -177,39 +177,28 @@ class Past:
         return pa.concat_tables(tables)
 
 
-def _changes_of(source: Source, begin: int, end: int) -> Any:
-    """Return the changes of one log, later than `begin`."""
-    cut = source.cut(begin)
+def _changes_table(name: str, cut: Cut, until: int) -> Any:
+    """Return the changes of one log after a cut."""
     history = cut.history
-    parts = list(history.parts(history.place(begin), history.place(min(end, history.until))))
-    empty = np.zeros(0, np.int64)
-    stamps, ids, old, new = (
-        np.concatenate([empty, *(getattr(chunk, name)[rows].astype(np.int64) for _, chunk, rows in parts)])
-        for name in ("stamps", "ids", "old", "new")
-    )
-    left = np.array([history.keys[number] != VIEW for number in ids.tolist()], np.bool_)
-    stamps, ids, old, new = stamps[left], ids[left], old[left], new[left]
-    before, after = (
-        [None if value is ABSENT else value for value in history.values(ids, slots)] for slots in (old, new)
-    )
+    stamps, ids, old, new = entries(cut, (VIEW,), until)
+    before, after = history.values(ids, old), history.values(ids, new)
     keys = texts_of([history.keys[number] for number in ids.tolist()], TEXT_MAX)
     return pa.table(
         {
-            "stamp": stamps,
-            "time": pa.array(stamps & TIME).cast(pa.timestamp("ns")),
-            "node": pa.array([source.name] * len(ids), pa.string()),
+            "stamp": stamps.astype(np.int64),
+            "time": pa.array(stamps.astype(np.int64) & TIME).cast(pa.timestamp("ns")),
+            "node": pa.array([name] * len(ids), pa.string()),
             "key": as_texts(keys.tolist()),
-            "old": _texts(before),
-            "new": _texts(after),
+            "old": _texts(before, old),
+            "new": _texts(after, new),
             "old_number": pa.array(numbers_of(before), pa.float64()),
             "new_number": pa.array(numbers_of(after), pa.float64()),
         }
     )
 
 
-def _texts(values: list[Any]) -> Any:
+def _texts(values: list[Any], slots: NDArray[np.int64]) -> Any:
     texts: list[Any] = texts_of(values, TEXT_MAX).tolist()
-    for row, value in enumerate(values):
-        if value is None:
-            texts[row] = None
+    for row in np.flatnonzero(slots == GONE).tolist():
+        texts[row] = None
     return as_texts(texts)

@@ -10,8 +10,8 @@ import pytest
 from hydroscope.ground.clocks.hlc import HybridClock
 from hydroscope.ground.clocks.simulated import START_NS, SimulatedClock
 from hydroscope.ground.errors import UserError
-from hydroscope.scope.past import CUTS_MAX, history
 from hydroscope.scope.snapshots import snapshot
+from hydroscope.scope.stretch import CUTS_MAX, history
 from hydroscope.window.absent import ABSENT
 from hydroscope.window.errors import WindowError
 from hydroscope.window.log import WindowLog
@@ -105,3 +105,18 @@ def test_without_duckdb_it_says_what_to_install(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(UserError, match=r"pip install 'hydroscope\[sql\]'"):
         snapshot(logs=log).sql("select 1")
+
+
+def test_a_value_that_is_none_is_there_and_a_stretch_stays_when_the_log_moves_on():
+    log = WindowLog("log", seconds=3600, bytes=20_000)
+    log["a"] = None
+    del log["a"]
+    stretch = history(logs=log)
+    for n in range(5_000):
+        log["b"] = n
+    assert log.start > stretch.begin, "otherwise this shows nothing"
+    assert stretch.sql("select old, new from changes").to_dict() == {"old": [None, "None"], "new": ["None", None]}
+    found = stretch.changes()
+    assert (found.old.tolist(), found.new.tolist()) == ([None, "None"], ["None", None])
+    with pytest.raises(UserError, match="every='often'"):
+        history(every="often", logs=log)
