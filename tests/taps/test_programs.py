@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import socket
 import struct
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 
 import hydroscope as hs
 from hydroscope.ground.record.layout import Kind
-from tests.taps.rings import ids, recorder
+from tests.taps.programs import CALLS, LOOPED, PROGRAMS, SECONDS
+from tests.taps.rings import ids, messages, recorder
 
 Step = tuple[int, str, int]
 """Which end, what it does, with how many bytes."""
@@ -81,3 +83,32 @@ def test_what_went_wrong_in_recording_was_nothing(recs):
     run(steps, recs)
     assert [rec.n_lost for rec in recs] == [0, 0]
     assert all(ids(rec, kind) for rec in recs for kind in (Kind.SENT, Kind.RECEIVED))
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_programs_see_the_same_under_a_tap(here, name):
+    without = PROGRAMS[name]()
+    with hs.taps.install(here) as tap:
+        assert PROGRAMS[name]() == without
+        assert tap.n_lost == 0
+    assert messages(here)
+
+
+@pytest.mark.parametrize("name", LOOPED)
+def test_programs_of_asyncio_see_the_same_under_either_tap(here, name):
+    def run() -> object:
+        return asyncio.run(asyncio.wait_for(LOOPED[name](), SECONDS))
+
+    without = run()
+    for install in (hs.taps.install, hs.taps.asyncio):
+        with install(here) as tap:
+            assert run() == without
+            assert tap.n_lost == 0
+    assert messages(here)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_callers_see_the_same_under_a_tap(here, name):
+    assert CALLS[name](here) == CALLS[name](None)
+    assert messages(here)
+    assert not [each for each in messages(here) if each[3].startswith(b"tap:")]

@@ -16,7 +16,7 @@ from typing import Any
 from hydroscope.engine.taps.ends import UNSEEN, Datagrams, End, Link, link_between
 from hydroscope.engine.taps.patches import Installed, installed_for, restore, shadow, weakly
 from hydroscope.engine.taps.sockets import sending_file
-from hydroscope.engine.taps.tap import Excerpt, Framers, Tap, bytes_of, swallowed
+from hydroscope.engine.taps.tap import Excerpt, Framers, Tap, bytes_of, listed, swallowed
 from hydroscope.ground.record.recorder import Recorder
 
 __all__ = ["tap_asyncio"]
@@ -83,9 +83,9 @@ class _Conversation:
             self._end.sent(data, len(data), address)
 
     @swallowed
-    def all_going(self, pieces: list[Any]) -> None:
+    def all_going(self, pieces: Any) -> None:
         """Take note of what is written at once."""
-        if all(bytes_of(each) is not None for each in pieces):
+        if isinstance(pieces, list | tuple) and all(bytes_of(each) is not None for each in pieces):
             self.going(b"".join(pieces))
 
     @swallowed
@@ -187,7 +187,7 @@ class _Conversation:
 
     def _writelines(self, below: Method) -> Method:
         def writelines(list_of_data: Iterable[Any]) -> None:
-            pieces = list(list_of_data)
+            pieces = listed(list_of_data)
             self.all_going(pieces)
             outer, self._inside = self._inside, True
             try:

@@ -142,10 +142,10 @@ class Sockets:
             return None
         try:
             given, flags, address = look(args, keywords)
+            data = None if flags & _OOB else bytes_of(given)
         except (LookupError, TypeError):  # the call says what is wrong with its arguments
             return None
-        data = bytes_of(given)
-        if data is None or flags & _OOB:
+        if data is None:
             return None
         end.offer(data, address)
         return end, data, address

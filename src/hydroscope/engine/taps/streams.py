@@ -192,7 +192,10 @@ class Stream:
         """Take note of bytes that went by unseen."""
         if not n_bytes:
             return
-        if self._framer is None and not self._guesses:
+        if self._guesses:
+            self._guesses = False
+            self._peer = ROUGH + self._peer
+        if self._framer is None:
             self._record(n_bytes, Beginning.of(b"", n_bytes))
         elif n_bytes < self._due:
             self._due -= n_bytes

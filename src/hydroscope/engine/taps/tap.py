@@ -98,6 +98,14 @@ def bytes_of(data: Any) -> Bytes | None:
         return view.tobytes()
 
 
+def listed(pieces: Any) -> Any:
+    """Return what can be gone through twice; what cannot be gone through at all as it is."""
+    try:
+        return pieces if isinstance(pieces, list | tuple) else list(pieces)
+    except TypeError:  # the call that is given this says what is wrong with it
+        return pieces
+
+
 def content_id(base: int, data: Bytes) -> int:
     """Return the id of a message that both ends know by its content: its length, its first and last 512 bytes."""
     n = len(data)

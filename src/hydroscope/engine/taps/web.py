@@ -53,9 +53,9 @@ class _Asking:
 
     @swallowed
     def _begin(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if not self.tap.is_on:
+        request = keywords.get("request", args[-1] if args else None)
+        if request is None or not self.tap.is_on:
             return
-        request = keywords["request"] if "request" in keywords else args[-1]
         url = request.url
         self._place = (url.host, url.port or _PORTS.get(url.scheme, 0))
         self._what = f"{request.method} {url.raw_path.decode('latin-1')}"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from hydroscope.engine.taps.notes import Look, Sockets
+from hydroscope.engine.taps.tap import listed
 
 __all__ = ["PLAIN", "TLS", "Method", "Wrap", "wrapped"]
 
@@ -60,7 +61,7 @@ def _sendall(socks: Sockets, below: Method) -> Method:
 
 def _sendmsg(socks: Sockets, below: Method) -> Method:
     send = _sending(_of_sendmsg)(socks, below)
-    return lambda self, *args: send(self, *_again(args))
+    return lambda self, *args: send(self, *map(listed, args[:1]), *args[1:])
 
 
 def _sendfile(socks: Sockets, below: Method) -> Method:
@@ -73,16 +74,6 @@ def _sendfile(socks: Sockets, below: Method) -> Method:
         return total
 
     return sendfile
-
-
-def _again(args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return arguments whose buffers can be gone through twice; what cannot be gone through at all as it is."""
-    if not args or isinstance(args[0], list | tuple):
-        return args
-    try:
-        return list(args[0]), *args[1:]
-    except TypeError:
-        return args
 
 
 def _joined(buffers: Any) -> bytes:
@@ -126,7 +117,7 @@ def _recv_into(socks: Sockets, below: Method) -> Method:
 
 def _recvmsg_into(socks: Sockets, below: Method) -> Method:
     def recvmsg_into(self: Any, *args: Any) -> Any:
-        args = _again(args)
+        args = (*map(listed, args[:1]), *args[1:])
         found = below(self, *args)
         socks.filled(self, _joined(args[0]), found[0], args[2] if len(args) > 2 else 0, found[3])
         return found
