@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import struct
 import sys
 
 import pytest
@@ -164,6 +165,35 @@ def test_encryption_that_begins_later_is_followed(run, here, contexts):
         assert tap.n_lost == 0
     assert [each[1] for each in ids(here, Kind.SENT)] == [b"STARTTLS\n", b"go\n", b"secret\n", b"SECRET\n"]
     assert sorted(ids(here, Kind.SENT)) == sorted(ids(here, Kind.RECEIVED))
+
+
+@pytest.mark.parametrize("install", [hs.taps.install, hs.taps.asyncio])
+def test_a_file_that_a_loop_sends_is_counted(here, tmp_path, install):
+    """By the system, past all wrappers: what comes after it has its place all the same."""
+    path = tmp_path / "file"
+    path.write_bytes(b"f" * 5000)
+
+    async def answer(reader, writer) -> None:
+        await reader.readexactly(5004 + 9)
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(struct.pack(">I", 5000))
+        with path.open("rb") as file:
+            assert await asyncio.get_running_loop().sendfile(writer.transport, file) == 5000
+        writer.write(struct.pack(">I", 5) + b"after")
+        assert await reader.read() == b""
+        writer.close()
+        server.close()
+        await server.wait_closed()
+
+    with install(here, framer=hs.taps.length_prefixed()) as tap:
+        asyncio.run(asyncio.wait_for(main(), SECONDS))
+        assert tap.n_lost == 0
+    assert [each[2] for each in ids(here, Kind.SENT)] == [5004, 9]
+    assert [each[::2] for each in ids(here, Kind.SENT)] == [each[::2] for each in ids(here, Kind.RECEIVED)]
 
 
 class Ping(asyncio.DatagramProtocol):

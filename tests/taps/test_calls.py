@@ -123,6 +123,31 @@ def test_all_clients_of_a_program_are_recorded(here, server):
     assert kinds[3][0] == "FAILED"
 
 
+def test_one_recorder_records_a_client_once(here, server):
+    import httpx
+
+    with hs.taps.httpx(here), httpx.Client(timeout=SECONDS) as client:
+        assert hs.taps.httpx(here, client) is client
+        client.get(f"http://127.0.0.1:{server.server_address[1]}/a")
+    assert [each[0] for each in messages(here)] == ["SENT", "RECEIVED"]
+
+
+def test_an_application_that_fails_is_told(here):
+    async def fails(scope, receive, send) -> None:
+        raise ValueError("no answer")
+
+    async def main() -> None:
+        async with client_of(hs.taps.asgi(here, fails)) as client:
+            with pytest.raises(ValueError, match="no answer"):
+                await client.get("/")
+
+    asyncio.run(main())
+    assert [(each[0], each[3][-9:]) for each in messages(here)] == [
+        ("RECEIVED", b"GET /"),
+        ("FAILED", b"no answer"),
+    ]
+
+
 def test_http_is_framed_by_itself_below_any_library(here, server):
     import httpx
 

@@ -117,3 +117,13 @@ def test_a_pool_is_recorded(here, tmp_path):
 def test_what_is_no_queue_is_refused(here):
     with pytest.raises(UserError, match="no queue"):
         hs.taps.queue(here, [])
+
+
+def test_another_recorder_records_the_pipes_that_are_open(here, there):
+    ours, theirs = multiprocessing.Pipe()
+    with ours, theirs:
+        for rec in (here, there):
+            with hs.taps.install(rec):
+                ours.send(17)
+                assert theirs.recv() == 17
+    assert len(messages(here)) == len(messages(there)) == 2

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import select
 import socket
 import ssl
 import struct
 import threading
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import pytest
 
 import hydroscope as hs
+from hydroscope.engine.taps.ends import Datagrams
 from hydroscope.engine.taps.tap import Tap
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.layout import Kind
@@ -260,6 +263,21 @@ def test_threads_that_send_and_receive_at_once_are_recorded_each_by_its_directio
     assert len(ids(here, Kind.SENT)) == len(ids(there, Kind.SENT)) == n
 
 
+def test_equal_datagrams_of_several_threads_are_as_many(here):
+    """One is under way when the next is sent: only what was refused is sent for a second time."""
+    link = Datagrams(Tap(here), ("127.0.0.1", 1), ("127.0.0.1", 2), lambda: None)
+    link.offer(b"beat")
+    link.offer(b"beat")
+    link.sent(b"beat", 4)
+    link.sent(b"beat", 0)
+    link.offer(b"beat")
+    link.sent(b"beat", 4)
+    assert len(ids(here, Kind.SENT)) == 2
+    link.sent(b"beat", 0)
+    link.offer(b"beat", ("127.0.0.1", 3))
+    assert len(ids(here, Kind.SENT)) == 3
+
+
 # ---------------------------------------------------------------- a tap changes nothing
 
 
@@ -278,6 +296,70 @@ def test_a_socket_stays_what_it_is(here, ends):
     ours.sendall(b"not recorded")
     assert theirs.recv(100) == b"not recorded"
     assert messages(here) == []
+
+
+def test_taking_the_tap_off_one_leaves_it_on_the_others(here):
+    with hs.taps.socket(here, socket.create_server(("127.0.0.1", 0)), framer=hs.taps.lines) as waiting:
+        clients = [socket.create_connection(waiting.getsockname(), SECONDS) for _ in range(2)]
+        served = [waiting.accept()[0] for _ in clients]
+        kept = served[0].sendall
+        assert hs.taps.remove(served[0])
+        kept(b"by a wrapper that somebody has kept\n")
+        served[1].sendall(b"recorded\n")
+        assert [each.recv(100)[-9:] for each in clients] == [b"has kept\n", b"recorded\n"]
+        assert [each[1] for each in ids(here, Kind.SENT)] == [b"recorded\n"]
+        for each in (*clients, *served):
+            each.close()
+
+
+def test_a_socket_that_is_tapped_can_be_sent_to_another_process(here, ends):
+    ours, theirs = ends
+    hs.taps.socket(here, ours)
+    rebuilt = pickle.loads(ForkingPickler.dumps(ours))
+    with rebuilt:
+        rebuilt.sendall(b"x")
+        assert theirs.recv(1) == b"x"
+    assert type(rebuilt) is socket.socket
+
+
+def test_of_several_with_the_outermost_takes_the_tap_out(here, ends):
+    with hs.taps.install(here):
+        with hs.taps.install(here), hs.taps.all_sockets(here):
+            pass
+        ends[0].sendall(b"piece")
+        assert len(messages(here)) == 1
+    ends[0].sendall(b"piece")
+    assert len(messages(here)) == 1
+
+
+def test_a_second_tap_that_is_another_is_refused(here):
+    with hs.taps.install(here, framer=hs.taps.lines) as tap:
+        assert hs.taps.install(here, framer=hs.taps.lines) is tap
+        assert hs.taps.install(here) is tap
+        with pytest.raises(UserError, match="another framer or excerpt"):
+            hs.taps.install(here, framer=hs.taps.http1)
+
+
+def test_two_taps_record_one_socket_each_for_itself(here, there, ends):
+    ours, theirs = ends
+    hs.taps.socket(here, ours, framer=hs.taps.lines)
+    with hs.taps.install(there, framer=hs.taps.lines):
+        ours.sendall(b"both\n")
+        with hs.taps.install(there):
+            hs.taps.remove(ours)
+        assert theirs.recv(100) == b"both\n"
+    assert ids(here, Kind.SENT) == ids(there, Kind.SENT) == ids(there, Kind.RECEIVED)
+    assert len(ids(here, Kind.SENT)) == 1
+
+
+def test_one_recorder_records_one_socket_once(here, ends):
+    ours, theirs = ends
+    hs.taps.socket(here, ours, framer=hs.taps.lines)
+    with hs.taps.install(here, framer=hs.taps.lines):
+        assert hs.taps.socket(here, theirs) is theirs
+        ours.sendall(b"once\n")
+        assert theirs.recv(100) == b"once\n"
+    assert [each[0] for each in messages(here)] == ["SENT", "RECEIVED"]
 
 
 def test_all_sockets_are_as_before_when_the_tap_is_removed(here, there):

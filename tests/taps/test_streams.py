@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hydroscope.engine.taps.streams import Stream
 from hydroscope.engine.taps.tap import Tap
+from hydroscope.ground.record.reader import read_ring
 from hydroscope.ground.record.recorder import Recorder
 from hydroscope.wire import framing
 
@@ -138,6 +139,31 @@ def test_a_framer_that_raises_or_gives_up_leaves_pieces(tmp_path):
     assert [(peer, data) for peer, _, _, data in written] == [("b", b"good\n"), ("~b", b"bad\n"), ("~b", b"again\n")]
     assert [each[1] - BASE for each in written] == [0, 5, 9]
     assert a_tap.n_lost == 1
+
+
+@pytest.mark.parametrize("length", [None, "5", 2.5])
+def test_a_framer_that_returns_no_length_leaves_pieces_and_is_told(tmp_path, length):
+    a_tap = tap(tmp_path)
+    here, written = stream(a_tap, lambda data: length)
+    here.feed(b"one")
+    here.feed(b"two")
+    assert written == [("~b", BASE, 3, b"one"), ("~b", BASE + 3, 3, b"two")]
+    assert a_tap.n_lost == 1
+    ring = read_ring(a_tap.rec.path)
+    assert any(name.startswith("tap: TypeError") for name in ring.names)
+
+
+def test_of_what_was_not_taken_only_the_beginning_is_kept(tmp_path):
+    """All of it would be copied at every try."""
+    here, written = stream(tap(tmp_path), framing.lines)
+    whole = memoryview(b"line\n" * 100_000)
+    while whole:
+        here.offer(whole)
+        here.sent(whole, 10_000)
+        whole = whole[10_000:]
+        assert len(here._tail) <= 4096
+    assert len(written) == 100_000
+    assert written[-1] == ("b", (BASE + 499_995) % 2**64, 5, b"line\n")
 
 
 def test_large_messages_are_not_kept(tmp_path):
