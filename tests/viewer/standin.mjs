@@ -73,7 +73,7 @@ class HTMLElement extends Target {
     this.style = new Style();
     this.dataset = {};
     this.size = { width: 0, height: 0 };
-    this.scrollTop = 0;
+    this.scrolled = 0;
     this.hidden = false;
     this.classList = {
       has: (name) => (this.attributes.get("class") ?? "").split(" ").includes(name),
@@ -112,6 +112,16 @@ class HTMLElement extends Target {
 
   get disabled() {
     return this.attributes.has("disabled");
+  }
+
+  get scrollTop() {
+    return this.scrolled;
+  }
+
+  set scrollTop(top) {
+    const spacer = this.querySelector(".spacer");
+    const most = spacer ? parseFloat(spacer.style.height ?? "0") : Infinity;
+    this.scrolled = Math.min(Math.max(top, 0), most);
   }
 
   get isConnected() {

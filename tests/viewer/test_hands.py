@@ -236,6 +236,15 @@ def test_findings_are_gone_through_in_their_order(page, timeline):
     assert pane["from"] < page.at[first[4]] < pane["to"]
 
 
+def test_a_finding_in_a_closed_node_is_scrolled_to(player, box):
+    page = player.open(box, height=120)
+    page.key("c")
+    for _ in range(12):
+        pane = page.keys_pressed("j")
+        _, y = page.places(0)[pane["selected"]]
+        assert 0 < y < 120
+
+
 def test_steps_of_a_finding_go_through_its_records(page, timeline):
     many = next(each for each in timeline.findings if len(each.records) > 2)
     page.click(".finding .open", many.text)

@@ -68,6 +68,19 @@ def test_the_page_needs_nothing_else_and_what_was_recorded_cannot_break_it(tmp_p
     assert not re.search(r"\{\{\w+\}\}", text)
 
 
+def test_dark_is_the_same_whether_the_system_or_the_reader_asks_for_it():
+    text = source("style.css")
+    system, asked = re.findall(r"color-scheme: dark;([^}]*)\}", text)
+    assert re.findall(r"--\w+: [^;]+", system) == re.findall(r"--\w+: [^;]+", asked) != []
+
+
+def test_no_module_makes_markup_of_text():
+    for name in MODULES:
+        assert not re.search(
+            r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", source(name)
+        )
+
+
 def test_timelines_are_written_as_pages_by_their_suffix(tmp_path):
     timeline = everything(n_records=300)
     timeline.write(tmp_path / "a.html")

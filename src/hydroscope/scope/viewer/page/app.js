@@ -65,6 +65,7 @@ export class App {
       onSelect: (/** @type {Pane} */ its, /** @type {number} */ i, /** @type {boolean} */ isSecond) =>
         this.#onSelect(its, i, isSecond),
       onView: (/** @type {Pane} */ its) => {
+        this.say("");
         this.pair.follow(its);
         this.tell();
       },

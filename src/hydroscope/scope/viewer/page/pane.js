@@ -128,7 +128,7 @@ export class Pane {
     this.wanted = undefined;
     if (!scene.height) return;
     if (isMain) {
-      this.spacer.style.height = `${Math.max(scene.layout.height - scene.height, 0)}px`;
+      this.#stretch();
       scene.scrollY = this.body.scrollTop;
       this.drawn = draw(sized(this.canvas, scene.view.width, scene.height, false), scene);
       fillGutter(this.gutter, scene, (node) => this.toggle(node));
@@ -268,9 +268,18 @@ export class Pane {
 
   /** Have the lane of a record in view. @param {number} i */
   scrollTo(i) {
-    const { layout, scrollY, height } = this.scene;
+    const { layout, height } = this.scene;
+    const { scrollTop } = this.body;
     const y = layout.yOf(i);
-    if (y < scrollY + 20 || y > scrollY + height - 30) this.body.scrollTop = y - height / 2;
+    if (y >= scrollTop + 20 && y <= scrollTop + height - 30) return;
+    this.#stretch();
+    this.body.scrollTop = y - height / 2;
+  }
+
+  /** There is as much to scroll through as there are lanes. */
+  #stretch() {
+    const { layout, height } = this.scene;
+    this.spacer.style.height = `${Math.max(layout.height - height, 0)}px`;
   }
 
   #listen() {
