@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
 import hydroscope as hs
 from hydroscope.engine.dump import disk
+from hydroscope.ground.record import folder
+from hydroscope.ground.record.folder import boot_id
 from hydroscope.ground.record.reader import read_ring
 from hydroscope.wire.dumps import Lying
 from tests.dump.machines import processes
@@ -40,7 +44,8 @@ def test_what_runs_or_has_just_ended_is_wanted_and_earlier_runs_are_not():
 
 def test_where_nothing_runs_it_is_the_run_that_ended_last():
     found = [ring("a", 100, 300), ring("b", 250, 400), ring("c", 401, 402), ring("before", 10, 90)]
-    assert names(disk.wanted(found, NOW)) == {"a", "b", "c"}
+    assert disk.wanted(found, NOW) == []
+    assert names(disk.last_run(found)) == {"a", "b", "c"}
 
 
 def test_seconds_are_counted_back_from_now_and_infinity_is_all():
@@ -68,6 +73,14 @@ def test_the_folder_tells_names_processes_states_and_the_newest_stamp(tmp_path):
         for each in found.values():  # 6,000 records are more than a part: the newest is not in the first
             stamps = read_ring(each.file).records["stamp"]
             assert each.newest_ns == int(stamps.max())
+
+
+def test_where_the_system_does_not_tell_states_it_is_asked_who_is_there(monkeypatch):
+    monkeypatch.setattr(disk, "state_and_start", lambda pid: None)
+    monkeypatch.setattr(folder, "state_and_start", lambda pid: None)
+    monkeypatch.setattr(folder.os.path, "exists", lambda path: False)
+    assert disk.state_of(os.getpid(), 0, boot_id()) == "?"
+    assert disk.state_of(2**22 + 5, 0, boot_id()) == ""
 
 
 def test_a_ring_is_cut_at_a_stamp(tmp_path):

@@ -23,7 +23,7 @@ from hydroscope.engine.dump.asking import Asked
 from hydroscope.engine.dump.gather import Gathered, Targets, gather, order
 from hydroscope.engine.dump.line import Late
 from hydroscope.engine.dump.post import Post
-from hydroscope.wire.dumps import Die, Freeze, Thaw, Where
+from hydroscope.wire.dumps import Die, Freeze, Lying, Thaw, Where
 from tests.dump.machines import HOST, KEY, WAIT_S, Process, post_at, processes
 from tests.dump.test_post import Statue
 
@@ -155,8 +155,9 @@ def test_here_nobody_has_to_be_asked(nobody):
 
 
 def test_a_member_that_has_recorded_nothing_is_told(nobody):
-    got = pressed(Where("member-9.abc", HOST, nobody, 2**22 + 5, disk.place()), names="none-*")
-    assert told(got) == {"member-9.abc": f"process {2**22 + 5} has no recording on this machine"}
+    to = Targets(((Where("member-9.abc", HOST, nobody, 2**22 + 5, disk.place()), KEY),))
+    assert told(gather(to))["member-9.abc"] == f"process {2**22 + 5} has no recording on this machine"
+    assert told(gather(to, nodes=["none-*"])) == {}  # under no name, so it is no part of what was asked for
 
 
 def test_a_post_that_breaks_off_is_replaced_by_the_next(tmp_path, monkeypatch):
@@ -276,6 +277,22 @@ def test_what_is_not_meant_is_not_counted_as_left_out(tmp_path):
         assert pressed(post.where, names="far-*", seconds=60.0).n_left_out == 2
         assert pressed(post.where, names="far-older", seconds=60.0).n_left_out == 1
         assert pressed(post.where, names="none-*", seconds=60.0).n_left_out == 0
+
+
+def test_the_last_run_is_that_of_the_chosen_names_and_only_where_nobody_anywhere_runs(tmp_path, monkeypatch):
+    one, two = machine(tmp_path, "one"), machine(tmp_path, "two")
+    hs.Recorder("far-old", seconds=0.1, folder=one).close()
+
+    def long_ago(folder: Path) -> dict[str, Lying]:
+        old = {"opened_wall_ns": 1, "newest_ns": 0, "pid": 2**22 + 9}
+        found = disk.lying(folder)
+        return {f: msgspec.structs.replace(ring, **old if ring.closed_at_ns else {}) for f, ring in found.items()}
+
+    with processes(two, "far-runs", n=5), post_at(one) as first, post_at(two) as second:
+        for post, folder in ((first, one), (second, two)):
+            monkeypatch.setattr(post, "lying", lambda folder=folder: long_ago(folder))
+        assert heard(pressed(first.where, second.where, names="far-*")) == {"far-runs": 5}
+        assert heard(pressed(first.where, second.where, names="far-old")) == {"far-old": 0}
 
 
 def test_a_post_is_spoken_to_under_the_address_that_led_there(tmp_path):

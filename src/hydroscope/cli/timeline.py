@@ -50,7 +50,7 @@ def run(asked: argparse.Namespace, screen: Screen) -> None:
     if len(shown) > MANY:
         _remark(f"putting {len(shown):,} records in order ...", screen)
     _show(shown, asked, screen)
-    if not files and shown.missing and not len(shown):
+    if addresses and shown.missing and not len(shown):
         raise EngineError("nobody's recording could be had; it is said above of each, why")
     if output is not None:
         shown.write(output, overwrite=asked.overwrite)

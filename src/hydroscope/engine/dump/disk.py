@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.processes import state_and_start
 from hydroscope.ground.record.about import About, rings
-from hydroscope.ground.record.folder import boot_id, default_folders, prepare
+from hydroscope.ground.record.folder import boot_id, default_folders, is_alive, prepare
 from hydroscope.ground.record.layout import HEADER_BYTES, PART_BYTES, RECORD_BYTES, hash64
 from hydroscope.wire.dumps import Lying
 
 if TYPE_CHECKING:
     from hydroscope.ground.record.reader import Ring
 
-__all__ = ["STOPPED", "about_of", "lying", "place", "read", "running", "since", "state_of", "wanted"]
+__all__ = ["STOPPED", "about_of", "last_run", "lying", "place", "read", "running", "since", "state_of", "wanted"]
 
 STOPPED = frozenset("Tt")
 """States of processes that were stopped, by a signal or a debugger."""
@@ -76,7 +76,7 @@ def state_of(pid: int, start_ticks: int, boot: bytes) -> str:
         return ""
     found = state_and_start(pid)
     if found is None:
-        return "" if os.path.exists("/proc/self/stat") else "?"
+        return "?" if is_alive(pid, start_ticks, boot) else ""
     state, ticks = found
     return state if ticks == start_ticks and state not in GONE else ""
 
@@ -99,20 +99,21 @@ def wanted(found: Iterable[Lying], now_ns: int, since_ns: int | None = None, pid
     pids : container of int
         Processes whose rings are taken, whenever they ended.
 
-    Notes
-    -----
-    Where nothing runs and nothing has ended just now, it is the run that ended last. Cost: a sort.
+    Returns
+    -------
+    list of Lying
+        None, where nothing runs and nothing has ended just now: ask for `last_run`. Cost: O(rings).
     """
     rings = list(found)
     least_ns = now_ns - JUST_NOW_NS if since_ns is None else since_ns
     chosen = [ring for ring in rings if running(ring) or _end_ns(ring) >= least_ns]
     if since_ns is not None:
         return chosen
-    chosen += [ring for ring in rings if ring.pid in pids and ring not in chosen]
-    return chosen or _last_run(rings)
+    return chosen + [ring for ring in rings if ring.pid in pids and ring not in chosen]
 
 
-def _last_run(rings: list[Lying]) -> list[Lying]:
+def last_run(rings: Iterable[Lying]) -> list[Lying]:
+    """Choose the rings of the run that ended last: of processes whose times follow each other closely. Cost: a sort."""
     chosen: list[Lying] = []
     begin_ns = 0
     for ring in sorted(rings, key=_end_ns, reverse=True):

@@ -181,7 +181,7 @@ class _Gathering:
 
     def result(self) -> Gathered:
         """Return what was had, and say what was not."""
-        chosen = [(number, ring) for number, place in self._places.items() for ring in self._wanted(number, place)]
+        chosen = [(number, ring) for number, rings in self._wanted().items() for ring in rings]
         n_meant = sum(self._wants(ring) for place in self._places.values() for ring in place.rings.values())
         result = Gathered(n_left_out=n_meant - len(chosen), posts=self._posts())
         failed = {self._owner(asked.where): asked for asked, _ in self._asked.values() if self._is_failed(asked)}
@@ -204,14 +204,14 @@ class _Gathering:
         return result
 
     def _without_ring(self) -> list[tuple[str, str]]:
-        """Tell of processes of which no ring is known, whatever was asked for: nobody knows what theirs are called."""
+        """Tell of processes of which no ring is known: those that cannot be reached may have some, called whatever."""
         owners = {(number, ring.pid) for number, place in self._places.items() for ring in place.rings.values()}
         told = []
         for asked, _ in self._asked.values():
             if self._is_failed(asked) and self._owner(asked.where) not in owners:
                 told.append((asked.where.name, f"{_why(asked)}; its recording could not be had"))
         for where, _ in self._known.values():
-            if where.pid and self._owner(where) not in owners:
+            if where.pid and self._owner(where) not in owners and self._nodes is None:
                 told.append((where.name, f"process {where.pid} has no recording on this machine"))
         return told
 
@@ -266,10 +266,11 @@ class _Gathering:
                 place.n_tries += 1  # then by way of the next one
         late = time.monotonic() >= self._began + NEIGHBOUR_SHARE * self._deadline_s
         pending = {self._owner(asked.where) for asked, _ in self._asked.values() if not asked.is_over}
-        for number, place in self._places.items():
+        for number, wanted in self._wanted().items():
+            place = self._places[number]
             rings = [
                 ring
-                for ring in self._wanted(number, place)
+                for ring in wanted
                 if (number, ring.file) not in self._got
                 and ring.file not in place.under_way
                 and (late or _is_stuck(ring) or (number, ring.pid) not in pending)
@@ -304,7 +305,7 @@ class _Gathering:
         late = time.monotonic() >= self._began + NEIGHBOUR_SHARE * self._deadline_s
         if not own or not (late or all(_is_stuck(ring) for ring in own)):
             return False
-        return all((number, ring.file) in self._got for ring in self._wanted(number, place) if ring.pid == pid)
+        return all((number, ring.file) in self._got for ring in self._wanted()[number] if ring.pid == pid)
 
     # --- telling ------------------------------------------------------------------------------------------------------
 
@@ -326,11 +327,19 @@ class _Gathering:
     def _matches(self, name: str) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in self._nodes or ())
 
-    def _wanted(self, number: int, place: _Place) -> list[Lying]:
-        since = None if self._seconds is None else since_ns(place.seen, self._seconds)
-        members = {where.pid for where, _ in self._posts() if where.place == number}
-        found = disk.wanted(place.rings.values(), place.seen.now_ns, since, members)
-        return [ring for ring in found if self._wants(ring)]
+    def _wanted(self) -> dict[int, list[Lying]]:
+        """Return the rings that are meant, of each place."""
+        meant, chosen = {}, {}
+        posts = self._posts()
+        for number, place in self._places.items():
+            since = None if self._seconds is None else since_ns(place.seen, self._seconds)
+            members = {where.pid for where, _ in posts if where.place == number}
+            meant[number] = [ring for ring in place.rings.values() if self._wants(ring)]
+            chosen[number] = disk.wanted(meant[number], place.seen.now_ns, since, members)
+        if self._seconds is not None or any(chosen.values()):
+            return chosen
+        last = disk.last_run(ring for rings in meant.values() for ring in rings)
+        return {number: [ring for ring in rings if ring in last] for number, rings in meant.items()}
 
     def _is_failed(self, asked: Asked) -> bool:
         return asked.failure is not None or asked.waited_s is not None
