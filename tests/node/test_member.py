@@ -5,18 +5,25 @@ from __future__ import annotations
 from collections import deque
 from typing import Any
 
+import msgspec
 import pytest
 
 from hydroscope.ground.clocks.simulated import SimulatedClock
 from hydroscope.kv import effects as kv
 from hydroscope.kv.functions import Functions
 from hydroscope.kv.homes import home_of
-from hydroscope.node.member import Action, Entered, Excluded, Member, Transmit
+from hydroscope.node.actions import Action, Entered, Excluded, Transmit
+from hydroscope.node.member import Member
 from hydroscope.node.membership import Settings
-from hydroscope.wire.messages import NOBODY, Ack, Announce, Call, Heartbeat, MemberInfo, Packet, Refuse
+from hydroscope.wire.messages import NOBODY, Ack, Announce, Call, Heartbeat, MemberInfo, Packet, Refuse, Welcome
 
 CLUSTER = 5
 STEP_S = 0.25
+
+
+def alike(packet: Packet) -> tuple[int, ...]:
+    """Return what the packets of one frame have in common."""
+    return packet.sender_life, packet.receiver_life, packet.epoch
 
 
 class Net:
@@ -59,13 +66,17 @@ class Net:
                     self.changed.append((i, tuple(keys)))
 
     def settle(self) -> None:
-        """Deliver until nothing is on the way."""
+        """Deliver until nothing is on the way; what is alike but for its message comes in one frame."""
         while self.wire:
             packet = self.wire.popleft()
+            frame = [packet]
+            while self.wire and alike(self.wire[0]) == alike(packet):
+                frame.append(self.wire.popleft())
             to = next((i for i, m in enumerate(self.members) if m.standing.me.life == packet.receiver_life), 0)
             sender = next(i for i, m in enumerate(self.members) if m.standing.me.life == packet.sender_life)
-            if frozenset((sender, to)) not in self.cut and not self.drop(packet):
-                self.do(to, self.members[to].receive(packet, self.now))
+            taken = [each for each in frame if not self.drop(each)]
+            if taken and frozenset((sender, to)) not in self.cut:
+                self.do(to, self.members[to].receive(taken, self.now))
         for member in self.members:
             soonest = member.deadline
             assert all(soonest <= line.deadline for line in member.lines.values()), "something is slept over"
@@ -236,7 +247,7 @@ def test_a_write_under_way_does_not_end_at_a_member_that_was_stopped_past_its_le
         net.settle()
     assert net.members[0].standing.epoch == 2
     for packet in late:
-        net.do(2, stopped.receive(packet, net.now))
+        net.do(2, stopped.receive([packet], net.now))
     assert "second" not in net.outcomes
     assert stopped.counters["without a lease"] == len(late)
     net.cut, net.drop = set(), lambda packet: False
@@ -283,14 +294,32 @@ def test_a_write_after_a_new_view_waits_until_all_have_entered_it() -> None:
 def test_packets_of_a_former_life_change_nothing(net: Net) -> None:
     one = net.members[1]
     packet = Packet(CLUSTER, 0, 100, 1, 999, 1, 0, Heartbeat(1, True, 1, 1))
-    assert one.receive(packet, net.now) == []
+    assert one.receive([packet], net.now) == []
     assert one.counters["meant for another life"] == 1
 
 
 def test_a_stamp_from_the_far_future_is_refused(net: Net) -> None:
     packet = Packet(CLUSTER, 0, 100, 1, 101, 1, 2**63, Heartbeat(1, True, 1, 1))
-    assert net.members[1].receive(packet, net.now) == []
+    assert net.members[1].receive([packet], net.now) == []
     assert net.members[1].counters["stamp from the future"] == 1
+
+
+def test_each_message_of_a_frame_counts_as_if_it_had_come_alone(net: Net) -> None:
+    one, other = net.members[1], net.members[2]
+    view = net.members[0].standing.view
+    assert view is not None
+    newer = msgspec.structs.replace(view, epoch=2)
+    calls = [Call(one._line(0).link.highest + n, b"") for n in (1, 2, 3)]
+    messages = [calls[0], Welcome(5, 100, 1), calls[1], Announce(newer, True), calls[2]]
+    packets = [Packet(CLUSTER, 0, 100, 1, 101, 1, 0, message) for message in messages]
+    one.receive(packets, net.now)
+    assert one.refusals == {1: "unasked welcome", 4: "of another epoch"}
+    assert one.links[0].counters["executed"] == 2
+    assert one.standing.epoch == 2
+    one.receive([msgspec.structs.replace(packets[2], epoch=2)], net.now)
+    assert one.refusals == {}
+    other.receive(packets, net.now)
+    assert other.refusals == dict.fromkeys(range(5), "meant for another life")
 
 
 def test_a_request_that_cannot_be_read_is_answered() -> None:
@@ -298,7 +327,7 @@ def test_a_request_that_cannot_be_read_is_answered() -> None:
     net.run(2)
     number = net.members[1]._line(0).link.highest + 1
     packet = Packet(CLUSTER, 0, 100, 1, 101, 1, 0, Call(number, b"\xc1 not msgpack"))
-    (action,) = net.members[1].receive(packet, net.now)
+    (action,) = net.members[1].receive([packet], net.now)
     assert isinstance(action, Transmit)
     assert isinstance(action.packet.message, Ack)
     assert net.members[1].counters["request that cannot be read"] == 1

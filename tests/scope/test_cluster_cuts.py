@@ -15,7 +15,7 @@ from hydroscope.engine.simulated.world import World
 from hydroscope.ground.errors import UnknownNameError, UserError
 from hydroscope.kv.effects import Adopted, Ordered
 from hydroscope.node import ports
-from hydroscope.node.member import Transmit
+from hydroscope.node.actions import Transmit
 from hydroscope.scope.snapshots import snapshot
 from tests.scope.cuts import KeysHistory, check_keys, problems
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from random import Random
 from traceback import format_exception
 from typing import Any
@@ -16,8 +16,9 @@ from hydroscope.ground.errors import InternalError
 from hydroscope.kv import invariants
 from hydroscope.kv.effects import Changed, Lost, Names, Ordered, Refused, Value, Wrote
 from hydroscope.kv.homes import best
+from hydroscope.node.actions import Entered
 from hydroscope.node.line import Line
-from hydroscope.node.member import Entered, Member
+from hydroscope.node.member import Member
 from hydroscope.node.membership import Settings
 from hydroscope.rpc.link import Window
 from hydroscope.wire.messages import Ack, AckAck, Call, Nack, Packet, Probe
@@ -62,14 +63,15 @@ class WatchedMember(Member):
             line.link.window = Window(calls=self.most_calls)
         return line
 
-    def receive(self, packet: Packet, now: float) -> list[Any]:
-        """Take a packet in."""
+    def receive(self, packets: Sequence[Packet], now: float) -> list[Any]:
+        """Take a packet in; the simulated network carries one at a time."""
+        (packet,) = packets
         here = self.standing
         is_for_me = packet.receiver_life == here.me.life and here.lives.get(packet.sender) == packet.sender_life
         if is_for_me or not isinstance(packet.message, Call | Ack | AckAck | Nack | Probe):
-            return super().receive(packet, now)
+            return super().receive(packets, now)
         before = _work(self)
-        actions = super().receive(packet, now)
+        actions = super().receive(packets, now)
         if _work(self) != before:
             raise StaleLife(f"member {self.number} of life {here.me.life} took {packet}")
         return actions

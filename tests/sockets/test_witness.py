@@ -19,8 +19,8 @@ from hydroscope.ground.record.recorder import Recorder
 from hydroscope.scope.bundles import unbundled
 from hydroscope.scope.events import Events
 from hydroscope.scope.findings import Finding
-from hydroscope.scope.own_rules import CALLS, own_rules
-from hydroscope.scope.rules import parse
+from hydroscope.scope.own_rules import CALLS, KEYS, own_rules
+from hydroscope.scope.rules import pairs, parse
 from hydroscope.scope.timeline import Timeline
 from hydroscope.wire.messages import Ack, AckAck, Call, Heartbeat, Packet
 from tests.sockets.conductor import Cluster
@@ -122,6 +122,17 @@ def test_a_healthy_cluster_keeps_its_rules(healthy):
     assert {"call put", "call atomic", "answer written", "used", "call invalidate", "heartbeat", "piece"} <= labels
 
 
+def test_what_was_put_and_what_invalidates_it_are_put_together(healthy):
+    timeline = healthy.timeline
+    for text in ("invalidate <? obeyed", "obeyed <? ack"):
+        (rule,) = [rule for rule in timeline.rules if str(rule) == text]
+        each = pairs(timeline.events, rule, timeline.order.rank)
+        assert ((each.before >= 0) & (each.after >= 0)).sum() >= 2, text
+    told = [rule for rule in timeline.rules if str(rule) in ("put <? invalidate", "own_put <? invalidate")]
+    known = [pairs(timeline.events, rule, timeline.order.rank) for rule in told]
+    assert sum(((each.before >= 0) & (each.after >= 0)).sum() for each in known) >= 2
+
+
 def test_writes_are_in_the_ring_of_their_home_with_the_calls_that_did_them(healthy):
     timeline = healthy.timeline
     events = timeline.events
@@ -180,7 +191,7 @@ def ring_of(messages: list[Any], hears: bool, again: Sequence[Any] = ()) -> Ring
     a, b = (1, 0xAAA), (2, 0xBBB)
     packets = packets_of(messages, a, b)
     if hears:
-        witness.heard(packets, ["of another epoch" if each in again else None for each in messages])
+        witness.heard(packets, {place: "of another epoch" for place, each in enumerate(messages) if each in again})
     else:
         witness.said(packets[0], messages, again)
     assert rec.path is not None
@@ -223,7 +234,7 @@ def test_bytes_of_other_programs_that_begin_like_ours_stay_as_they_are(data):
     rec.close(remove=True)
     assert unbundled(ring) is ring
     assert own_rules(Events.of([ring])) == ()
-    assert own_rules(Events.of([ring_of([AckAck(1)], hears=False)])) == parse(CALLS)
+    assert own_rules(Events.of([ring_of([AckAck(1)], hears=False)])) == parse(CALLS) + parse(KEYS)
 
 
 def test_what_is_sent_again_is_told_apart_and_is_the_same_to_who_hears_it():

@@ -26,7 +26,8 @@ import msgspec
 from hydroscope.ground.clocks.simulated import SimulatedClock
 from hydroscope.kv.effects import Finish
 from hydroscope.kv.functions import Functions
-from hydroscope.node.member import Connect, Member, Transmit
+from hydroscope.node.actions import Connect, Transmit
+from hydroscope.node.member import Member
 from hydroscope.node.membership import Settings
 from hydroscope.wire.frame import MAC_BYTES, VERSION, Framing, Refusal, encode_message
 from hydroscope.wire.messages import (
@@ -50,7 +51,7 @@ __all__ = ["ATTACKS", "Scene", "state_of"]
 VOLATILE = {
     # what may change without meaning anything: counters, the story, the clock, when to look again
     "_actions", "_checked_removed", "_hlc", "_now", "_owing_since", "_story", "_timers", "_visits",
-    "counters", "deadline", "next_beat", "refused",
+    "counters", "deadline", "next_beat", "refused", "refusals",
 }  # fmt: skip
 PLAIN = {int, float, str, bytes, bool, type(None)}
 STEP_S = 0.25
@@ -162,7 +163,7 @@ class Scene:
                 if any(isinstance(packet.message, Hello | Welcome) for packet in packets):
                     self.handshakes.append((to, frame))
                 if to < alive:
-                    self.do(to, [each for p in packets for each in self.members[to].receive(p, self.now)])
+                    self.do(to, self.members[to].receive(packets, self.now))
 
     def attack(self, to: int, frame: bytes) -> str:
         """Send a frame to a member; return what became of it. Answers of members go nowhere."""
@@ -174,7 +175,7 @@ class Scene:
     def _taken(self, to: int, packet: Packet) -> str:
         member = self.members[to]
         before = _counts(member)
-        actions = member.receive(packet, self.now)
+        actions = member.receive([packet], self.now)
         for action in actions:
             assert isinstance(action, Transmit), f"{action} after {packet}"
         for name, n in _counts(member).items():
@@ -447,7 +448,7 @@ def run(n_frames: int, seed: int, check_each: int) -> tuple[dict[str, Counter[st
                 n_bytes = min(len(room), len(rest))
                 room[:n_bytes] = rest[:n_bytes]
                 for packet in reader.received(n_bytes):
-                    scene.members[to].receive(packet, scene.now)
+                    scene.members[to].receive([packet], scene.now)
                 rest = rest[n_bytes:]
             assert reader._end - reader._start <= len(frame)
         if turn % check_each == 0 or turn == n_frames - 1:

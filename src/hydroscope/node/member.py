@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -27,11 +27,12 @@ import msgspec
 from hydroscope.ground.clocks.hlc import HybridClock
 from hydroscope.ground.clocks.port import Clock
 from hydroscope.ground.errors import DataError, InternalError
-from hydroscope.kv.effects import Adopted, Answer, Ask, Changed, Finish, Lost, Ordered
+from hydroscope.kv.effects import Adopted, Answer, Ask, Finish, Lost, Ordered
 from hydroscope.kv.effects import Effect as StoreEffect
 from hydroscope.kv.functions import Functions
 from hydroscope.kv.store import Store
 from hydroscope.node import standing
+from hydroscope.node.actions import Action, Connect, Entered, Excluded, Transmit
 from hydroscope.node.line import Line, LineEffect, is_large
 from hydroscope.node.membership import Settings
 from hydroscope.node.standing import Standing
@@ -58,7 +59,7 @@ from hydroscope.wire.messages import (
     View,
 )
 
-__all__ = ["Action", "Connect", "Entered", "Excluded", "Member", "Transmit"]
+__all__ = ["Member"]
 
 WORK = frozenset((Call, Probe, Nack, Ack, AckAck, Piece, PieceAck))
 """Messages that belong to an epoch."""
@@ -66,40 +67,8 @@ WORK = frozenset((Call, Probe, Nack, Ack, AckAck, Piece, PieceAck))
 URGENT = frozenset((Backup, Invalidate, Notify))
 """Calls that are answered at once and that writes wait for: they go beside the window that those writes fill."""
 
-
-class Transmit(msgspec.Struct, frozen=True):
-    """Put a packet on the way: as a datagram, or (stream > 0) over the stream of this number to the peer."""
-
-    peer: int
-    packet: Packet
-    stream: int = 0
-    again: bool = False
-    """Whether this very call or answer was sent before."""
-
-
-class Connect(msgspec.Struct, frozen=True):
-    """Open a fresh stream to the peer and close any earlier one; then say `connected` or `broken`."""
-
-    peer: int
-    stream: int
-
-
-class Entered(msgspec.Struct, frozen=True):
-    """A view holds from here on (addresses of its members are in it), or has opened."""
-
-    view: View
-    is_open: bool
-
-
-class Excluded(msgspec.Struct, frozen=True):
-    """This member does not belong (any more): all its operations have ended as lost."""
-
-    reason: str
-
-
 Operation = Callable[..., list[StoreEffect]]
 """A method of the store: it takes the store, the operation's name, and what was asked for."""
-Action = Transmit | Connect | Entered | Excluded | Finish | Changed | Ordered | Adopted
 
 
 class Member:
@@ -138,8 +107,8 @@ class Member:
         self.lines: dict[int, Line] = {}
         self.counters: Counter[str] = Counter()
         self.deadline = math.inf
-        self.refused: str | None = None
-        """Why the packet that was received last did not count; None: it did."""
+        self.refusals: dict[int, str] = {}
+        """Of the frame that was received last: which packets did not count, by their place, and why."""
         self._hlc = HybridClock(clock)
         self._encode = encode
         self._functions = functions
@@ -231,37 +200,22 @@ class Member:
 
     # --- packets and time -------------------------------------------------------------------------------------------
 
-    def receive(self, packet: Packet, now: float) -> list[Action]:
-        """Take a packet in; what does not count is counted and dropped."""
-        self._now = now
-        standing = self.standing
-        refusal = standing.refusal(packet)
-        self.refused = refusal
-        if refusal is not None:
-            self.counters[refusal] += 1
-            return self._membership(now, standing.answer_stranger(packet))
-        if not self._hlc.merge(packet.hlc):
-            self.refused = "stamp from the future"
-            self.counters[self.refused] += 1
-            return []
-        message = packet.message
-        kind = type(message)
-        if kind not in WORK:
-            return self._membership(now, standing.receive(packet, now))
-        if now >= standing.lease_until:  # what is under way must not go on here, and comes again
-            self.refused = "without a lease"
-            self.counters[self.refused] += 1
-        elif packet.epoch == standing.epoch or standing.is_of_this_epoch(packet, now):
-            peer = packet.sender
-            line = self.lines.get(peer) or self._line(peer)
+    def receive(self, packets: Sequence[Packet], now: float) -> list[Action]:
+        """Take in the packets of one frame. Those that do not count are dropped, counted, and told in `refusals`."""
+        self._now, self.refusals = now, {}
+        line: Line | None = None
+        for place, packet in enumerate(packets):
+            message = packet.message
+            kind = type(message)
+            if line is None or kind not in WORK:  # what holds for one message of work holds for those that follow
+                line = self._admit(place, packet, now)
+            if line is None:
+                continue
             if kind is Piece or kind is PieceAck:
-                self._perform_bulk(peer, line, line.piece(message, now))  # type: ignore[arg-type]
+                self._perform_bulk(packet.sender, line, line.piece(message, now))  # type: ignore[arg-type]
             else:
-                self._perform(peer, line, line.link.receive(message, now))
-        else:
-            self.refused = "of another epoch"
-        actions, self._actions = self._actions, []
-        return actions
+                self._perform(packet.sender, line, line.link.receive(message, now))
+        return self._take()
 
     def connected(self, peer: int, stream: int, now: float) -> list[Action]:
         """Note that a stream that `Connect` asked for is open."""
@@ -310,7 +264,32 @@ class Member:
 
     # --- inside: membership -----------------------------------------------------------------------------------------
 
+    def _admit(self, place: int, packet: Packet, now: float) -> Line | None:
+        """Return the line that the work in a packet is for; else do what the packet means for the membership."""
+        standing = self.standing
+        refusal = standing.refusal(packet)
+        if refusal is not None:
+            self._follow(now, standing.answer_stranger(packet))
+        elif not self._hlc.merge(packet.hlc):
+            refusal = "stamp from the future"
+        elif type(packet.message) not in WORK:
+            self._follow(now, standing.receive(packet, now))
+            return None
+        elif now >= standing.lease_until:  # what is under way must not go on here, and comes again
+            refusal = "without a lease"
+        elif packet.epoch == standing.epoch or standing.is_of_this_epoch(packet, now):
+            return self.lines.get(packet.sender) or self._line(packet.sender)
+        else:
+            refusal = "of another epoch"
+        self.refusals[place] = refusal
+        self.counters[refusal] += 1
+        return None
+
     def _membership(self, now: float, effects: list[standing.Effect]) -> list[Action]:
+        self._follow(now, effects)
+        return self._take()
+
+    def _follow(self, now: float, effects: list[standing.Effect]) -> None:
         """Do what the standing says; then go on with what was held, if that may be."""
         self._now = now
         for effect in effects:
@@ -326,7 +305,6 @@ class Member:
             self._actions.append(Entered(self.standing.view, True))
         self._release()
         self._set_deadline()
-        return self._take()
 
     def _enter(self, view: View) -> None:
         """Drop replicas that may be overwritten in the view, and the lines to members that are not in it."""

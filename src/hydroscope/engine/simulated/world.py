@@ -15,7 +15,8 @@ from hydroscope.engine.simulated.program import Do, Keys, Program, meaning
 from hydroscope.ground.errors import InternalError, UserError
 from hydroscope.kv.effects import Adopted, Changed, Finish, Ordered, Value
 from hydroscope.kv.functions import Functions
-from hydroscope.node.member import Connect, Entered, Excluded, Member, Transmit
+from hydroscope.node.actions import Connect, Entered, Excluded, Transmit
+from hydroscope.node.member import Member
 from hydroscope.node.membership import Settings
 from hydroscope.node.ports import NodeLost
 from hydroscope.wire.frame import Framing, Refusal
@@ -350,7 +351,7 @@ class World:
         self.network.counters["delivered"] += 1
         if self.lines is not None:
             self._note(f"{source} => {target} {packet.message}")
-        self._perform(process, process.member.receive(packet, process.clock.seconds()))
+        self._perform(process, process.member.receive([packet], process.clock.seconds()))
         self._arm(process)
 
     def _deliver_late(self, entry: tuple[int, int, Packet]) -> None:

@@ -29,7 +29,7 @@ from hydroscope.kv.functions import Functions
 from hydroscope.kv.homes import Homes
 from hydroscope.kv.names import check_key
 from hydroscope.kv.scans import what_is_missing
-from hydroscope.node.member import Action
+from hydroscope.node.actions import Action
 from hydroscope.node.ports import EngineError, NodeLost
 from hydroscope.wire.dumps import Where
 from hydroscope.wire.messages import NOBODY, MemberInfo, View

@@ -38,7 +38,8 @@ from hydroscope.ground.clocks.port import Clock
 from hydroscope.ground.clocks.system import SystemClock
 from hydroscope.ground.errors import InternalError
 from hydroscope.kv import effects as kv
-from hydroscope.node.member import Action, Connect, Entered, Excluded, Member, Transmit
+from hydroscope.node.actions import Action, Connect, Entered, Excluded, Transmit
+from hydroscope.node.member import Member
 from hydroscope.node.ports import NodeLost
 from hydroscope.wire.frame import Framing
 from hydroscope.wire.messages import Hello, MemberInfo, Packet, Piece, PieceAck
@@ -344,15 +345,12 @@ class SocketMember:
 
     def _received(self, packets: list[Packet], now: float) -> list[Action]:
         """Hand packets to the member; what follows from them is done, and recorded, after they are recorded."""
-        actions: list[Action] = []
-        refusals: list[str | None] = []
         for packet in packets:
             if type(packet.message) in NOTED:
                 self._note(packet)
-            actions += self._member.receive(packet, now)
-            refusals.append(self._member.refused)
+        actions = self._member.receive(packets, now)
         if self._witness is not None:
-            self._witness.heard(packets, refusals)
+            self._witness.heard(packets, self._member.refusals)
         return actions
 
     def _note(self, packet: Packet) -> None:

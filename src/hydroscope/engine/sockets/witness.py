@@ -16,7 +16,7 @@ a number says which it was. Used under the member's lock; nothing here may raise
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -26,7 +26,7 @@ from hydroscope.ground.record.recorder import Recorder
 from hydroscope.kv.effects import Ordered
 from hydroscope.wire import messages as wire
 from hydroscope.wire.frame import encode_message
-from hydroscope.wire.messages import NOBODY, Ack, AckAck, Call, Nack, Packet, Piece, Probe, View
+from hydroscope.wire.messages import NOBODY, Ack, AckAck, Call, Nack, Packet, Piece, PieceAck, Probe, View
 
 __all__ = ["MARK", "RUN", "Witness", "calls_between", "member_name"]
 
@@ -59,6 +59,9 @@ def _tag(kind: type[msgspec.Struct]) -> int:
 
 
 OF_CALLS = {kind: _tag(kind) for kind in (Call, Probe, Nack, Ack, AckAck)}
+BETWEEN_MEMBERS = frozenset((*OF_CALLS, Piece, PieceAck))
+"""What only lives say that have a number and know each other's: names of both ends stay."""
+
 CALLERS = frozenset((Call, Probe, AckAck))
 """Those that a caller sends."""
 CALL, PROBE, NACK, ACK, ACKACK, PIECE = [MARK + bytes([_tag(kind)]) for kind in (Call, Probe, Nack, Ack, AckAck, Piece)]
@@ -118,12 +121,7 @@ class Witness:
     def said(self, packet: Packet, messages: Sequence[Any], again: Sequence[Any]) -> int:
         """Record what leaves in one frame, and what of it not for the first time; return the stamp it is to carry."""
         line = self._lines.get(packet.receiver_life)
-        if line is None or type(messages[0]) not in OF_CALLS:
-            name = self._name(packet.sender, packet.sender_life)
-            line = Line(self._recorder.lane(name), name, self._name(packet.receiver, packet.receiver_life))
-            if packet.receiver_life and packet.sender != NOBODY:
-                self._lines[packet.receiver_life] = line
-        if len(messages) == 1 and not again:
+        if line is not None and len(messages) == 1 and not again:  # most are one of these
             message = messages[0]
             kind = type(message)
             if kind is Call:
@@ -132,6 +130,15 @@ class Witness:
                 return line.sent(line.peer, line.served ^ message.number, ACK + message.body)
             if kind is AckAck:
                 return line.sent(line.peer, line.asked ^ message.number, ACKACK)
+        return self._said(packet, messages, again)
+
+    def _said(self, packet: Packet, messages: Sequence[Any], again: Sequence[Any]) -> int:
+        line = self._lines.get(packet.receiver_life)
+        if line is None or type(messages[0]) not in BETWEEN_MEMBERS:
+            name = self._name(packet.sender, packet.sender_life)
+            line = Line(self._recorder.lane(name), name, self._name(packet.receiver, packet.receiver_life))
+            if packet.receiver_life and packet.sender != NOBODY:
+                self._lines[packet.receiver_life] = line
         runs = _runs(messages) if len(messages) > 1 else None
         if runs is not None and not again:
             return line.sent(line.peer, line.asked ^ messages[0].number, runs)
@@ -141,43 +148,42 @@ class Witness:
             stamp = (line.resent if message in again else line.sent)(line.peer, ident, data)
         return stamp
 
-    def heard(self, packets: Sequence[Packet], refusals: Sequence[str | None]) -> None:
-        """Record the packets that have come in one frame, and of each why it does not count, if it does not."""
+    def heard(self, packets: Sequence[Packet], refusals: Mapping[int, str]) -> None:
+        """Record the packets that have come in one frame, and why some do not count, by their place."""
         packet = packets[0]
         line = self._lines.get(packet.sender_life)
-        if line is None or len(packets) > 1 or refusals[0] is not None:
-            self._heard(packets, refusals)
-            return
-        message: Any = packet.message
-        kind = type(message)
-        if kind is Ack:
-            line.received(line.peer, line.asked ^ message.number, ACK + message.body, packet.hlc)
-        elif kind is AckAck:
-            line.received(line.peer, line.served ^ message.number, ACKACK, packet.hlc)
-        elif kind is Call:
-            line.received(line.peer, line.served ^ message.number, CALL + message.body, packet.hlc)
-        else:
-            self._heard(packets, refusals)
+        if line is not None and len(packets) == 1 and not refusals:  # most are one of these
+            message: Any = packet.message
+            kind = type(message)
+            if kind is Ack:
+                line.received(line.peer, line.asked ^ message.number, ACK + message.body, packet.hlc)
+                return
+            if kind is AckAck:
+                line.received(line.peer, line.served ^ message.number, ACKACK, packet.hlc)
+                return
+            if kind is Call:
+                line.received(line.peer, line.served ^ message.number, CALL + message.body, packet.hlc)
+                return
+        self._heard(packets, refusals)
 
-    def _heard(self, packets: Sequence[Packet], refusals: Sequence[str | None]) -> None:
+    def _heard(self, packets: Sequence[Packet], refusals: Mapping[int, str]) -> None:
         first = packets[0]
         line = self._lines.get(first.sender_life)
-        message: Any = first.message
-        kind = type(message)
-        if line is None or kind not in OF_CALLS or first.receiver_life == 0:
+        kind = type(first.message)
+        if line is None or kind not in BETWEEN_MEMBERS or first.receiver_life == 0:
             name = self._name(first.receiver, first.receiver_life)
             line = Line(self._recorder.lane(name), name, self._name(first.sender, first.sender_life))
-            if kind in OF_CALLS and not any(refusals):
+            if kind in BETWEEN_MEMBERS and not refusals:
                 self._lines[first.sender_life] = line
-        if any(refusals):
+        if refusals:
             self._not_taken(packets, refusals, line)
+            return
+        messages: list[Any] = [packet.message for packet in packets]
+        if len(messages) > 1 and (runs := _runs(messages)) is not None:
+            line.received(line.peer, line.served ^ messages[0].number, runs, first.hlc)
         else:
-            messages: list[Any] = [packet.message for packet in packets]
-            if len(messages) > 1 and (runs := _runs(messages)) is not None:
-                line.received(line.peer, line.served ^ message.number, runs, first.hlc)
-            else:
-                for message in messages:
-                    line.received(line.peer, *_of(message, line.served, line.asked), first.hlc)
+            for message in messages:
+                line.received(line.peer, *_of(message, line.served, line.asked), first.hlc)
 
     def refused(self, reason: str) -> None:
         """Record that a frame was not taken: nobody can say whose it was."""
@@ -185,14 +191,14 @@ class Witness:
         if self._n_refused <= REFUSED_MAX:
             self._recorder.dropped(None, 0, REFUSED + reason.encode())
 
-    def _not_taken(self, packets: Sequence[Packet], refusals: Sequence[str | None], line: Line) -> None:
+    def _not_taken(self, packets: Sequence[Packet], refusals: Mapping[int, str], line: Line) -> None:
         first = packets[0]
         here = self._recorder.lane(self._name(first.receiver, first.receiver_life))
         is_bundle = len(packets) > 1 and _runs([packet.message for packet in packets]) is not None
-        for packet, refusal in zip(packets, refusals, strict=True):
+        for place, packet in enumerate(packets):
             write = here.received
-            if refusal is not None:
-                here.note(f"not taken: {refusal}")
+            if place in refusals:
+                here.note(f"not taken: {refusals[place]}")
                 write = here.dropped
             write(line.peer, *_of(packet.message, line.served, line.asked, is_bundle), packet.hlc)
 
