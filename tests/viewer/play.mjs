@@ -4,6 +4,7 @@
 
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { answered } from "./answers.mjs";
 import { newPage, happen, settle } from "./standin.mjs";
 import { App } from "../../src/hydroscope/scope/viewer/page/app.js";
 import { Container } from "../../src/hydroscope/scope/viewer/page/columns.js";
@@ -133,6 +134,11 @@ const COMMANDS = {
   drawn: (k, name) => canvas(k, name).calls,
   texts: (selector) => place.querySelectorAll(selector).map((each) => each.textContent),
   told: (selector) => place.querySelectorAll(selector).map(told),
+  answers: async (files, questions) => {
+    const traces = [];
+    for (const file of files) traces.push(await read(file));
+    return answered(traces, questions);
+  },
   keys: () => {
     const names = [
       "ArrowLeft",

@@ -63,13 +63,20 @@ class Player:
 
     def open(self, *boxes: bytes, **options: Any) -> Page:
         """Open a page of one timeline or two: `width`, `height`, `dark`; `still`: what moves, moves at once."""
-        for box in boxes:
-            if box not in self.files:
-                file = self.folder / f"{len(self.files)}.played"
-                file.write_bytes(box)
-                self.files[box] = str(file)
-        self.ask("open", [self.files[box] for box in boxes], options)
+        self.ask("open", [self._file(box) for box in boxes], options)
         return Page(self)
+
+    def answers(self, boxes: list[bytes], *questions: list[Any]) -> list[Any]:
+        """Return what `answers.mjs` says about one timeline or two as the viewer reads them."""
+        answers: list[Any] = self.ask("answers", [self._file(box) for box in boxes], questions)
+        return answers
+
+    def _file(self, box: bytes) -> str:
+        if box not in self.files:
+            file = self.folder / f"{len(self.files)}.played"
+            file.write_bytes(box)
+            self.files[box] = str(file)
+        return self.files[box]
 
     def close(self) -> None:
         """End the process."""

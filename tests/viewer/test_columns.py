@@ -13,7 +13,6 @@ from hydroscope.scope.events import COLUMNS, Events
 from hydroscope.scope.timeline import Timeline
 from hydroscope.scope.viewer.columns import planes
 from hydroscope.scope.viewer.pack import error_codes, pack
-from tests.viewer.node import ask
 
 
 def unplaned(cut, differences):
@@ -43,8 +42,8 @@ def test_errors_are_rounded_up_a_little(errors):
 
 
 @pytest.fixture(scope="module")
-def both(timeline, box, tmp_path_factory):
-    return timeline, ask(tmp_path_factory.mktemp("box"), [box], [["columns"]])[0]
+def both(timeline, box, player):
+    return timeline, player.answers([box], ["columns"])[0]
 
 
 def test_each_record_is_read_as_it_was(both):
@@ -115,9 +114,9 @@ def test_samples_nodes_and_findings_are_there(both):
     assert all(tuple(a["records"]) == b.records[:200] for a, b in zip(seen["findings"], timeline.findings, strict=True))
 
 
-def test_a_timeline_of_nothing_can_be_read(tmp_path):
+def test_a_timeline_of_nothing_can_be_read(player):
     empty = Timeline(Events.sorted([], [""], {name: [] for name in COLUMNS}))
-    seen = ask(tmp_path, [pack(empty)], [["columns"], ["found", "x"], ["arrows", 0, 1e9, 10], ["layout", [], []]])
+    seen = player.answers([pack(empty)], ["columns"], ["found", "x"], ["arrows", 0, 1e9, 10], ["layout", [], []])
     assert seen[0]["n"] == 0
     assert seen[1:3] == [[], {"records": [], "share": 1}]
     assert seen[3]["slots"] == []

@@ -11,7 +11,6 @@ import pytest
 from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.order import past
 from hydroscope.scope.viewer.pack import pack
-from tests.viewer.node import ask
 
 CLASSES = {
     0: (Kind.SENT, Kind.RECEIVED),
@@ -24,8 +23,8 @@ HIDDEN, FOUND = 1, 2
 
 
 @pytest.fixture
-def answers(box, tmp_path):
-    return lambda *questions: ask(tmp_path, [box], list(questions))
+def answers(player, box):
+    return lambda *questions: player.answers([box], *questions)
 
 
 def seconds(timeline):
@@ -127,6 +126,8 @@ def test_searches_find_what_they_say(timeline, answers):
         "bytes>=64 bytes<0.1kB": lambda k: 64 <= events.n_bytes[k] < 100,
         "lane:lane-1 kind:put": lambda k: events.names[events.lane[k]] == "lane-1" and kind[k] == "put",
         "ωμέγα": lambda k: anything(k, "ωμέγα"),
+        "-http://x": lambda k: not anything(k, "http://x"),
+        "bytes<1GB": lambda k: True,
         "http://x": lambda k: anything(k, "http://x"),
     }
     seen = answers(*(["found", query] for query in expected))
@@ -225,11 +226,11 @@ def test_walks_go_to_neighbours(timeline, answers):
             assert other == found.partner[record]
 
 
-def test_states_are_what_replaying_the_changes_gives(stateful, tmp_path):
+def test_states_are_what_replaying_the_changes_gives(stateful, player):
     changes = stateful.changes
     n = changes.stamp.size
     places = [0, n, 7, 200, 199, 5, n, 0]
-    seen, steps = ask(tmp_path, [pack(stateful)], [["states", places], ["steps"]])
+    seen, steps = player.answers([pack(stateful)], ["states", places], ["steps"])
     started = {}
     for node, key, old in zip(changes.node, changes.key, changes.old, strict=True):
         started.setdefault((node, key), old)
@@ -250,16 +251,28 @@ def test_states_are_what_replaying_the_changes_gives(stateful, tmp_path):
     assert steps["back"][:-1] == [0, *ends.tolist()][-2::-1]
 
 
-def test_the_cut_of_a_stamp_is_before_all_later_records(stateful, tmp_path):
+def test_the_cut_of_a_stamp_is_before_all_later_records(stateful, player):
     events = stateful.events
     stamps = [int(events.stamp[k]) for k in (0, 500, 900)] + [0, 2**63]
-    seen = ask(tmp_path, [pack(stateful)], [["cut", str(stamp)] for stamp in stamps])
+    seen = player.answers([pack(stateful)], *(["cut", str(stamp)] for stamp in stamps))
     for stamp, cut in zip(stamps, seen, strict=True):
         expected = [
             int(events.starts[k] + np.sum(events.stamp[events.starts[k] : events.starts[k + 1]] <= np.uint64(stamp)))
             for k in range(len(events.nodes))
         ]
         assert cut == expected
+
+
+def test_times_since_the_first_record_have_the_digits_that_a_step_needs(answers):
+    steps = [(0, 1e8), (2.5e9, 5e8), (1.5e6, 1e5), (-2e3, 1e3), (119.6e9, 6e10), (7.23e12, 6e10)]
+    assert answers(*(["since", ns, step] for ns, step in steps)) == [
+        "0.0 s",
+        "2.5 s",
+        "1.5 ms",
+        "−2 µs",
+        "2 min",
+        "120 min 30 s",
+    ]
 
 
 def test_scales(answers):

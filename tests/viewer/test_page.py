@@ -15,7 +15,7 @@ from hydroscope.scope.viewer.pack import pack
 from hydroscope.scope.viewer.page import joined, write_html
 from tests.scope.histories import Plan, simulate, take
 from tests.viewer.histories import changed, everything
-from tests.viewer.node import ask, check
+from tests.viewer.node import check
 
 PAGE = files("hydroscope.scope.viewer").joinpath("page")
 MODULES = sorted(each.name for each in PAGE.iterdir() if each.name.endswith(".js"))
@@ -88,7 +88,7 @@ def test_timelines_are_written_as_pages_by_their_suffix(tmp_path):
 
 
 @pytest.mark.parametrize("same_ids", [True, False])
-def test_the_first_divergence_is_where_the_other_run_was_changed(tmp_path, same_ids):
+def test_the_first_divergence_is_where_the_other_run_was_changed(player, same_ids):
     history = simulate(Plan(n_nodes=3, n_records=1200, offset_s=0.1), 4)
     events = history.events
     rank = Timeline(events).order.rank
@@ -99,16 +99,16 @@ def test_the_first_divergence_is_where_the_other_run_was_changed(tmp_path, same_
         other = changed(other, slice(None), id=other.id + np.uint64(10**9))
     one, two = Timeline(events), Timeline(other)
     boxes = [pack(one), pack(two)]
-    same, found = ask(tmp_path, [boxes[0], boxes[0]], [["divergence"]])[0], ask(tmp_path, boxes, [["divergence"]])[0]
+    (same,), (found,) = (player.answers(each, ["divergence"]) for each in ([boxes[0], boxes[0]], boxes))
     assert same is None
     assert row in (found["here"], found["there"])
     if same_ids:
-        told = ask(tmp_path, [boxes[0], pack(two, comparison=one.compare(two))], [["comparison"]])[0]
+        told = player.answers([boxes[0], pack(two, comparison=one.compare(two))], ["comparison"])[0]
         assert row in (told["here"], told["there"])
 
 
-def test_a_longer_recording_of_the_same_run_is_no_divergence(tmp_path):
+def test_a_longer_recording_of_the_same_run_is_no_divergence(player):
     history = simulate(Plan(n_nodes=3, n_records=1200), 4)
     late = take(replace(history), history.true_ns > np.quantile(history.true_ns, 0.3))
     boxes = [pack(Timeline(history.events)), pack(Timeline(late.events))]
-    assert ask(tmp_path, boxes, [["divergence"]])[0] is None
+    assert player.answers(boxes, ["divergence"]) == [None]
