@@ -10,7 +10,10 @@ from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.events import COLUMNS, Events
 from hydroscope.scope.findings import findings
 from hydroscope.scope.order import order
-from hydroscope.scope.rules import Step, parse, written
+from hydroscope.scope.own_rules import KEYS
+from hydroscope.scope.rules import Step, pairs, parse, written
+from hydroscope.wire.bodies import encode
+from hydroscope.wire.messages import Done, Invalidate
 from tests.scope.test_order import table
 
 CALLS = """
@@ -66,6 +69,9 @@ def test_a_mark_in_quotes_begins_no_remark():
         ("a(t) = put by data[0:9]", ["one to eight"]),
         ("a(t) = put by data[4:4]", ["one to eight"]),
         ('a(t) = sent "EXECUTE" at 24', ["first 27 bytes"]),
+        ("a(t) = received of asked", ["no step 'asked'"]),
+        ("a(t) = put by data[0:4]\nb(t) = received by data[4:8] of a", ["line 2", "not for it"]),
+        ("a(t) = put\nb(t) = received of a\nc(t) = sent of b", ["line 3", "another of"]),
         ("nonsense", ["line 1", "'nonsense'"]),
     ],
 )
@@ -150,3 +156,52 @@ def test_rules_by_bytes_put_together_what_ids_do_not():
     rule = "made(k) = put by data[0:4]\ngone(k) = removed by data[0:4]\nmade(k) < gone(k)"
     assert len(order(events, parse(rule)).violations) == 1
     assert order(events, parse("put(k) < removed(k)")).violations == ()
+
+
+COHERENT = """
+put(k)        = put by data[0:4] here
+invalidate(k) = sent "INV " by data[4:8] big here    # the key's bytes the other way round
+ack(k)        = received "OK" of invalidate          # says no key: it has the id of what it answers
+put(k) < invalidate(k) < ack(k)
+"""
+
+
+def said(events, *texts):
+    """Return the events with first bytes."""
+    columns = {name: getattr(events, name) for name in COLUMNS}
+    columns["data"] = np.array(texts, "S27").view("V27")
+    columns["n_bytes"] = np.array([len(text) for text in texts])
+    return Events.sorted(events.nodes, events.names, columns)
+
+
+def test_put_before_invalidate_before_ack_is_a_rule_of_a_user_too():
+    """Two homes use the same keys; the second acknowledges before it is told to invalidate, or invalidates too soon."""
+    rows = [
+        ("a", Kind.PUT, 1, None), ("a", Kind.SENT, 70, "c"), ("a", Kind.RECEIVED, 70, "c"),
+        ("b", Kind.SENT, 80, "c"), ("b", Kind.PUT, 2, None), ("b", Kind.RECEIVED, 81, "c"),
+    ]  # fmt: skip
+    texts = [b"key1", b"INV 1yek", b"OK", b"INV 1yek", b"key1", b"OK of another"]
+    (found,) = order(said(table(*rows), *texts), parse(COHERENT)).violations
+    assert (str(found.rule), found.before, found.after) == ("put < invalidate", 4, 3)
+    rows[3:] = [rows[4], ("b", Kind.RECEIVED, 80, "c"), rows[3]]
+    texts[3:] = [b"key1", b"OK", b"INV 1yek"]
+    (found,) = order(said(table(*rows, at=[9, 10, 11, 12, 13, 14]), *texts), parse(COHERENT)).violations
+    assert (str(found.rule), found.before, found.after) == ("invalidate < ack", 5, 4)
+    rows[4:], texts[4:] = [rows[5], rows[4]], [texts[5], texts[4]]
+    assert order(said(table(*rows), *texts), parse(COHERENT)).violations == ()
+    assert parse(written(parse(COHERENT))) == parse(COHERENT)
+
+
+def test_our_own_keys_are_put_before_they_are_invalidated():
+    version = 1 << 40 | 5
+    put = b"\xc1P" + (7).to_bytes(8, "little") + version.to_bytes(8, "little")
+    invalidate = b"\xc1\x0a" + encode(Invalidate(version, "users"))
+    rows = [("a", Kind.PUT, 7, None), ("a", Kind.SENT, 70, "b"), ("a", Kind.RECEIVED, 70, "b")]
+    done = b"\xc1\x0d" + encode(Done())
+    assert order(said(table(*rows), put, invalidate, done), parse(KEYS)).violations == ()
+    wrong = order(said(table(rows[1], rows[0], rows[2]), invalidate, put, done), parse(KEYS))
+    assert [str(each.rule) for each in wrong.violations] == ["put <? invalidate"]
+    both = [pairs(said(table(*rows), put, invalidate, done), rule, np.arange(3)) for rule in parse(KEYS)]
+    assert [(each.before.tolist(), each.after.tolist()) for each in both] == [
+        ([0], [1]), ([1], [-1]), ([-1], [2]), ([-1], [1])
+    ]  # fmt: skip

@@ -216,7 +216,7 @@ class OriginalStore:
 
         for peer in left:
             new.n_open += 1
-            self._ask(peer, Invalidate(key, old.version), acknowledged)
+            self._ask(peer, Invalidate(old.version, key), acknowledged)
         if not left:
             then(new.version)
         new.close_one()

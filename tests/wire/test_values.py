@@ -251,7 +251,7 @@ BODIES = [
     Put("k", None, True),
     Atomic("k", "add", (1, "x"), True),
     Atomic("k", "add"),
-    Invalidate("k", 3),
+    Invalidate(3, "k"),
     Scan("p"),
     Watch("p", False),
     Notify(("a", "b")),

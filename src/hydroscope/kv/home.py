@@ -374,7 +374,7 @@ class HomeTable:
         awaiting.discard(record.closing.peer)
         record.replicas, record.awaiting = None, awaiting
         for replica in sorted(awaiting):
-            self._desk.ask(replica, Invalidate(record.key, record.version), _INVALIDATE, record, out)
+            self._desk.ask(replica, Invalidate(record.version, record.key), _INVALIDATE, record, out)
 
     def _strike(self, record: Record, peer: int, number: int, out: list[Effect]) -> None:
         if record.awaiting is None or peer not in record.awaiting:

@@ -16,7 +16,7 @@ from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.events import Events
 from hydroscope.scope.rules import Rule, parse
 
-__all__ = ["CALLS", "TASKS", "own_rules"]
+__all__ = ["CALLS", "KEYS", "TASKS", "own_rules"]
 
 CALLS = r"""
 # A call, from the caller's first word to its last.
@@ -44,6 +44,19 @@ once removal(t)
 once answer(t)
 """
 
+KEYS = r"""
+# What is put at a key's home makes replicas; before anything else is put, these are invalidated, and say that they are.
+# What they have in common is the version of the value that they are about, which each home counts for itself.
+put(v)        = put "\xc1P" by data[10:18] here
+own_put(v)    = put "\xc1O" by data[10:18] here
+invalidate(v) = sent "\xc1\x0a\x93\x2b\xcf" by data[5:13] big here
+obeyed(v)     = sent "\xc1\x0d" of invalidate
+ack(v)        = received "\xc1\x0d" of invalidate
+
+put(v) <? invalidate(v) <? obeyed(v) <? ack(v)
+own_put(v) <? invalidate(v)
+"""
+
 TASKS = """
 queued(t) <? started(t) <? ended(t)
 """
@@ -55,7 +68,7 @@ _MEMBER: Final = re.compile(r"(member-\d+|joining|authority)\.[0-9a-f]{6}")
 
 @cache
 def _parsed() -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
-    return parse(TASKS), parse(CALLS)
+    return parse(TASKS), parse(CALLS) + parse(KEYS)
 
 
 def own_rules(events: Events) -> tuple[Rule, ...]:

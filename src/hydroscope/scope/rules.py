@@ -1,12 +1,16 @@
 """What ought to come before what, as data: `exec(t) < run(t) < ack(t)`.
 
 A rule names steps; a step is a kind of record, maybe one whose first bytes begin in a certain way, and the t
-that its records have in common is their id, or some of their first bytes::
+that its records have in common is their id, some of their first bytes, or what the record of another step with the same
+id has::
 
     exec(t) = sent "EXEC"
     run(t)  = started
     ack(t)  = sent "ACK" at 4
     put(k)  = put by data[0:8]
+    drop(k) = sent "DROP" by data[4:12] big     a number that others have with its least byte first
+    done(k) = received "DONE" of drop           answers what was asked
+    load(t) = started here                      of one node: others may use the same ids
     exec(t) < run(t) < ack(t)       in this order, and none without the one before
     exec(t) <? run(t)               in this order, where both are there
     exec(t) ~> ack(t)               sooner or later each is followed by one
@@ -19,7 +23,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +32,7 @@ import numpy.typing as npt
 from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.ground.record.layout import DATA_BYTES, Kind
 from hydroscope.scope.events import Events
-from hydroscope.scope.matching import RECEIPTS
+from hydroscope.scope.matching import RECEIPTS, mixed
 
 __all__ = ["Pairs", "Rule", "Step", "Violation", "broken", "pairs", "parse", "rows_of", "written"]
 
@@ -49,6 +53,12 @@ class Step:
     """Where in the first bytes `begins` begins."""
     by: tuple[int, int] | None = None
     """Which of the first bytes the records of one case have in common; None: their id."""
+    is_big: bool = False
+    """These bytes are a number with its greatest byte first."""
+    is_here: bool = False
+    """Records of different nodes are of different cases."""
+    of: Step | None = None
+    """Only records with the id of one of this step, of whose case they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +103,8 @@ class Violation:
 _NAME = r"[A-Za-z_]\w*"
 _TERM = re.compile(rf"\s*({_NAME})\s*\(\s*({_NAME})\s*\)\s*")
 _MEANING = re.compile(
-    rf"\s*({_NAME})(?:\s+(\"(?:[^\"\\]|\\.)*\")(?:\s+at\s+(\d+))?)?(?:\s+by\s+data\[(\d+):(\d+)\])?\s*"
+    rf"\s*({_NAME})(?:\s+(\"(?:[^\"\\]|\\.)*\")(?:\s+at\s+(\d+))?)?"
+    rf"(?:\s+by\s+data\[(\d+):(\d+)\](\s+big)?)?(\s+here)?(?:\s+of\s+({_NAME}))?\s*"
 )
 
 
@@ -127,7 +138,7 @@ def parse(text: str) -> tuple[Rule, ...]:
             continue
         try:
             if re.match(rf"{_TERM.pattern}=", line):
-                step = _step(line)
+                step = _step(line, steps)
                 steps[step.name] = step
             else:
                 rules += _rules(line, steps)
@@ -147,7 +158,8 @@ def written(rules: Iterable[Rule]) -> str:
     """
     lines = []
     for rule in rules:
-        lines += [_defined(rule.before), _defined(rule.after)]
+        for step in (rule.before, rule.after):
+            lines += [*([_defined(step.of)] if step.of else []), _defined(step)]
         of_two = f"{rule.before.name}(t) {rule.sign} {rule.after.name}(t)"
         lines.append(f"once {rule.after.name}(t)" if rule.once else of_two)
     return "\n".join(lines)
@@ -156,22 +168,24 @@ def written(rules: Iterable[Rule]) -> str:
 def _defined(step: Step) -> str:
     begins = "".join(chr(c) if 32 <= c < 127 and c not in b'"\\' else f"\\x{c:02x}" for c in step.begins)
     quoted = f' "{begins}" at {step.at}' if step.begins or step.at else ""
-    by = f" by data[{step.by[0]}:{step.by[1]}]" if step.by else ""
-    return f"{step.name}(t) = {step.kind.name.lower()}{quoted}{by}"
+    by = f" by data[{step.by[0]}:{step.by[1]}]{' big' if step.is_big else ''}" if step.by else ""
+    of = f" of {step.of.name}" if step.of else ""
+    return f"{step.name}(t) = {step.kind.name.lower()}{quoted}{by}{' here' if step.is_here else ''}{of}"
 
 
 def _without_remark(line: str) -> str:
     return re.sub(r'("(?:[^"\\]|\\.)*")|#.*', lambda found: found.group(1) or "", line)
 
 
-def _step(line: str) -> Step:
+def _step(line: str, steps: Mapping[str, Step]) -> Step:
     term, _, meaning = line.partition("=")
     found = _MEANING.fullmatch(meaning)
     if found is None:
         raise UserError(
-            'a step is defined as: name(t) = kind "first bytes" at 0 by data[0:8]; all but the kind is optional'
+            'a step is defined as: name(t) = kind "first bytes" at 0 by data[0:8] big here, or of STEP instead of by; '
+            "all but the kind is optional"
         )
-    kind, begins, at, low, high = found.groups()
+    kind, begins, at, low, high, big, here, of = found.groups()
     kinds = {each.name.lower(): each for each in Kind if each is not Kind.NONE}
     if kind not in kinds:
         raise unknown_name("kind of record", kind, kinds, "the recorder")
@@ -182,9 +196,14 @@ def _step(line: str) -> Step:
     place = int(at or 0)
     if place + len(prefix) > DATA_BYTES:
         raise UserError(f"only the first {DATA_BYTES} bytes are recorded; {begins} at {place} goes beyond")
+    if of is not None:
+        if of not in steps:
+            raise unknown_name("step", of, steps, "these rules")
+        if by is not None or here is not None or steps[of].of is not None:
+            raise UserError(f"of {of} says what it has in common; by, here and another of are not for it")
     match = _TERM.match(term)
     assert match is not None
-    return Step(match.group(1), kinds[kind], prefix, place, by)
+    return Step(match.group(1), kinds[kind], prefix, place, by, big is not None, here is not None, steps.get(of))
 
 
 def _rules(line: str, steps: dict[str, Step]) -> list[Rule]:
@@ -218,6 +237,8 @@ def rows_of(events: Events, step: Step) -> Ints:
     if step.begins:
         wanted = np.frombuffer(step.begins, np.uint8)
         rows = rows[(_bytes(events, rows)[:, step.at : step.at + wanted.size] == wanted).all(axis=1)]
+    if step.of is not None:
+        rows = rows[np.isin(events.id[rows], events.id[rows_of(events, step.of)])]
     return rows
 
 
@@ -226,11 +247,18 @@ def _bytes(events: Events, rows: Ints) -> npt.NDArray[np.uint8]:
 
 
 def _cases(events: Events, step: Step, rows: Ints) -> npt.NDArray[np.uint64]:
-    if step.by is None:
-        return events.id[rows]
-    padded = np.zeros((rows.size, 8), np.uint8)
-    padded[:, : step.by[1] - step.by[0]] = _bytes(events, rows)[:, step.by[0] : step.by[1]]
-    return padded.view(np.uint64)[:, 0]
+    if step.of is not None:
+        others = rows_of(events, step.of)
+        ids, first = np.unique(events.id[others], return_index=True)
+        return _cases(events, step.of, others[first])[np.searchsorted(ids, events.id[rows])]
+    found = events.id[rows]
+    if step.by is not None:
+        low, high = step.by
+        said = _bytes(events, rows)[:, low:high]
+        padded = np.zeros((rows.size, 8), np.uint8)
+        padded[:, : high - low] = said[:, ::-1] if step.is_big else said
+        found = padded.view("<u8")[:, 0].astype(np.uint64)
+    return mixed(mixed(found) ^ events.node[rows].astype(np.uint64)) if step.is_here else found
 
 
 def _firsts(events: Events, step: Step, when: Ints) -> tuple[npt.NDArray[np.uint64], Ints]:

@@ -242,8 +242,9 @@ class Atomic(Shape, frozen=True, tag=42):
 class Invalidate(Shape, frozen=True, tag=43):
     """Drop your replica of this key if it has this version."""
 
-    key: str
     version: int
+    """First, so that what is recorded of the message has it at one place, however long the key."""
+    key: str
 
 
 class Scan(Shape, frozen=True, tag=44):
