@@ -26,6 +26,11 @@ def timeline():
     return Timeline(events, missing=MISSING)
 
 
+def test_a_node_that_was_read_all_the_same_is_not_missing(timeline):
+    odd = (*MISSING, Missing("n1", "stopped"))
+    assert "; missing: n9; not well: n1\n" in str(Timeline(timeline.events, missing=odd))
+
+
 def test_a_timeline_prints_its_nodes_and_what_is_wrong(timeline):
     text = str(timeline)
     assert text.startswith(f"Timeline of {len(timeline):,} records of 3 nodes, over ")

@@ -207,8 +207,10 @@ def _head(timeline: Timeline) -> str:
     if len(events):
         times = timeline.order.time_ns
         text += f", over {span(int(times.max() - times.min()))} from {_moment(int(times.min()))}"
-    if timeline.missing:
-        text += f"; missing: {', '.join(each.name for each in timeline.missing)}"
+    read = {node.name for node, n in zip(events.nodes, np.diff(events.starts), strict=True) if n}
+    for what, is_read in (("missing", False), ("not well", True)):
+        names = [each.name for each in timeline.missing if (each.name in read) is is_read]
+        text += f"; {what}: {', '.join(names)}" if names else ""
     return text
 
 

@@ -20,5 +20,5 @@ def outside(history: History, stamp: int) -> WindowError:
         return WindowError(f"log {name!r} is known until {shown(until)}; {shown(stamp)} is later: ask again then")
     return WindowError(
         f"log {name!r} reaches back to {shown(start)} (stamp {start}) and not to {shown(stamp)}; "
-        "ask for a later moment, or give its WindowLog more seconds and bytes"
+        "ask for a later moment, or give its WindowLog more seconds and bytes (a cluster's keys: HYDROSCOPE_HISTORY=60)"
     )
