@@ -97,7 +97,7 @@ class Wire:
             "vlan": Ether(src=MAC, dst=MAC, type=0x8100) / Dot1Q(vlan=7, type=kind),
             "cooked": CookedLinux(pkttype=4 if is_out else 0, proto=kind),
             "cooked 2": CookedLinuxV2(pkttype=4 if is_out else 0, proto=kind),
-            "loopback": Loopback(type=2 if kind == 0x0800 else 10),
+            "loopback": Loopback(type=2 if kind == 0x0800 else 30),  # as on macOS
         }[self.link]
         return head / Raw(packet)
 
