@@ -55,6 +55,7 @@ def test_queues_between_processes_are_matched(here, tmp_path, wrapped):
     assert len(ids(here, Kind.SENT)) == 21
     assert sorted(node.name for node in found.events.nodes) == ["here", f"here.{child.pid}"]
     assert unmatched(found) == 0
+    assert all(about.closed_at_ns for each in rings(tmp_path) if (about := read_ring(each.path).about).pid == child.pid)
     assert found.events.peer[found.events.kind == Kind.SENT].min() >= 0
 
 

@@ -56,21 +56,23 @@ class _Conversation:
         self._end: End = UNSEEN
         self._lent: Callable[[], Any] = bytes
         """Returns the buffer that is being filled."""
-        self._is_pythons = True
-        """Whether the transport is asyncio's own."""
+        self._keeps = False
+        """Whether it has to be kept for that."""
         self._inside = False
         """A wrapper calls what is wrapped as well."""
 
     @swallowed
     def begin(self, transport: Any, tls: bool = False) -> None:
         """Find out whose conversation it is."""
-        self._is_pythons = type(transport).__module__.startswith("asyncio.")
         look = transport.get_extra_info
         own, peer, sock = look("sockname"), look("peername"), look("socket")
+        tls = tls or look("sslcontext") is not None
+        # uvloop forgets the buffer of an encrypted connection before it says how much is in it.
+        self._keeps = tls and not type(transport).__module__.startswith("asyncio.")
         if hasattr(transport, "sendto"):
             self._end = Datagrams(self.tap, own, peer, sock.getsockname)
         elif own is not None:
-            self._end = link_between(self.tap, own, peer, sock, tls or look("sslcontext") is not None)
+            self._end = link_between(self.tap, own, peer, sock, tls)
 
     @swallowed
     def going(self, data: Any, address: Any = None) -> None:
@@ -98,8 +100,7 @@ class _Conversation:
     @swallowed
     def lend(self, buffer: Any) -> None:
         """Remember what is going to be filled; without keeping it, as nobody can change the size of what is kept."""
-        # uvloop forgets the buffer of an encrypted connection before it says how much is in it.
-        self._lent = weakly(buffer) if self._is_pythons else lambda: buffer
+        self._lent = (lambda: buffer) if self._keeps else weakly(buffer)
 
     @swallowed
     def filled(self, n_bytes: int) -> None:
