@@ -175,11 +175,9 @@ class Tape:
 
         Or, when the file that has it goes, nobody could tell what the value was before the change.
         """
-        data = self._record(key)[2]
-        needed = 2 * (RECORD.size + 8) + len(data) + n_bytes
-        self._make_room(needed)
-        last_kind, last_stamp, data = self._record(key)  # it may have been carried
-        self._places[key] = self._put(last_kind | STILL, last_stamp, data)
+        kind, stamp, data = self._record(key)
+        self._make_room(2 * (RECORD.size + 8) + len(data) + n_bytes)
+        self._places[key] = self._put(kind | STILL, stamp, data)
         self._segments[-1].keys.append(key)
 
     def _record(self, key: Hashable) -> tuple[int, int, bytes]:
@@ -218,12 +216,12 @@ class Tape:
             n -= 1
             key = carrying[-1]
             if self._places.get(key, end) < end:
-                self._make_room(RECORD.size + 8 + len(self._record(key)[2]))
-            if self._places.get(key, end) < end:
                 kind, stamp, data = self._record(key)
-                self._places[key] = self._put(kind | STILL, stamp, data)
-                self._segments[-1].keys.append(key)
-            if carrying and carrying[-1] is key:  # else a segment was full, and all was carried already
+                self._make_room(RECORD.size + 8 + len(data))
+                if self._places[key] < end:  # else a segment was full, and all was carried already
+                    self._places[key] = self._put(kind | STILL, stamp, data)
+                    self._segments[-1].keys.append(key)
+            if carrying and carrying[-1] is key:
                 carrying.pop()
         if not carrying and self._carrying is carrying:
             self._carrying = None
