@@ -140,7 +140,8 @@ def _press(addresses: list[str], asked: argparse.Namespace, screen: Screen) -> T
         "freeze_s": asked.freeze_s,
     }
     rules = _rules(asked)
-    _remark("gathering what was recorded ...", screen)
+    at_most = "" if asked.deadline is None else f", for {asked.deadline:g} s at most"
+    _remark(f"gathering what was recorded{at_most} ...", screen)
     try:
         shown = timeline(rules=rules, **{name: value for name, value in options.items() if value is not None})
     except KeyboardInterrupt:

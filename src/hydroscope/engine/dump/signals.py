@@ -97,7 +97,11 @@ def _press() -> None:
 
 
 def _write() -> str:
-    path = _place() / f"hydroscope-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.timeline"
+    now = time.time()
+    moment = (
+        f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(now))}.{int(now % 1 * 1000):03d}"  # two in a second differ
+    )
+    path = _place() / f"hydroscope-{moment}-{os.getpid()}.timeline"
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(each for each in sys.path if each),
         "HYDROSCOPE_RECORD": "0",
