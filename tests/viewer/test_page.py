@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from dataclasses import replace
 from importlib.resources import files
@@ -66,6 +68,15 @@ def test_the_page_needs_nothing_else_and_what_was_recorded_cannot_break_it(tmp_p
     assert "</title><b>" not in text
     assert "&lt;/title&gt;" in text
     assert not re.search(r"\{\{\w+\}\}", text)
+
+
+def test_a_browser_runs_the_page_s_own_script_and_nothing_else(tmp_path):
+    text = write_html(everything(n_records=100), tmp_path / "x.html").read_text(encoding="utf-8")
+    (script,) = re.findall(r'<script type="module">(.*)</script>', text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', text)
+    assert policy.split("; ") == ["default-src 'none'", f"script-src 'sha256-{digest}'", "style-src 'unsafe-inline'"]
+    assert text.index(policy) < text.index("<script")
 
 
 def test_dark_is_the_same_whether_the_system_or_the_reader_asks_for_it():

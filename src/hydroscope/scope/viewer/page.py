@@ -3,11 +3,15 @@
 The modules in `page/` are ordinary ones, which Node runs in tests and a server can hand out as they are. Here they
 are put one behind the other, each after those it imports, without their imports and exports: so a name at the top
 of a module must be the only one of all of them, and nothing is imported under another name (a test sees to both).
+
+The page says which script it is, by its digest, and the browser runs no other and asks for nothing from elsewhere:
+whatever was recorded stays text.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import re
 from functools import cache
@@ -54,11 +58,16 @@ def write_html(timeline: Timeline, path: str | Path, *, other: Timeline | None =
         f'<script type="application/octet-stream" data-timeline="{k}">{base64.b64encode(box).decode()}</script>'
         for k, box in enumerate(boxes)
     )
-    parts = {"title": html.escape(title or "Timeline"), "style": _read("style.css"), "data": data, "script": joined()}
-    page = _read("page.html")
-    target.write_text(
-        re.sub(r"\{\{(title|style|data|script)\}\}", lambda found: parts[found[1]], page), encoding="utf-8"
-    )
+    script = joined()
+    parts = {
+        "title": html.escape(title or "Timeline"),
+        "digest": f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
+        "style": _read("style.css"),
+        "data": data,
+        "script": script,
+    }
+    page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _read("page.html"))
+    target.write_text(page, encoding="utf-8")
     return target
 
 
