@@ -12,13 +12,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from hydroscope.engine.sockets.streams import PARTS_A_CALL, QUEUE_MAX_BYTES, Listener, Outbound
+from hydroscope.engine.sockets.streams import PARTS_A_CALL, QUEUE_MAX_BYTES, Listener, Outbound, Streams
 from hydroscope.ground.limits import PIECE_BYTES
 from hydroscope.wire.frame import Framing
 from hydroscope.wire.messages import Packet, Piece
 
 SECRET = bytes(range(32))
 WAIT_S = 20.0
+STAMP = 99
 
 
 class Ends:
@@ -107,24 +108,26 @@ def test_pieces_come_out_of_the_listener_as_they_went_in():
 
     def take(packet: Packet) -> None:
         assert isinstance(packet.message, Piece)
+        assert packet.hlc == STAMP  # that of the record, which is later than the packet's own
         digest.update(packet.message.data)  # now: it is a view of what is received into
         lengths.append(len(packet.message.data))
 
     listener = Listener("127.0.0.1", 0, selector, framing, take, Counter())
-    told: list[bool] = []
-    out = Outbound(1, ("127.0.0.1", listener.port), selector, Outbound.react, told.append)
+    streams = Streams(framing, selector, Outbound.react, Counter(), lambda packet, messages, again: STAMP)
+    streams.open(3, 4, 1, ("127.0.0.1", listener.port))
     draw, wanted = random.Random(2), hashlib.sha256()
     sizes = [draw.choice((1, 100, PIECE_BYTES)) for _ in range(60)]
     for i, size in enumerate(sizes):
         data = draw.randbytes(size)
         wanted.update(data)
         packet = Packet(1, 1, 2, 3, 4, 5, 6, Piece(1, i, len(sizes), sum(sizes), 7, memoryview(data)))
-        assert out.send(framing.seal_piece(packet))
+        streams.send(packet, 1)
     end = time.monotonic() + WAIT_S
     while len(lengths) < len(sizes) and time.monotonic() < end:
         for key, mask in selector.select(0.05):
             key.data(mask)
-    out.close()
+    assert list(streams.news) == [(3, 1, True)]
+    streams.keep(())
     listener.close()
     selector.close()
     assert lengths == sizes

@@ -20,7 +20,7 @@ import select
 import selectors
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
@@ -31,7 +31,7 @@ from hydroscope.engine.sockets.address import Routes
 from hydroscope.engine.sockets.datagrams import Datagrams, Tap
 from hydroscope.engine.sockets.outbox import Outbox
 from hydroscope.engine.sockets.shield import Shield
-from hydroscope.engine.sockets.streams import Listener, Outbound
+from hydroscope.engine.sockets.streams import Listener, Outbound, Streams
 from hydroscope.engine.sockets.waiting import Observer, Outcome, Waiter
 from hydroscope.engine.sockets.witness import Witness
 from hydroscope.ground.clocks.port import Clock
@@ -98,11 +98,10 @@ class SocketMember:
         self._lock = threading.Lock()
         self._reader = threading.Lock()
         self._waiters: set[Waiter] = set()
-        self._streams: dict[int, Outbound] = {}  # by life
-        self._news: deque[tuple[int, int, bool]] = deque()  # streams that opened or broke: peer, number, which
         self._routes = Routes()
         self._witness = witness
-        self._outbox = Outbox(framing, self._dispatch, self.counters, None if witness is None else witness.said)
+        told = None if witness is None else witness.said
+        self._outbox = Outbox(framing, self._dispatch, self.counters, told)
         self._n_pieces = 0  # and acknowledgements of some: large messages move
         self._broken: BaseException | None = None
         self._closing = False
@@ -110,6 +109,7 @@ class SocketMember:
         self._sleepy = 0  # so many calls to come will not spin
         self._idle_since = -math.inf  # the loop: since the last datagram
         self._selector = selectors.DefaultSelector()
+        self._streams = Streams(framing, self._selector, self._on_stream, self.counters, told)
         self._listener = Listener(info.host, tcp_port, self._selector, framing, self._take, self.counters)
         self._member = member_of(msgspec.structs.replace(info, tcp_port=info.tcp_port or self._listener.port))
         self.front = self._member.front
@@ -307,8 +307,7 @@ class SocketMember:
         self._reader.acquire(timeout=CLOSE_WAIT_S)  # a caller may read until now; there will be no other
         with self._lock:
             self._listener.close()
-            for stream in self._streams.values():
-                stream.close()
+            self._streams.keep(())
             self._selector.close()
             self._tap.close()
             self._datagrams.close()
@@ -379,8 +378,8 @@ class SocketMember:
             now = self.now()
             for action in decide(now):
                 self._perform(action)
-            while self._news:  # told only now: what is performed is performed in order
-                peer, stream, is_open = self._news.popleft()
+            while self._streams.news:  # told only now: what is performed is performed in order
+                peer, stream, is_open = self._streams.news.popleft()
                 tell = self._member.connected if is_open else self._member.broken
                 for action in tell(peer, stream, self.now()):
                     self._perform(action)
@@ -397,7 +396,7 @@ class SocketMember:
     def _perform(self, action: Action) -> None:
         if type(action) is Transmit:  # most are the first or the second; patterns cost more than all of these
             if action.stream:
-                self._send_streamed(action.packet, action.stream)
+                self._streams.send(action.packet, action.stream)
             else:
                 self._outbox.add(action.peer, action.packet, action.again)
         elif type(action) is kv.Finish:
@@ -415,11 +414,12 @@ class SocketMember:
         elif isinstance(action, kv.Changed):
             self._observer.changed(action.keys)
         elif isinstance(action, Connect):
-            self._connect(action.peer, action.stream)
+            life = self._member.standing.lives.get(action.peer, 0)
+            route = self._routes.of.get(life)
+            self._streams.open(action.peer, life, action.stream, route and (route[0], route[2]))
         elif isinstance(action, Entered):
             self._routes.enter(action.view)
-            for life in [life for life in self._streams if life not in self._routes.of]:
-                self._streams.pop(life).close()
+            self._streams.keep(self._routes.of)
             if self._witness is not None:
                 self._witness.entered(action.view)
             self._observer.entered(action.view, action.is_open)
@@ -445,31 +445,7 @@ class SocketMember:
 
     def _in_flight_bytes(self) -> int:
         """Return how much was sent and is not acknowledged, or waits to be sent."""
-        lines = sum(line.in_flight_bytes for line in self._member.lines.values())
-        return lines + sum(stream.queued_bytes for stream in self._streams.values())
-
-    def _send_streamed(self, packet: Packet, number: int) -> None:
-        if self._witness is not None:
-            self._witness.said(packet, [packet.message], [])
-        stream = self._streams.get(packet.receiver_life)
-        if stream is None or stream.number != number or not stream.send(self._framing.seal_piece(packet)):
-            self.counters["pieces dropped"] += 1
-
-    def _connect(self, peer: int, number: int) -> None:
-        life = self._member.standing.lives.get(peer, 0)
-        if (old := self._streams.pop(life, None)) is not None:
-            old.close()
-        route = self._routes.of.get(life)
-        if route is None:
-            self._news.append((peer, number, False))
-            return
-        host, _, port = route
-
-        def told(is_open: bool) -> None:
-            self.counters["streams opened" if is_open else "streams broken"] += 1
-            self._news.append((peer, number, is_open))
-
-        self._streams[life] = Outbound(number, (host, port), self._selector, self._on_stream, told)
+        return sum(line.in_flight_bytes for line in self._member.lines.values()) + self._streams.queued_bytes
 
     def _on_stream(self, stream: Outbound, mask: int) -> None:
         """React to a stream that can be written again, or is gone (in the loop)."""

@@ -20,7 +20,7 @@ from hydroscope.ground.errors import InternalError
 from hydroscope.wire.frame import FRAME_OVERHEAD_BYTES, Framing, encode_message
 from hydroscope.wire.messages import Message, Packet
 
-__all__ = ["DATAGRAM_BYTES", "DATAGRAM_MAX_BYTES", "HOLD_S", "Outbox"]
+__all__ = ["DATAGRAM_BYTES", "DATAGRAM_MAX_BYTES", "HOLD_S", "Outbox", "Told"]
 
 DATAGRAM_BYTES = 1_400
 """What is gathered stays within one frame of Ethernet, whatever carries it; a longer message goes alone."""
@@ -32,6 +32,11 @@ HOLD_S = 0.5e-3
 """Seconds that a packet may stay: a few times what an answer takes, and less than anybody would notice."""
 
 ROOM_BYTES = DATAGRAM_BYTES - FRAME_OVERHEAD_BYTES
+
+
+Told = Callable[[Packet, list[Message], list[Message]], int]
+"""`told(packet, messages, again)` records what leaves, and which of it once more, and returns the stamp it is to carry
+at least: what is stamped later than its record is in order, whatever the clocks say."""
 
 
 class Bundle:
@@ -51,18 +56,14 @@ class Bundle:
 
 
 class Outbox:
-    """Gathers packets by peer; `send(peer, life, frame)` puts a frame on the way.
-
-    `told(packet, messages, again)` records what leaves, and which of it once more, and returns the stamp it is to carry
-    at least: what is stamped later than its record is in order, whatever the clocks say.
-    """
+    """Gathers packets by peer; `send(peer, life, frame)` puts a frame on the way."""
 
     def __init__(
         self,
         framing: Framing,
         send: Callable[[int, int, bytes], None],
         counters: Counter[str],
-        told: Callable[[Packet, list[Message], list[Message]], int] | None = None,
+        told: Told | None = None,
     ) -> None:
         self.deadline = math.inf
         """When what is held must go."""

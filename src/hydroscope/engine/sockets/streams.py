@@ -12,16 +12,19 @@ import contextlib
 import selectors
 import socket
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 from itertools import islice
 
+import msgspec
+
 from hydroscope.engine.sockets.address import family_of
+from hydroscope.engine.sockets.outbox import Told
 from hydroscope.wire.frame import Framing
 from hydroscope.wire.messages import Packet
 from hydroscope.wire.stream import FrameReader
 
-__all__ = ["INBOUND_MAX", "QUEUE_MAX_BYTES", "Inbound", "Listener", "Outbound"]
+__all__ = ["INBOUND_MAX", "QUEUE_MAX_BYTES", "Inbound", "Listener", "Outbound", "Streams"]
 
 QUEUE_MAX_BYTES = 16 * 2**20
 """Bytes that wait for room in a connection; what comes on top is dropped, and sent again by the RPC."""
@@ -151,6 +154,67 @@ class Outbound:
     def _break(self) -> None:
         self.close()
         self._told(False)
+
+
+class Streams:
+    """The streams to all peers, of each the newest; used under the member's lock.
+
+    `handle(stream, mask)` is called by the selector's loop. `told` is that of an `Outbox`.
+    """
+
+    def __init__(
+        self,
+        framing: Framing,
+        selector: selectors.BaseSelector,
+        handle: Callable[[Outbound, int], None],
+        counters: Counter[str],
+        told: Told | None = None,
+    ) -> None:
+        self.news: deque[tuple[int, int, bool]] = deque()
+        """Streams that opened or broke: peer, number, which."""
+        self._seal = framing.seal_piece
+        self._selector = selector
+        self._handle = handle
+        self._counters = counters
+        self._told = told
+        self._of: dict[int, Outbound] = {}  # by life
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait for room in a connection."""
+        return sum(stream.queued_bytes for stream in self._of.values())
+
+    def open(self, peer: int, life: int, number: int, where: tuple[str, int] | None) -> None:
+        """Open a fresh stream to a life of a peer, and close any earlier one; `where` is None if nobody knows."""
+        self.close(life)
+        if where is None:
+            self.news.append((peer, number, False))
+            return
+
+        def told(is_open: bool) -> None:
+            self._counters["streams opened" if is_open else "streams broken"] += 1
+            self.news.append((peer, number, is_open))
+
+        self._of[life] = Outbound(number, where, self._selector, self._handle, told)
+
+    def send(self, packet: Packet, number: int) -> None:
+        """Put a piece on the stream of this number; it is dropped if there is another by now, or no room."""
+        if self._told is not None:
+            stamp = max(packet.hlc, self._told(packet, [packet.message], []))
+            packet = msgspec.structs.replace(packet, hlc=stamp)
+        stream = self._of.get(packet.receiver_life)
+        if stream is None or stream.number != number or not stream.send(self._seal(packet)):
+            self._counters["pieces dropped"] += 1
+
+    def keep(self, lives: Container[int]) -> None:
+        """Close the streams to all other lives."""
+        for life in [life for life in self._of if life not in lives]:
+            self.close(life)
+
+    def close(self, life: int) -> None:
+        """Close the stream to a life, if there is one."""
+        if (stream := self._of.pop(life, None)) is not None:
+            stream.close()
 
 
 class Inbound:
