@@ -150,7 +150,7 @@ def test_nothing_at_all():
     assert "0 records of 0 nodes" in str(empty)
     assert str(empty.table()).startswith("0 records")
     assert empty.explain() == "Nothing went wrong in what was recorded."
-    assert empty.explain(empty.findings[0]).endswith("It shows in no record.")
+    assert "It shows in no record.\nNext: " in empty.explain(empty.findings[0])
     assert "<table>" in empty._repr_html_()
 
 
