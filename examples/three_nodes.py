@@ -65,4 +65,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    node(*sys.argv[1:]) if sys.argv[1:] else main()
+    node(*sys.argv[1:]) if set(sys.argv[1:2]) & set(PORTS) else main()
