@@ -300,9 +300,9 @@ def _comparable(view: View, records: Ints) -> Flags:
 def _losses(view: View) -> Iterator[Finding]:
     events, found = view.events, view.found
     sends = np.flatnonzero(view.is_send & (events.peer >= 0))
-    sends = _arrivable(view, sends)
-    lost = sends[found.partner[sends] < 0]
-    sent = {(a, b): each.size for a, b, each in _by_ends(view, sends)}
+    arrived = found.partner[sends] >= 0
+    lost = _arrivable(view, sends[~arrived])
+    sent = {(a, b): each.size for a, b, each in _by_ends(view, np.concatenate([sends[arrived], lost]))}
     for node, peer, records in _by_ends(view, lost):
         n = sent[node, peer]
         text = (
