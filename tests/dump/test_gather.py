@@ -30,6 +30,9 @@ from tests.dump.test_post import Statue
 QUICK_S = 1.0
 """A deadline for those who will not answer."""
 
+SLOW_S = 0.3
+"""Longer than it takes to hear who is quick, and much less than anybody is given."""
+
 HERE = f"here-{os.getpid()}"
 
 
@@ -124,6 +127,20 @@ def test_nobody_waits_for_a_stopped_process_of_which_nothing_is_wanted(tmp_path,
         got = pressed(at(stopped, far, silence), post.where, names="far-well", deadline_s=WAIT_S)
         assert heard(got) == {"far-well": 100}
         assert time.monotonic() < until
+
+
+def test_who_is_slow_is_waited_for_as_it_may_know_others(tmp_path, monkeypatch):
+    near, far = machine(tmp_path, "near"), machine(tmp_path, "far")
+    hs.Recorder("near", seconds=0.1, folder=near).close()
+    with (
+        processes(far, "far-a", n=5),
+        post_at(far) as third,
+        post_at(near) as quick,
+        post_at(near, others=(third.where,)) as slow,
+    ):
+        look, never = slow.look, threading.Event()
+        monkeypatch.setattr(slow, "look", lambda is_own: never.wait(SLOW_S) or look(is_own))
+        assert heard(pressed(quick.where, slow.where, names="far-*")) == {"far-a": 5}
 
 
 def test_who_is_cut_off_with_its_machine_is_missing(tmp_path, silence, nobody):
