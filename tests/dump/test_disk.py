@@ -9,6 +9,7 @@ import pytest
 
 import hydroscope as hs
 from hydroscope.engine.dump import disk
+from hydroscope.ground.processes import start_ticks
 from hydroscope.ground.record import folder
 from hydroscope.ground.record.folder import boot_id
 from hydroscope.ground.record.reader import read_ring
@@ -73,6 +74,13 @@ def test_the_folder_tells_names_processes_states_and_the_newest_stamp(tmp_path):
         for each in found.values():  # 6,000 records are more than a part: the newest is not in the first
             stamps = read_ring(each.file).records["stamp"]
             assert each.newest_ns == int(stamps.max())
+
+
+def test_a_process_that_has_the_number_of_another_is_not_that_one():
+    pid, ticks = os.getpid(), start_ticks(os.getpid())
+    assert disk.state_of(pid, ticks, boot_id()) in ("R", "S", "D")
+    assert disk.state_of(pid, ticks + 1, boot_id()) == ""
+    assert disk.state_of(pid, ticks, b"another machine!") == ""
 
 
 def test_where_the_system_does_not_tell_states_it_is_asked_who_is_there(monkeypatch):

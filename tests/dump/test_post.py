@@ -202,7 +202,7 @@ def test_a_door_whose_path_is_too_long_is_done_without(tmp_path, monkeypatch):
     monkeypatch.setattr(posts, "default_folders", lambda: [tmp_path / ("x" * 120)])
     with post_at(tmp_path) as post:
         assert isinstance(asked(post, Look()), Seen)
-        assert post.counters == {}
+        assert not [each for each in post.counters if "not accepted" in each]  # nobody knocks there
     assert list((tmp_path / ("x" * 120)).iterdir()) == []
 
 
