@@ -356,6 +356,19 @@ def test_who_was_frozen_goes_on_when_told_or_by_itself(tmp_path):
                                     "thawed by itself"])  # fmt: skip
 
 
+def test_an_alarm_that_counts_no_more_wakes_nobody(tmp_path):
+    """It may go off in the very moment in which somebody freezes again."""
+    with post_at(tmp_path) as post:
+        post.still = statue = Statue()
+        assert post.freeze(WAIT_S) is None
+        before = post._alarm
+        assert post.freeze(WAIT_S) is None
+        post.thaw(before)
+        assert statue.calls == ["halt"]
+        post.thaw(post._alarm)
+        assert statue.calls == ["halt", "go on"]
+
+
 def test_who_cannot_be_frozen_says_so(tmp_path):
     with post_at(tmp_path) as post:
         assert "no member of a cluster" in asked(post, Freeze(9.0)).why
