@@ -188,7 +188,7 @@ def test_chrome_has_every_arrow_in_a_slice_and_slices_nest(timeline, tmp_path):
 def shiviz_log(path):
     """Check a log as ShiViz does, slowly; return (host, clock, text) of each event."""
     first, delimiter, *lines = path.read_text().rstrip("\n").split("\n")
-    assert first == r"(?<event>.*)\n(?<host>\S*) (?<clock>{.*})"
+    assert first == r"^(?<event>.*)\n(?<host>\S*) (?<clock>{.*})$"
     assert delimiter == ""
     assert len(lines) % 2 == 0
     found = []

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import hydroscope as hs
 from hydroscope.ground.errors import DataError
 from hydroscope.ground.record.layout import Kind
+from hydroscope.scope.formats.built import Entry, Records
 from tests.formats.timelines import every_kind, simulated
 
 NOT_KEPT = (Kind.SAMPLE, Kind.CLOCK)
@@ -217,11 +218,24 @@ def test_a_log_that_was_written_here_has_the_same_causes(tmp_path):
             assert reached == expected[event[row]]
 
 
+def test_events_that_look_like_clocks_or_say_nothing_are_events(tmp_path):
+    said = ["", 'state {"x": 1}', '{"n0":1}', 'n0 {"n0":7}', "", "last"]
+    records = Records()
+    for k, text in enumerate(said):
+        records.add(Entry("n0", "", Kind.NOTE, k, text, text))
+    records.timeline().write(tmp_path / "a.shiviz")
+    found = hs.read_timeline(tmp_path / "a.shiviz")
+    assert [found.text(k) for k in range(len(found))] == ["-", *said[1:4], "-", "last"]
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('x\nn0 {"n0":2}\n', "has the number 2; its events count from 1 by 1, and this one would be 1"),
-        ('x\nn0 {"n0":1, "n1":1}\n', "caused by event 1 of 'n1', which is not in the log"),
+        (
+            'x\nn0 {"n0":2}\n',
+            "a.log', line 1: event 'x' of host 'n0' has the number 2; its events count .* would be 1",
+        ),
+        ('\ny\nn0 {"n0":1}\nx\nn0 {"n0":2, "n1":1}\n', "line 4: .* caused by event 1 of 'n1', which is not in the log"),
         ('x\nn0 {"n1":1}\n', "does not count its own events"),
         ('x\nn0 {"n0":"one"}\n', "is no vector clock"),
         ('x\nn0 {"n0":1, "n1":1}\ny\nn1 {"n1":1, "n0":1}\n', "is its own cause"),

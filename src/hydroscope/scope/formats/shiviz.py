@@ -31,8 +31,11 @@ Ints = npt.NDArray[np.int64]
 
 STEP_NS = 10**6
 
-FORM = r"(?<event>.*)\n(?<host>\S*) (?<clock>{.*})"
-"""The expression that ShiViz is to read the log with: the file's first line."""
+FORM = r"^(?<event>.*)\n(?<host>\S*) (?<clock>{.*})$"
+"""The expression that ShiViz is to read the log with: the file's first line.
+
+That of its own page has no `^`, and takes an event that says `state {"x": 1}` for a host and its clock.
+"""
 
 
 def write_shiviz(timeline: Timeline, path: str | os.PathLike[str], rows: Ints) -> None:
@@ -89,8 +92,8 @@ def _through(timeline: Timeline, rows: Ints) -> list[int]:
 
 
 def _line(text: str) -> str:
-    """Return the text without what ends a line, in JavaScript too."""
-    return re.sub(r"[\n\r\u2028\u2029]+", " ", text)
+    """Return the text without what ends a line, in JavaScript too; not empty, as ShiViz drops empty lines in front."""
+    return re.sub(r"[\n\r\u2028\u2029]+", " ", text).strip() or "-"
 
 
 def _hosts(names: Sequence[str]) -> list[str]:
@@ -109,6 +112,8 @@ class _Event:
     host: str
     clock: dict[str, int]
     text: str
+    where: str
+    """File and line."""
 
 
 def read_shiviz(paths: Sequence[str | os.PathLike[str]], rules: Sequence[Rule] | str = ()) -> Timeline:
@@ -150,30 +155,28 @@ def read_shiviz(paths: Sequence[str | os.PathLike[str]], rules: Sequence[Rule] |
 
 
 def _parsed(path: str | os.PathLike[str]) -> Iterator[_Event]:
+    name = repr(os.fspath(path))
     with open(path, encoding="utf-8", errors="replace") as file:
-        text = file.read().replace("\r\n", "\n")
+        text = file.read()
     first, _, rest = text.partition("\n")
     if all(f"(?<{group}>" in first for group in ("event", "host", "clock")):
-        expression = first
-        text = rest.partition("\n")[2]
+        expression, line, text = first, 3, rest.partition("\n")[2]
     else:
-        lines = text.lstrip("\n").split("\n", 2)
-        host_first = re.match(r"\S+ \{.*\}$", lines[0]) is not None
-        expression = r"(?<host>\S*) (?<clock>{.*})\n(?<event>.*)" if host_first else FORM
+        host_first = re.match(r"\n*\S+ \{.*\}$", text, re.MULTILINE) is not None
+        expression, line = r"(?<host>\S*) (?<clock>{.*})\n(?<event>.*)" if host_first else FORM, 1
     try:
         compiled = re.compile(re.sub(r"\(\?<(?=\w)", "(?P<", expression), re.MULTILINE)
     except re.error as error:
-        raise DataError(f"{os.fspath(path)!r} has an expression in its first line that is none: {error}") from None
-    n = 0
+        raise DataError(f"{name} has an expression in its first line that is none: {error}") from None
+    match, at = None, 0
     for match in compiled.finditer(text):
-        n += 1
-        line = text.count("\n", 0, match.start()) + 1 if n == 1 else 0
-        yield _event(path, match, line)
-    if not n:
-        raise DataError(f"{os.fspath(path)!r} has nothing that {expression!r} matches: it is no log for ShiViz")
+        line, at = line + text.count("\n", at, match.start()), match.start()
+        yield _event(match, f"{name}, line {line}")
+    if match is None:
+        raise DataError(f"{name} has nothing that {expression!r} matches: it is no log for ShiViz")
 
 
-def _event(path: str | os.PathLike[str], match: re.Match[str], line: int) -> _Event:
+def _event(match: re.Match[str], where: str) -> _Event:
     host, said = match["host"] or "", match["clock"] or ""
     try:
         clock = json.loads(said)
@@ -181,22 +184,23 @@ def _event(path: str | os.PathLike[str], match: re.Match[str], line: int) -> _Ev
     except (ValueError, RecursionError):
         sound = False
     if not sound:
-        raise DataError(f"{os.fspath(path)!r}: {said[:200]!r} is no vector clock, a JSON object of whole numbers")
+        raise DataError(f"{where}: {said[:200]!r} is no vector clock, a JSON object of whole numbers")
     if clock.get(host, 0) < 1:
-        raise DataError(f"{os.fspath(path)!r}: the clock {said[:200]} of host {host!r} does not count its own events")
-    return _Event(host, {name: n for name, n in clock.items() if n}, (match["event"] or "").strip())
+        raise DataError(f"{where}: the clock {said[:200]} of host {host!r} does not count its own events")
+    return _Event(host, {name: n for name, n in clock.items() if n}, (match["event"] or "").strip(), where)
 
 
 def _check(host: str, k: int, event: _Event, by_host: dict[str, list[_Event]]) -> None:
     if event.clock[host] != k:
         raise DataError(
-            f"event {event.text!r} of host {host!r} has the number {event.clock[host]}; its events count from 1 by 1, "
-            f"and this one would be {k}"
+            f"{event.where}: event {event.text!r} of host {host!r} has the number {event.clock[host]}; its events "
+            f"count from 1 by 1, and this one would be {k}"
         )
     for other, n in event.clock.items():
         if n > len(by_host.get(other, ())):
             raise DataError(
-                f"event {event.text!r} of host {host!r} was caused by event {n} of {other!r}, which is not in the log"
+                f"{event.where}: event {event.text!r} of host {host!r} was caused by event {n} of {other!r}, which is "
+                "not in the log"
             )
 
 
@@ -258,7 +262,8 @@ def _in_order(by_host: dict[str, list[_Event]], sent: Ends, received: Ends) -> I
                 ready.append(event)
     if n_events:
         host, k = next(event for event, n in waits.items() if n)
-        raise DataError(f"event {k} of host {host!r}, or one before it, is its own cause by its clock")
+        where = by_host[host][k - 1].where
+        raise DataError(f"{where}: event {k} of host {host!r}, or one before it, is its own cause by its clock")
 
 
 def _from_1(events: Sequence[object]) -> range:
