@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hydroscope.ground.record.layout import Kind
-from hydroscope.scope.events import Events
+from hydroscope.scope.events import Events, Missing
 from hydroscope.scope.order import past
 from hydroscope.scope.timeline import Timeline
 from hydroscope.scope.viewer.pack import pack
@@ -247,6 +247,21 @@ def test_lines_say_what_is_missing_and_how_sure_times_are(page):
     page.show(0, S - 1e5, S + 1e5)
     assert any("wider than this view" in each for each in words(page.drawn(0, "lanes")))
     assert "hatching" in {call["style"] for call in page.drawn(0, "lanes")}
+
+
+def test_why_a_node_ended_is_not_written_over_its_last_label(player, timeline):
+    ended = Timeline(timeline.events, missing=[Missing(node.name, "it was killed") for node in timeline.events.nodes])
+    page = player.open(pack(ended), height=1500)
+    page.key("c")
+    last = times(timeline)[timeline.events.starts[1:5] - 1]
+    for end in last:
+        page.show(0, end - NEAR_TIME, end + NEAR_TIME)
+        written = [call["given"] for call in page.drawn(0, "lanes") if call["name"] == "fillText"]
+        whys = [(x, y) for text, x, y, *_ in written if text == "it was killed"]
+        assert whys
+        for x, y in whys:
+            beside = [text for text, left, height, *_ in written if height == y and left + 6 * len(text) > x]
+            assert beside == ["it was killed"]
 
 
 def test_a_clock_that_jumped_is_told_where_it_did(player):

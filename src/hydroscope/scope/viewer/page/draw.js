@@ -85,7 +85,8 @@ function drawMarks(
   const y = layout.markY(slot);
   const isRoomy = last - first <= view.width / TEXT_ROOM;
   const whiskers = last - first <= view.width / 12;
-  let nextX = Infinity;
+  const hasWhy = slot.lane < 0 && trace.nodes[slot.node].why; // which is written behind the last record
+  let nextX = hasWhy ? view.x(trace.time[trace.starts[slot.node + 1] - 1]) : Infinity;
   for (let k = last - 1; k >= first; k--) {
     const i = records[k];
     if (mask[i] & HIDDEN) continue;

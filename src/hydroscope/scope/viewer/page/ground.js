@@ -57,7 +57,7 @@ function drawNodeLine(
     drawUncertainty(ctx, scene, slot, middle);
   }
   if (about.why && end < view.width - WHY_ROOM) {
-    const x = Math.max(end, 0) + 8;
+    const x = Math.max(end, 0) + 14;
     ctx.fillStyle = colour.trouble;
     ctx.fillText(scene.fitted(ctx, about.why, view.width - x - 8), x, middle);
   }
