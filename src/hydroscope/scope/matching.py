@@ -89,23 +89,22 @@ class Matching:
         found[received[known]] = sent[known]
         return found
 
-    def repeated(self, cause: Ints, rank: Ints) -> Ints:
+    def repeated(self, partner: Ints) -> Ints:
         """Return the receipts of copies that had been received before; not where copies may be forgotten.
 
         Parameters
         ----------
-        cause, rank : (n,)
-            As `causes` returned it; places in the one order.
+        partner : (n,)
+            As `partners` returned it.
 
         Notes
         -----
-        Cost: a sort of the receipts.
+        Cost: O(n).
         """
         receipts = self.rows[~self.is_send & self.whole[self.group]]
-        receipts = receipts[cause[receipts] >= 0]
-        receipts = receipts[np.argsort(rank[receipts])]
-        _, first = np.unique(cause[receipts], return_index=True)
-        return np.sort(np.delete(receipts, first))
+        receipts = receipts[partner[receipts] >= 0]
+        again: Ints = receipts[partner[partner[receipts]] != receipts]
+        return again
 
     def _longest_ns(self, time_ns: Ints, error_ns: Reals) -> float:
         """Return how long a message that was sent once, and came once, was on its way at least, of the slowest."""

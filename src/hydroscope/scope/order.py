@@ -94,8 +94,9 @@ def order(events: Events, rules: Sequence[Rule] = (), drift_ppm: float = DRIFT_P
     guessed = cause[refused] != matching.earliest[refused]  # then it was of another copy
     cause[refused[guessed]] = -1
     violations = [each for rule in rules if not rule.follows for each in broken(events, rule, ranks, times)]
+    found = partners(cause, ranks)
     return Order(
-        partners(cause, ranks),
+        found,
         ranks,
         times,
         clocks.error_ns + (times - clocks.time_ns),
@@ -103,7 +104,7 @@ def order(events: Events, rules: Sequence[Rule] = (), drift_ppm: float = DRIFT_P
         clocks.reference,
         tuple(sorted(violations, key=lambda each: int(ranks[each.after]))),
         refused[~guessed],
-        matching.repeated(cause, ranks),
+        matching.repeated(found),
         tuple(rules),
     )
 
