@@ -18,6 +18,7 @@ from scapy.utils import RawPcapNgReader
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.findings import ANOMALIES, Finding
+from hydroscope.scope.formats.built import Entry, Records
 from hydroscope.scope.formats.pcapng import HEADER, NOBODY, write_dissector
 from hydroscope.scope.formats.selection import selected
 from tests.formats.timelines import every_kind, simulated
@@ -321,6 +322,16 @@ def test_opentelemetry_has_one_tree_of_a_call_through_two_nodes(tmp_path):
     assert [each["name"] for each in load["events"]] == []
     (overlapping,) = (each for each in spans.values() if each["name"] == "overlapping")
     assert [each["name"] for each in overlapping["events"]] == ["failed ValueError"]
+
+
+def test_opentelemetry_has_no_zeros_in_front_of_times_that_are_made_up(tmp_path):
+    records = Records()
+    for ns in (5, 1000, 10**12):
+        records.add(Entry("n", "", Kind.NOTE, ns, "x", ""))
+    records.timeline().write(tmp_path / "a.otlp.jsonl")
+    spans = json.loads((tmp_path / "a.otlp.jsonl").read_text())["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    for end in ("startTimeUnixNano", "endTimeUnixNano"):
+        assert [span[end] for span in spans] == ["5", "1000", "1000000000000"]
 
 
 @timelines

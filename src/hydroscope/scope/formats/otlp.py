@@ -33,6 +33,7 @@ Flags = npt.NDArray[np.bool_]
 Part = bytes | Cells | Texts
 
 INTERNAL, PRODUCER, CONSUMER = 1, 4, 5
+LATE_NS = 10**18
 LINE = 1000
 """Spans of one."""
 
@@ -143,8 +144,12 @@ class _Spans:
             mixed((root + 1).astype(np.uint64))
         )
 
-    def _time(self, row: Ints) -> Cells:
-        return decimal(self.order.time_ns[row], before=b"0")
+    def _time(self, row: Ints) -> Part:
+        """Return times as digits: those since 2001 have the same number of them, and no zeros in front are allowed."""
+        time_ns = self.order.time_ns[row]
+        if time_ns.min(initial=LATE_NS) >= LATE_NS:
+            return decimal(time_ns)
+        return Texts(np.arange(row.size), [b"%d" % max(each, 0) for each in time_ns.tolist()])
 
     def _place(self, at: Ints, within_span: int | Ints) -> Ints:
         """Return places in the file: of a span its opening, links, the brackets between, events, and its end."""

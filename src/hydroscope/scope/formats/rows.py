@@ -112,9 +112,7 @@ def varint(values: npt.NDArray[np.generic], width: int | None = None) -> Cells:
     return Cells(n_bytes, lambda rows: ((numbers[rows, None] >> shifts & np.uint64(0x7F)) | more).astype(np.uint8))
 
 
-def decimal(
-    values: npt.NDArray[np.generic], point: int = 0, known: npt.NDArray[np.bool_] | None = None, before: bytes = b" "
-) -> Cells:
+def decimal(values: npt.NDArray[np.generic], point: int = 0, known: npt.NDArray[np.bool_] | None = None) -> Cells:
     """Return the field of a whole number from 0 in decimal digits, with spaces before it.
 
     Parameters
@@ -124,8 +122,6 @@ def decimal(
         So many digits are behind a decimal point.
     known : (n,), optional
         Where it is not, `null` is written.
-    before : bytes
-        Instead of spaces.
 
     Examples
     --------
@@ -144,7 +140,7 @@ def decimal(
             left, digit = np.divmod(left, np.uint64(10))
             shown = digit + np.uint64(ord("0"))
             if k > point:
-                shown[(left == 0) & (digit == 0)] = before[0]
+                shown[(left == 0) & (digit == 0)] = ord(" ")
             digits[:, n_digits - 1 - k] = shown
         if point:
             dot = np.full((rows.size, 1), ord("."), np.uint8)
