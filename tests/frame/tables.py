@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import uuid
 from typing import Any
 
 from hypothesis import settings
@@ -61,8 +60,3 @@ def assert_same(left: dict[str, list[Any]], right: dict[str, list[Any]]) -> None
         assert len(left[name]) == len(right[name]), name
         for row, (a, b) in enumerate(zip(left[name], right[name], strict=True)):
             assert same(a, b), f"column {name}, row {row}: {a!r} is not {b!r}"
-
-
-def uuid_of(number: int) -> uuid.UUID:
-    """Return a UUID."""
-    return uuid.UUID(int=number)

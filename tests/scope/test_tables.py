@@ -11,6 +11,7 @@ import pytest
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.events import COLUMNS, Events, Missing, Node
+from hydroscope.scope.matching import RECEIPTS, SENDS
 from hydroscope.scope.timeline import Timeline
 from tests.scope.anything import any_events
 from tests.scope.histories import Plan, simulate
@@ -121,8 +122,11 @@ def test_nodes_and_findings(timeline):
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_was_recorded_becomes_tables(seed):
     timeline = Timeline(any_events(seed))
-    for name in ("events", "messages", "nodes", "findings"):
-        timeline.sql(f"select * from {name}")
+    n_nodes, n_findings = len(timeline.events.nodes), len(timeline.findings)
+    for name, n in (("events", len(timeline)), ("nodes", n_nodes), ("findings", n_findings)):
+        assert timeline.sql(f"select * from {name}").n_rows == n
+    n_sends, n_receipts = (int(np.isin(timeline.events.kind, kinds).sum()) for kinds in (SENDS, RECEIPTS))
+    assert max(n_sends, n_receipts) <= timeline.sql("select * from messages").n_rows <= n_sends + n_receipts
 
 
 def test_nothing_at_all():

@@ -149,16 +149,6 @@ class Chunked(hs.MapReduce):
         return x - y
 
 
-class Positive(hs.MapReduce):
-    n: int = 0
-
-    def map(self, x, y) -> hs.Keep:
-        if x > 0:
-            self.n += 1
-            return y > 0
-        return None
-
-
 class Sums(hs.MapReduce):
     """Nothing but sums: runs without branches, whatever the rows that do not count hold."""
 

@@ -14,7 +14,7 @@ from itertools import pairwise
 from operator import itemgetter
 
 from tests.sim.checkers.graph import Relations, is_acyclic
-from tests.sim.checkers.history import Operation, is_read, is_write
+from tests.sim.checkers.history import Operation, is_write
 
 __all__ = ["atomicity", "coherence", "happens_before", "is_sequentially_consistent", "real_time"]
 
@@ -195,8 +195,3 @@ def visible_after_waiting(relations: Relations) -> list[str]:
             if any(written > version and write.end < operation.start for written, write in waited):
                 wrong.append(f"an older value than one waited for: {operation}")
     return wrong
-
-
-def unread(relations: Relations) -> int:
-    """Return how many reads could not be placed, for want of a version."""
-    return sum(is_read(each) for each in relations.operations) - sum(map(len, relations.readers.values()))
