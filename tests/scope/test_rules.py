@@ -7,11 +7,12 @@ import pytest
 
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.layout import Kind
+from hydroscope.scope.checking import Cases, pairs
 from hydroscope.scope.events import COLUMNS, Events
 from hydroscope.scope.findings import findings
 from hydroscope.scope.order import order
 from hydroscope.scope.own_rules import KEYS
-from hydroscope.scope.rules import Step, pairs, parse, written
+from hydroscope.scope.rules import Step, parse, written
 from hydroscope.wire.bodies import encode
 from hydroscope.wire.messages import Done, Invalidate
 from tests.scope.test_order import table
@@ -201,7 +202,7 @@ def test_our_own_keys_are_put_before_they_are_invalidated():
     assert order(said(table(*rows), put, invalidate, done), parse(KEYS)).violations == ()
     wrong = order(said(table(rows[1], rows[0], rows[2]), invalidate, put, done), parse(KEYS))
     assert [str(each.rule) for each in wrong.violations] == ["put <? invalidate"]
-    both = [pairs(said(table(*rows), put, invalidate, done), rule, np.arange(3)) for rule in parse(KEYS)]
+    both = [pairs(Cases(said(table(*rows), put, invalidate, done)), rule, np.arange(3)) for rule in parse(KEYS)]
     assert [(each.before.tolist(), each.after.tolist()) for each in both] == [
         ([0], [1]), ([1], [-1]), ([-1], [2]), ([-1], [1])
     ]  # fmt: skip

@@ -17,10 +17,11 @@ from hydroscope.ground.record.layout import Kind
 from hydroscope.ground.record.reader import Ring, read_ring
 from hydroscope.ground.record.recorder import Recorder
 from hydroscope.scope.bundles import unbundled
+from hydroscope.scope.checking import Cases, pairs
 from hydroscope.scope.events import Events
 from hydroscope.scope.findings import Finding
 from hydroscope.scope.own_rules import CALLS, KEYS, own_rules
-from hydroscope.scope.rules import pairs, parse
+from hydroscope.scope.rules import parse
 from hydroscope.scope.timeline import Timeline
 from hydroscope.wire.messages import Ack, AckAck, Call, Heartbeat, Packet
 from tests.sockets.conductor import Cluster
@@ -126,10 +127,10 @@ def test_what_was_put_and_what_invalidates_it_are_put_together(healthy):
     timeline = healthy.timeline
     for text in ("invalidate <? obeyed", "obeyed <? ack"):
         (rule,) = [rule for rule in timeline.rules if str(rule) == text]
-        each = pairs(timeline.events, rule, timeline.order.rank)
+        each = pairs(Cases(timeline.events), rule, timeline.order.rank)
         assert ((each.before >= 0) & (each.after >= 0)).sum() >= 2, text
     told = [rule for rule in timeline.rules if str(rule) in ("put <? invalidate", "own_put <? invalidate")]
-    known = [pairs(timeline.events, rule, timeline.order.rank) for rule in told]
+    known = [pairs(Cases(timeline.events), rule, timeline.order.rank) for rule in told]
     assert sum(((each.before >= 0) & (each.after >= 0)).sum() for each in known) >= 2
 
 

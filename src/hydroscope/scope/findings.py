@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hydroscope.ground.record.layout import Kind
+from hydroscope.scope.checking import Cases, pairs
 from hydroscope.scope.decoding import Labels
 from hydroscope.scope.events import Events, Missing
 from hydroscope.scope.order import Order
-from hydroscope.scope.rules import pairs
 from hydroscope.scope.telling import LISTED, View, counted, span
 
 __all__ = ["ANOMALIES", "KINDS", "Finding", "findings"]
@@ -233,11 +233,11 @@ def _jumps(view: View) -> Iterator[Finding]:
 
 
 def _unanswered(view: View) -> Iterator[Finding]:
-    events, found = view.events, view.found
+    found, cases = view.found, Cases(view.events)
     for rule in found.rules:
         if not rule.follows:
             continue
-        each = pairs(events, rule, found.rank)
+        each = pairs(cases, rule, found.rank)
         both = (each.before >= 0) & (each.after >= 0)
         took = found.time_ns[each.after[both]] - found.time_ns[each.before[both]]
         longest = int(took.max(initial=0))

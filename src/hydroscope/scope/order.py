@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from hydroscope.scope.checking import Cases, Violation, broken, pairs
 from hydroscope.scope.clocks import DRIFT_PPM, Clock, Grid, Messages, fit
 from hydroscope.scope.events import Events
 from hydroscope.scope.jumps import find_jumps
 from hydroscope.scope.kernels import merge
 from hydroscope.scope.matching import RECEIPTS, match, partners
-from hydroscope.scope.rules import Rule, Violation, broken, pairs
+from hydroscope.scope.rules import Rule
 
 __all__ = ["Order", "order", "past"]
 
@@ -87,13 +88,14 @@ def order(events: Events, rules: Sequence[Rule] = (), drift_ppm: float = DRIFT_P
     clocks = fit(grid, Messages(matching.earliest[received], received), find_jumps, drift_ppm)
     cause = matching.causes(clocks.time_ns, clocks.error_ns)
     times, ranks = clocks.time_ns.copy(), np.empty(len(events), np.int64)
-    sources, targets = _edges(events, rules, times, clocks.error_ns)
+    cases = Cases(events)
+    sources, targets = _edges(cases, rules, times, clocks.error_ns)
     cut = np.zeros(len(events) + sources.size, np.uint8)
     merge(events.starts, events.node.astype(np.int64), cause, sources, targets, times, ranks, cut)
     refused = np.flatnonzero(cut[: len(events)])
     guessed = cause[refused] != matching.earliest[refused]  # then it was of another copy
     cause[refused[guessed]] = -1
-    violations = [each for rule in rules if not rule.follows for each in broken(events, rule, ranks, times)]
+    violations = [each for rule in rules if not rule.follows for each in broken(cases, rule, ranks, times)]
     found = partners(cause, ranks)
     return Order(
         found,
@@ -121,13 +123,13 @@ def _clock_numbers(events: Events, earliest: Ints, received: Ints) -> Ints:
     return np.unique(numbers, return_inverse=True)[1].astype(np.int64)
 
 
-def _edges(events: Events, rules: Sequence[Rule], times: Ints, errors: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
+def _edges(cases: Cases, rules: Sequence[Rule], times: Ints, errors: npt.NDArray[np.float64]) -> tuple[Ints, Ints]:
     """Return the pairs that the rules order: all but those that by the clocks are the wrong way round for certain."""
-    found = [np.empty((2, 0), np.int64)]
+    events, found = cases.events, [np.empty((2, 0), np.int64)]
     for rule in rules:
         if rule.follows or rule.once:
             continue
-        each = pairs(events, rule, times)
+        each = pairs(cases, rule, times)
         both = np.flatnonzero((each.before >= 0) & (each.after >= 0))
         before, after = each.before[both], each.after[both]
         open_ = times[after] + errors[after] >= times[before] - errors[before]

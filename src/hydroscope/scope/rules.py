@@ -16,7 +16,7 @@ id has::
     exec(t) ~> ack(t)               sooner or later each is followed by one
     once run(t)                     for each t one at most
 
-A rule orders (of records that could be either way round, which `<` decides) and checks.
+A rule orders (of records that could be either way round, which `<` decides) and checks (`scope.checking`).
 """
 
 from __future__ import annotations
@@ -26,20 +26,10 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
 from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.ground.record.layout import DATA_BYTES, Kind
-from hydroscope.scope.events import Events
-from hydroscope.scope.matching import RECEIPTS, mixed
 
-__all__ = ["Pairs", "Rule", "Step", "Violation", "broken", "pairs", "parse", "rows_of", "written"]
-
-Ints = npt.NDArray[np.int64]
-
-MOST_BROKEN = 1000
-"""Violations of one rule that are listed."""
+__all__ = ["Rule", "Step", "parse", "written"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +71,6 @@ class Rule:
 
     def __str__(self) -> str:
         return f"once {self.after.name}" if self.once else f"{self.before.name} {self.sign} {self.after.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Of each case the first records of two steps, -1 where there is none."""
-
-    before: Ints
-    after: Ints
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A rule that did not hold, and the two records; `before` is -1 if there is none."""
-
-    rule: Rule
-    before: int
-    after: int
 
 
 _NAME = r"[A-Za-z_]\w*"
@@ -229,107 +202,3 @@ def _rules(line: str, steps: dict[str, Step]) -> list[Rule]:
         Rule(before, after, sign == "~>", sign == "<?")
         for before, after, sign in zip(chain, chain[1:], parts[1::2], strict=False)
     ]
-
-
-def rows_of(events: Events, step: Step) -> Ints:
-    """Return the records of a step. Cost: O(n)."""
-    rows = np.flatnonzero(events.kind == step.kind)
-    if step.begins:
-        wanted = np.frombuffer(step.begins, np.uint8)
-        rows = rows[(_bytes(events, rows)[:, step.at : step.at + wanted.size] == wanted).all(axis=1)]
-    if step.of is not None:
-        rows = rows[np.isin(events.id[rows], events.id[rows_of(events, step.of)])]
-    return rows
-
-
-def _bytes(events: Events, rows: Ints) -> npt.NDArray[np.uint8]:
-    return np.ascontiguousarray(events.data[rows]).view(np.uint8).reshape(rows.size, DATA_BYTES)
-
-
-def _cases(events: Events, step: Step, rows: Ints) -> npt.NDArray[np.uint64]:
-    if step.of is not None:
-        others = rows_of(events, step.of)
-        ids, first = np.unique(events.id[others], return_index=True)
-        return _cases(events, step.of, others[first])[np.searchsorted(ids, events.id[rows])]
-    found = events.id[rows]
-    if step.by is not None:
-        low, high = step.by
-        said = _bytes(events, rows)[:, low:high]
-        padded = np.zeros((rows.size, 8), np.uint8)
-        padded[:, : high - low] = said[:, ::-1] if step.is_big else said
-        found = padded.view("<u8")[:, 0].astype(np.uint64)
-    return mixed(mixed(found) ^ events.node[rows].astype(np.uint64)) if step.is_here else found
-
-
-def _firsts(events: Events, step: Step, when: Ints) -> tuple[npt.NDArray[np.uint64], Ints]:
-    rows = rows_of(events, step)
-    rows = rows[np.argsort(when[rows], kind="stable")]
-    cases, first = np.unique(_cases(events, step, rows), return_index=True)
-    return cases, rows[first]
-
-
-def pairs(events: Events, rule: Rule, when: Ints) -> Pairs:
-    """Return the first records of a rule's two steps, by `when`, of each case that has one of them.
-
-    Parameters
-    ----------
-    events : Events
-    rule : Rule
-    when : (n,)
-        Times or ranks.
-
-    Notes
-    -----
-    Cost: a sort of the records of the two steps.
-    """
-    (cases, before), (others, after) = _firsts(events, rule.before, when), _firsts(events, rule.after, when)
-    every = np.union1d(cases, others)
-    found = np.full((2, every.size), -1)
-    found[0, np.searchsorted(every, cases)] = before
-    found[1, np.searchsorted(every, others)] = after
-    return Pairs(found[0], found[1])
-
-
-def broken(events: Events, rule: Rule, rank: Ints, time_ns: Ints) -> list[Violation]:
-    """Return where `rule`, one with <, <? or once, does not hold in the order, the earliest first.
-
-    Parameters
-    ----------
-    events : Events
-    rule : Rule
-    rank, time_ns : (n,)
-
-    Notes
-    -----
-    Where the first record of the two is missing, that counts only if no ring can have
-    forgotten it: after all had begun, by twice the longest time between two that are there. The same goes for a message
-    that was received too late: it may have been received before as well. Cost: as `pairs`.
-    """
-    if rule.once:
-        return _repeated(events, rule, rank)
-    found = pairs(events, rule, rank)
-    begins = events.starts[:-1][np.diff(events.starts) > 0]
-    known_from = int(time_ns[begins].max()) if begins.size else 0
-    complete = all(node.read != "nothing" for node in events.nodes)
-    both = (found.before >= 0) & (found.after >= 0)
-    wrong = both & (rank[found.before] > rank[found.after])
-    took = time_ns[found.after[both]] - time_ns[found.before[both]]
-    patience = 2 * int(took.max(initial=0))
-    if rule.before.kind in RECEIPTS:
-        ring_begins = time_ns[np.minimum(events.starts[:-1], max(len(events) - 1, 0))]
-        wrong &= time_ns[found.after] > ring_begins[events.node[found.before]] + patience
-    known_from += patience
-    never = (found.before < 0) & (complete and not rule.if_both) & (time_ns[found.after] > known_from)
-    places = np.flatnonzero(wrong | never)
-    places = places[np.argsort(rank[found.after[places]])][:MOST_BROKEN]
-    return [Violation(rule, int(found.before[k]), int(found.after[k])) for k in places]
-
-
-def _repeated(events: Events, rule: Rule, rank: Ints) -> list[Violation]:
-    rows = rows_of(events, rule.after)
-    cases = _cases(events, rule.after, rows)
-    by = np.lexsort((rank[rows], cases))
-    rows, cases = rows[by], cases[by]
-    again = np.flatnonzero(cases[1:] == cases[:-1]) + 1
-    again = again[np.argsort(rank[rows[again]])][:MOST_BROKEN]
-    return [Violation(rule, int(rows[k - 1]), int(rows[k])) for k in again]
