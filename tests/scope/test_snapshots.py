@@ -13,7 +13,7 @@ from hydroscope.ground.clocks.hlc import HybridClock, time_ns
 from hydroscope.ground.clocks.simulated import START_NS, SimulatedClock
 from hydroscope.ground.errors import UnknownNameError, UserError
 from hydroscope.scope.snapshots import snapshot
-from hydroscope.scope.states import Change
+from hydroscope.scope.states import Change, Difference
 from hydroscope.window.absent import ABSENT
 from hydroscope.window.errors import WindowError
 from hydroscope.window.log import WindowLog
@@ -78,7 +78,8 @@ def test_it_is_read_like_a_dictionary():
     assert (alone["a"], alone.get("c"), len(alone), sorted(alone), "b" in alone) == (1, None, 2, ["a", "b"], True)
     assert (both["other", "a"], len(both), sorted(both.values())) == (3, 3, [1, 2, 3])
     assert both.nodes == ("one", "other")
-    assert dict(both.node("one").items()) == {"a": 1, "b": 2}
+    assert dict(both.node("one")) == dict(both.node("one").items()) == {"a": 1, "b": 2}
+    assert repr(both.node("one")) == "<State of one>"
     assert both.node("other")["a"] == 3
     with pytest.raises(KeyError):
         alone["c"]
@@ -147,6 +148,9 @@ def test_a_difference_has_both_values():
     assert difference.changed["changed"] == (1, 2)
     assert after.diff(before).removed == {"new": 3}
     assert not before.diff(before.copy())
+    some, many = Difference({}, {"gone": 1}, {}), Difference(dict.fromkeys(range(2000)), {}, {})
+    assert repr(some) == "Difference(added={}, removed={'gone': 1}, changed={})"
+    assert "19: None, ... 2,000 keys}" in repr(many)
     with pytest.raises(UserError, match="cannot be compared"):
         before.diff(snapshot(logs=WindowLog("x")))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from hydroscope.window.absent import ABSENT
 from hydroscope.window.cut import Cut
 
 __all__ = ["Change", "Difference", "State"]
+
+SHOWN = 20
+"""Keys of a difference that its text has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Change:
     new: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Difference:
     """What one snapshot has and another has not, key by key."""
 
@@ -50,6 +54,17 @@ class Difference:
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed)
+
+    def __repr__(self) -> str:
+        parts = (("added", self.added), ("removed", self.removed), ("changed", self.changed))
+        return f"Difference({', '.join(f'{name}={_shortly(keys)}' for name, keys in parts)})"
+
+
+def _shortly(keys: Mapping[Hashable, Any]) -> str:
+    """Return a dictionary as text, the first few keys of many."""
+    shown = [f"{key!r}: {value!r}" for key, value in islice(keys.items(), SHOWN)]
+    more = [f"... {len(keys):,} keys"] if len(keys) > SHOWN else []
+    return f"{{{', '.join(shown + more)}}}"
 
 
 class State:
@@ -118,12 +133,19 @@ class State:
             return next(iter(self.cuts.values())).items()
         return [((name, key), value) for name, cut in self.cuts.items() for key, value in cut.items()]
 
+    def keys(self) -> list[Any]:
+        """Return all keys. Cost: O(keys)."""
+        return [key for key, _ in self.items()]
+
     def values(self) -> list[Any]:
         """Return all values. Cost: O(keys)."""
         return [value for _, value in self.items()]
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([key for key, _ in self.items()])
+        return iter(self.keys())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {', '.join(self.cuts)}>"
 
     def __len__(self) -> int:
         if self._is_shared:
