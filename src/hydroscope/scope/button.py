@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from hydroscope.engine.dump.gather import ORDER_S, Targets, gather, order
 from hydroscope.engine.dump.targets import targets, texts
@@ -45,8 +46,7 @@ def timeline(
     Parameters
     ----------
     nodes : sequence of str, or str
-        Names of rings, or patterns such as "worker-*"; default: all. They choose what is read, not who stands still or
-        ends.
+        Rings to read, by name or patterns such as "worker-*"; default: all. Who is frozen or ends, is not chosen by it.
     seconds : float, optional
         Of history. Default: all there is of the processes that run, that were members of their clusters, or that ended
         in the last minute; where there are none, of the run that ended last. `math.inf`: all that lies about.
@@ -59,8 +59,7 @@ def timeline(
         one, and what they had recorded until then is returned; they go on after `thaw()`, or `freeze_s`. "die": members
         and agents end, with exit status 86, once their recordings are here; this process does not.
     deadline_s : float
-        For the gathering; looking for others on this machine and telling them to end take a second more at most, when
-        somebody does not answer. Names of hosts are looked up before, and the records put in order after it.
+        For the gathering; a second more when those who are to end do not answer. Names of hosts are looked up before.
     addresses : sequence of str, or str
         "host:port" of a post of a cluster (`.post` of what `start_cluster` returns), which knows all others of it, or
         of agents (`hydroscope timeline --serve`). Default: the cluster that this process belongs to, else the clusters
@@ -68,8 +67,7 @@ def timeline(
     secret : bytes, str or None
         Of the cluster or the agents, where there are addresses; default: what HYDROSCOPE_SECRET says.
     freeze_s : float
-        After which those who stand still go on by themselves, whatever becomes of this process; who stands still
-        already does so for as long from now on.
+        After which those who stand still go on by themselves; also those who did already, from now on.
 
     Returns
     -------
@@ -81,8 +79,7 @@ def timeline(
     Raises
     ------
     UserError
-        Arguments that make no sense, or a secret that is needed and not known: before anything is done. Nothing else
-        raises.
+        Arguments that make no sense, or a secret that is needed and not known; nothing is done then.
 
     Notes
     -----
@@ -97,25 +94,8 @@ def timeline(
     >>> tl = hs.timeline(nodes="node-3")
     >>> rec.close(remove=True)
     """
-    _check_arguments(seconds, rules, mode, deadline_s, freeze_s)
-    decoders = tuple(decoders)
-    dialects(decoders)
-    patterns = None if nodes is None else texts("nodes", nodes)
-    began = time.monotonic()
-    to = targets(addresses, secret)
-
-    def left() -> float:
-        return max(deadline_s - (time.monotonic() - began), LEAST_S)
-
-    freezes = freeze_s if mode == "freeze" else 0.0
-    got = gather(to, nodes=patterns, seconds=seconds, freeze_s=freezes, deadline_s=left())
-    if mode == "die":
-        got.missing += order(Targets(got.posts), Die())
-    missing = [Missing(name, why) for name, why in got.missing]
-    changes = keys_changes(seconds, left()) if addresses is None else None
-    shown = Timeline.of(got.rings, rules, decoders=decoders, missing=missing, changes=changes)
-    shown.n_left_out = got.n_left_out
-    return shown
+    press = _Press(nodes, seconds, mode, deadline_s, addresses, secret, freeze_s)
+    return press.timeline(rules, tuple(decoders))
 
 
 def thaw(addresses: Sequence[str] | str | None = None, secret: bytes | str | None = None) -> tuple[Missing, ...]:
@@ -146,16 +126,49 @@ def thaw(addresses: Sequence[str] | str | None = None, secret: bytes | str | Non
     return tuple(Missing(name, why) for name, why in order(Targets(posts), Thaw()))
 
 
-def _check_arguments(
-    seconds: float | None, rules: Sequence[Rule] | str, mode: str, deadline_s: float, freeze_s: float
-) -> None:
-    """Refuse what makes no sense before anything is done to anybody."""
-    if mode not in MODES:
-        raise unknown_name("mode", mode, MODES, "timeline")
-    _check("deadline_s", deadline_s, DEADLINE_MAX_S)
-    _check("freeze_s", freeze_s, DEADLINE_MAX_S)
-    if seconds is not None:
-        _check("seconds", seconds, math.inf)
+@dataclass(frozen=True, slots=True)
+class _Press:
+    """One press, as `timeline` was asked for it: what is to be gathered, of whom, and what is done to them."""
+
+    nodes: Sequence[str] | str | None
+    seconds: float | None
+    mode: str
+    deadline_s: float
+    addresses: Sequence[str] | str | None
+    secret: bytes | str | None
+    freeze_s: float
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise unknown_name("mode", self.mode, MODES, "timeline")
+        _check("deadline_s", self.deadline_s, DEADLINE_MAX_S)
+        _check("freeze_s", self.freeze_s, DEADLINE_MAX_S)
+        if self.seconds is not None:
+            _check("seconds", self.seconds, math.inf)
+
+    def timeline(self, rules: Sequence[Rule] | str, decoders: tuple[Decoder | Dialect | str, ...]) -> Timeline:
+        """Press; what is wrong with rules, decoders and names is said before anything is done to anybody."""
+        _check_rules(rules)
+        dialects(decoders)
+        names = None if self.nodes is None else texts("nodes", self.nodes)
+        began = time.monotonic()
+        to = targets(self.addresses, self.secret)
+
+        def left() -> float:
+            return max(self.deadline_s - (time.monotonic() - began), LEAST_S)
+
+        freezes = self.freeze_s if self.mode == "freeze" else 0.0
+        got = gather(to, nodes=names, seconds=self.seconds, freeze_s=freezes, deadline_s=left())
+        if self.mode == "die":
+            got.missing += order(Targets(got.posts), Die())
+        missing = [Missing(name, why) for name, why in got.missing]
+        changes = keys_changes(self.seconds, left()) if self.addresses is None else None
+        shown = Timeline.of(got.rings, rules, decoders=decoders, missing=missing, changes=changes)
+        shown.n_left_out = got.n_left_out
+        return shown
+
+
+def _check_rules(rules: Sequence[Rule] | str) -> None:
     if isinstance(rules, str):
         parse(rules)
     elif not isinstance(rules, Sequence) or not all(isinstance(rule, Rule) for rule in rules):
