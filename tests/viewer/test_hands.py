@@ -403,6 +403,19 @@ def test_the_tip_stays_on_the_page_and_goes_with_the_pointer(page, timeline):
     assert page.pane()["tip"] is None
 
 
+def test_the_tip_is_gone_when_something_else_comes_below_the_pointer(page, timeline):
+    sent, _ = sent_and_received(timeline)
+    page.show(0, page.at[sent] - 3000, page.at[sent] + 3000)
+    x, y = page.places(0)[sent]
+    page.hover(0, x, y)
+    assert timeline.text(sent) in page.pane()["tip"]["text"]
+    page.key("d")
+    assert page.pane()["tip"] is None
+    page.key("a")
+    page.hover(0, x, y)
+    assert page.pane()["tip"] is not None
+
+
 def test_a_double_click_on_a_task_shows_all_of_it(page, timeline):
     events = timeline.events
     ends = np.flatnonzero(events.kind == Kind.ENDED)

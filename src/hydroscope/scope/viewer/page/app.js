@@ -181,7 +181,7 @@ export class App {
 
   goDivergence() {
     this.pair.go();
-    this.panels.open(this.panels.tab);
+    if (this.panels.tab === "event") this.panels.open("event");
   }
 
   /** The state's moment was moved: the timeline goes along. */

@@ -252,8 +252,15 @@ export class Pane {
   }
 
   #moved() {
+    this.#unpoint();
     this.#ask("main");
     this.listener.onView(this);
+  }
+
+  /** Point at no record: what is below the pointer is another by now. */
+  #unpoint() {
+    this.pointer.record = -1;
+    this.tip.hidden = true;
   }
 
   /** Have a record in view. @param {number} i */
@@ -293,8 +300,7 @@ export class Pane {
     this.plot.addEventListener("pointermove", (event) => this.#onHover(event));
     this.plot.addEventListener("pointerleave", () => {
       this.pointer.x = -1;
-      this.pointer.record = -1;
-      this.tip.hidden = true;
+      this.#unpoint();
       this.touch();
     });
     this.plot.addEventListener("dblclick", (event) => this.#onDouble(event));
