@@ -194,7 +194,7 @@ def test_a_post_goes_on_after_a_connection_that_it_could_not_take(tmp_path, monk
             patched.setattr(posts, "Line", lambda *arguments: 1 / 0)
             with socket.create_connection((HOST, post.port)) as connection:
                 assert connection.recv(1) == b""
-        assert post.counters["not accepted: division by zero"] == 1
+        await_that(lambda: post.counters["not accepted: division by zero"] == 1)
         assert isinstance(asked(post, Look()), Seen)
 
 
@@ -307,6 +307,19 @@ def test_the_door_in_the_folder_gives_the_key_to_processes_of_the_same_user():
     await_that(lambda: not os.path.exists(path))
 
 
+def test_the_door_is_shut_to_processes_of_other_users(monkeypatch):
+    monkeypatch.setattr(posts, "_is_of_this_user", lambda connection: False)
+    post = Post(HOST, KEY, lambda: "door")
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(WAIT_S)
+            connection.connect(str(post._door_path))
+            assert connection.recv(1) == b""
+        assert isinstance(asked(post, Look()), Seen)
+    finally:
+        post.close()
+
+
 def test_a_forked_child_leaves_the_door_to_its_parent(tmp_path):
     with post_at(tmp_path) as post:
         heard, said = os.pipe()
@@ -363,6 +376,8 @@ def test_an_alarm_that_counts_no_more_wakes_nobody(tmp_path):
         assert post.freeze(WAIT_S) is None
         before = post._alarm
         assert post.freeze(WAIT_S) is None
+        assert before is not None
+        assert before.finished.is_set()  # else it would sleep on for as long as it was set for
         post.thaw(before)
         assert statue.calls == ["halt"]
         post.thaw(post._alarm)
