@@ -109,11 +109,13 @@ def pairs(cases: Cases, rule: Rule, when: Ints) -> Pairs:
     Cost: a sort of the records of the two steps, unless each case has one.
     """
     (before, ones), (after, others) = cases.firsts(rule.before, when), cases.firsts(rule.after, when)
-    every = np.union1d(ones, others)
-    found = np.full((2, every.size), -1)
-    found[0, np.searchsorted(every, ones)] = before
-    found[1, np.searchsorted(every, others)] = after
-    return Pairs(found[0], found[1])
+    place = np.searchsorted(ones, others)
+    both = place < ones.size
+    both[both] = ones[place[both]] == others[both]
+    found = np.full(ones.size, -1)
+    found[place[both]] = after[both]
+    alone = after[~both]
+    return Pairs(np.append(before, np.full(alone.size, -1)), np.append(found, alone))
 
 
 def broken(cases: Cases, rule: Rule, rank: Ints, time_ns: Ints) -> list[Violation]:
