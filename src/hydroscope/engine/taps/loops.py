@@ -288,13 +288,20 @@ def _encrypting(below: Method) -> Method:
     return start_tls
 
 
+def _over(transport: Any) -> _Conversation | None:
+    try:
+        return _conversation_of(transport.get_protocol())
+    except Exception:  # the call says what is wrong with it
+        return None
+
+
 def _position(transport: Any) -> int | None:
-    conversation = _conversation_of(transport.get_protocol())
+    conversation = _over(transport)
     return None if conversation is None else conversation.position
 
 
 def _unseen(transport: Any, offset: int | None, total: int | None) -> None:
-    conversation = _conversation_of(transport.get_protocol())
+    conversation = _over(transport)
     if conversation is not None:
         conversation.unseen(offset, total)
 

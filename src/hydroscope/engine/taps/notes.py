@@ -11,13 +11,10 @@ from typing import Any, TypeVar, cast
 from hydroscope.engine.taps.ends import UNSEEN, Datagrams, End, Link, link_between
 from hydroscope.engine.taps.tap import Bytes, Tap, bytes_of
 
-__all__ = ["ONE_BY_ONE", "Look", "Noted", "Sockets"]
+__all__ = ["ONE_BY_ONE", "Noted", "Sockets"]
 
 Noted = tuple[End, Bytes, Any]
 """Who sends, what, where to."""
-
-Look = Callable[[Any, Any], tuple[Any, Any, Any]]
-"""From the arguments of a call to the data, the flags and the address."""
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -46,9 +43,7 @@ def _quietly(method: Method) -> Method:
         try:
             return method(self, sock, *args)
         except Exception as error:
-            tap = self.tap_of(sock)
-            if tap is not None:
-                tap.lost(error)
+            self.lost(sock, error)
             return None
 
     return cast(Method, quiet)
@@ -66,8 +61,8 @@ class Sockets:
     def __init__(self, tap: Tap | None = None) -> None:
         self._tap = tap
         self._taps: dict[int, Tap] = {}
-        self._ends: dict[tuple[int, bool], End] = {} if tap is None else tap.ends
-        """By the socket's id, and whether it is of what the socket encrypts."""
+        self._ends: dict[int, End] = {} if tap is None else tap.ends
+        """By the socket's id; of what it encrypts, by that id inverted."""
         self._owners: dict[int, weakref.ref[Any]] = {}
 
     def tap_of(self, sock: Any) -> Tap | None:
@@ -81,10 +76,17 @@ class Sockets:
 
     def forget(self, sock: Any, tap_too: bool = False) -> None:
         """Let a socket be another end from now on, or none."""
-        for tls in (False, True):
-            self._ends.pop((id(sock), tls), None)
+        key = id(sock)
+        self._ends.pop(key, None)
+        self._ends.pop(~key, None)
         if tap_too:
-            self._taps.pop(id(sock), None)
+            self._taps.pop(key, None)
+
+    def lost(self, sock: Any, error: BaseException) -> None:
+        """Tell a socket's tap of an error in recording."""
+        tap = self.tap_of(sock)
+        if tap is not None:
+            tap.lost(error)
 
     def _watch(self, sock: Any) -> None:
         """Forget a socket when it is no more: another may have its id."""
@@ -93,15 +95,14 @@ class Sockets:
             return
 
         def gone(_: object) -> None:
-            for known in (self._owners, self._taps):
+            for known in (self._owners, self._taps, self._ends):
                 known.pop(key, None)
-            for tls in (False, True):
-                self._ends.pop((key, tls), None)
+            self._ends.pop(~key, None)
 
         self._owners[key] = weakref.ref(sock, gone)
 
     def _end_of(self, sock: Any, tls: bool) -> End:
-        end = self._ends.get((id(sock), tls))
+        end = self._ends.get(~id(sock) if tls else id(sock))
         return self._opened(sock, tls) if end is None else end
 
     def _opened(self, sock: Any, tls: bool) -> End:
@@ -128,40 +129,43 @@ class Sockets:
                 end = link_between(tap, own, peer, sock, tls)
             elif kind == plain.SOCK_DGRAM:
                 end = Datagrams(tap, own, peer, _namer(sock))
-        self._ends[id(sock), tls] = end
+        self._ends[~id(sock) if tls else id(sock)] = end
         self._watch(sock)
         return end
 
     # ------------------------------------------------------------ around a call
 
-    @_quietly
-    def before(self, sock: Any, look: Look, args: Any, keywords: Any, tls: bool = False) -> Noted | None:
+    def before(self, sock: Any, data: Any, flags: Any = 0, address: Any = None, tls: bool = False) -> Noted | None:
         """Take note of what is about to be sent; return what `after` needs."""
-        end = self._end_of(sock, tls)
-        if end is UNSEEN:
-            return None
         try:
-            given, flags, address = look(args, keywords)
-            data = None if flags & _OOB else bytes_of(given)
-        except (LookupError, TypeError):  # the call says what is wrong with its arguments
+            end = self._end_of(sock, tls)
+            if end is UNSEEN or (flags and (not isinstance(flags, int) or flags & _OOB)):
+                return None
+            given = bytes_of(data)
+            if given is None:
+                return None
+            end.offer(given, address)
+            return end, given, address
+        except Exception as error:
+            self.lost(sock, error)
             return None
-        if data is None:
-            return None
-        end.offer(data, address)
-        return end, data, address
 
-    @_quietly
     def after(self, sock: Any, noted: Noted, n_bytes: int) -> None:
         """Take note of how much of it was."""
-        end, data, address = noted
-        end.sent(data, n_bytes, address)
+        try:
+            end, data, address = noted
+            end.sent(data, n_bytes, address)
+        except Exception as error:
+            self.lost(sock, error)
 
-    @_quietly
     def arrived(self, sock: Any, data: Any, flags: Any = 0, address: Any = None, tls: bool = False) -> None:
         """Take note of what was received."""
-        end = self._end_of(sock, tls)
-        if end is not UNSEEN and not flags & _NOT_TAKEN:
-            end.arrived(data, address or None)
+        try:
+            end = self._end_of(sock, tls)
+            if end is not UNSEEN and not (flags and flags & _NOT_TAKEN):
+                end.arrived(data, address or None)
+        except Exception as error:
+            self.lost(sock, error)
 
     @_quietly
     def filled(self, sock: Any, buffer: Any, n_bytes: int, flags: Any, address: Any, tls: bool = False) -> None:

@@ -35,6 +35,9 @@ class Installed:
         self._put: list[tuple[Any, str, Any, Any]] = []
         _installed[what] = self
 
+    def __repr__(self) -> str:
+        return f"<tap on {self._what}{'' if _installed.get(self._what) is self else ', taken out'}>"
+
     @property
     def n_lost(self) -> int:
         """Errors in recording, which were swallowed."""

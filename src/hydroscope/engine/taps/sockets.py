@@ -11,7 +11,7 @@ import asyncio
 import functools
 import socket as plain
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
@@ -70,9 +70,10 @@ def all_sockets(rec: Recorder, framer: Framers = None, excerpt: Excerpt | None =
     tap = Tap(rec, framer, excerpt)
     installed, socks = Installed("sockets", tap), Sockets(tap)
     for owner, table in ((plain.socket, _METHODS), (ssl.SSLSocket, TLS)):
-        for name, wrap in table.items():
-            if hasattr(owner, name):
-                installed.put(owner, name, wrapped(socks, wrap, getattr(owner, name)))
+        for each in (owner, _TAPPED[owner]):
+            for name, wrap in table.items():
+                if hasattr(owner, name):
+                    installed.put(each, name, wrapped(socks, wrap, getattr(each, name)))
     loop = asyncio.BaseEventLoop
     installed.put(loop, "sock_sendfile", sending_file(loop.sock_sendfile, socks.position, socks.unseen))
     return installed
@@ -114,7 +115,24 @@ _METHODS: dict[str, Wrap] = {**PLAIN, "accept": _accept}
 
 # ---------------------------------------------------------------- one socket
 
-_TAPPED: dict[type, type] = {}
+
+def _tapped(owner: type, table: Mapping[str, Wrap]) -> type:
+    """Return the class of sockets that are tapped by themselves."""
+    methods = {
+        name: wrapped(ONE_BY_ONE, wrap, getattr(owner, name)) for name, wrap in table.items() if hasattr(owner, name)
+    }
+    body = {"__slots__": (), "__module__": owner.__module__, "__qualname__": owner.__qualname__, **methods}
+    found = type(owner.__name__, (owner,), body)
+    reduce = ForkingPickler._extra_reducers.get(owner)  # type: ignore[attr-defined]
+    if reduce is not None:  # it knows classes, not those that are derived from them
+        ForkingPickler.register(found, reduce)
+    return found
+
+
+_TAPPED = {
+    plain.socket: _tapped(plain.socket, _METHODS),
+    ssl.SSLSocket: _tapped(ssl.SSLSocket, {"accept": _accept, **TLS}),
+}
 """The class that a socket of each class gets, while it is tapped by itself."""
 
 
@@ -160,7 +178,7 @@ def tap_socket(
     """
     if type(sock) in _TAPPED.values() or recorded_by("sockets") is rec:
         return sock
-    if type(sock) not in (plain.socket, ssl.SSLSocket):
+    if type(sock) not in _TAPPED:
         raise UserError(
             f"a tap is for a socket.socket or an ssl.SSLSocket, not for {type(sock).__name__}: use all_sockets"
         )
@@ -170,34 +188,10 @@ def tap_socket(
 
 def _adopt(tap: Tap, sock: Any) -> None:
     """Give a socket a class with the wrappers, which is called as its own."""
-    owner = type(sock)
-    if owner not in (plain.socket, ssl.SSLSocket):
-        return
-    ONE_BY_ONE.add(sock, tap)
-    sock.__class__ = _TAPPED.get(owner) or _tapped(owner)
-
-
-def _tapped(owner: type) -> type:
-    table = {"accept": _accept, **TLS} if owner is ssl.SSLSocket else _METHODS
-    methods = {
-        name: wrapped(ONE_BY_ONE, wrap, _below(owner, name)) for name, wrap in table.items() if hasattr(owner, name)
-    }
-    body = {"__slots__": (), "__module__": owner.__module__, "__qualname__": owner.__qualname__, **methods}
-    found = _TAPPED[owner] = type(owner.__name__, (owner,), body)
-    reduce = ForkingPickler._extra_reducers.get(owner)  # type: ignore[attr-defined]
-    if reduce is not None:  # it knows classes, not those that are derived from them
-        ForkingPickler.register(found, reduce)
-    return found
-
-
-def _below(owner: type, name: str) -> Method:
-    """Return a method of a class, as it is when it is called: another tap may have wrapped it."""
-
-    @functools.wraps(getattr(owner, name))
-    def below(self: Any, *args: Any, **keywords: Any) -> Any:
-        return getattr(owner, name)(self, *args, **keywords)
-
-    return below
+    tapped = _TAPPED.get(type(sock))
+    if tapped is not None:
+        ONE_BY_ONE.add(sock, tap)
+        sock.__class__ = tapped
 
 
 def untap_socket(sock: Any) -> bool:

@@ -7,12 +7,14 @@ import socket as plain
 from collections.abc import Callable
 from typing import Any
 
-from hydroscope.engine.taps.notes import Look, Sockets
+from hydroscope.engine.taps.notes import Noted, Sockets
 from hydroscope.engine.taps.tap import listed
 
 __all__ = ["PLAIN", "TLS", "Method", "Wrap", "wrapped"]
 
 Method = Callable[..., Any]
+Note = Callable[[Sockets, Any, Any, Any], Noted | None]
+"""Takes note of what a call is about to send, from the socket and the arguments."""
 Wrap = Callable[[Sockets, Method], Method]
 """From what is noted, and the method below, to the wrapper."""
 
@@ -20,10 +22,10 @@ Wrap = Callable[[Sockets, Method], Method]
 # ---------------------------------------------------------------- what is sent
 
 
-def _sending(look: Look) -> Wrap:
+def _sending(note: Note) -> Wrap:
     def wrap(socks: Sockets, below: Method) -> Method:
         def send(self: Any, *args: Any, **keywords: Any) -> Any:
-            noted, n = socks.before(self, look, args, keywords), 0
+            noted, n = note(socks, self, args, keywords), 0
             try:
                 n = below(self, *args, **keywords)
             finally:
@@ -36,22 +38,28 @@ def _sending(look: Look) -> Wrap:
     return wrap
 
 
-def _of_send(args: Any, _: Any) -> tuple[Any, Any, Any]:
-    return args[0], args[1] if len(args) > 1 else 0, None
+def _send(socks: Sockets, sock: Any, args: Any, _: Any) -> Noted | None:
+    return socks.before(sock, *args[:2]) if args else None
 
 
-def _of_sendto(args: Any, _: Any) -> tuple[Any, Any, Any]:
-    return args[0], args[1] if len(args) > 2 else 0, args[1:][-1]
+def _sendto(socks: Sockets, sock: Any, args: Any, _: Any) -> Noted | None:
+    return socks.before(sock, args[0], args[1] if len(args) > 2 else 0, args[-1]) if len(args) > 1 else None
 
 
-def _of_sendmsg(args: Any, _: Any) -> tuple[Any, Any, Any]:
-    return _joined(args[0]), args[2] if len(args) > 2 else 0, args[3] if len(args) > 3 else None
+def _sendmsg(socks: Sockets, sock: Any, args: Any, _: Any) -> Noted | None:
+    return socks.before(sock, _joined(args[0]), *args[2:4]) if args else None
+
+
+def _encrypt(socks: Sockets, sock: Any, args: Any, keywords: Any) -> Noted | None:
+    if sock._sslobj is None:  # before a handshake it does what any socket does
+        return None
+    return socks.before(sock, args[0] if args else keywords.get("data"), 0, None, True)
 
 
 def _sendall(socks: Sockets, below: Method) -> Method:
     def sendall(self: Any, *args: Any) -> Any:
         # If it fails nobody knows how much was sent, and nobody can go on: what was offered counts as sent.
-        noted = socks.before(self, _of_send, args, {})
+        noted = _send(socks, self, args, None)
         if noted is not None:
             socks.after(self, noted, len(noted[1]))
         return below(self, *args)
@@ -59,8 +67,8 @@ def _sendall(socks: Sockets, below: Method) -> Method:
     return sendall
 
 
-def _sendmsg(socks: Sockets, below: Method) -> Method:
-    send = _sending(_of_sendmsg)(socks, below)
+def _send_many(socks: Sockets, below: Method) -> Method:
+    send = _sending(_sendmsg)(socks, below)
     return lambda self, *args: send(self, *map(listed, args[:1]), *args[1:])
 
 
@@ -76,8 +84,11 @@ def _sendfile(socks: Sockets, below: Method) -> Method:
     return sendfile
 
 
-def _joined(buffers: Any) -> bytes:
-    return b"".join(memoryview(each).tobytes() for each in buffers)
+def _joined(buffers: Any) -> bytes | None:
+    try:
+        return b"".join(memoryview(each).tobytes() for each in buffers)
+    except Exception:  # the call says what is wrong with them
+        return None
 
 
 # ---------------------------------------------------------------- what is received
@@ -156,10 +167,10 @@ def _listen(socks: Sockets, below: Method) -> Method:
 
 
 PLAIN: dict[str, Wrap] = {
-    "send": _sending(_of_send),
+    "send": _sending(_send),
     "sendall": _sendall,
-    "sendto": _sending(_of_sendto),
-    "sendmsg": _sendmsg,
+    "sendto": _sending(_sendto),
+    "sendmsg": _send_many,
     "sendfile": _sendfile,
     "recv": _recv,
     "recv_into": _recv_into,
@@ -177,25 +188,6 @@ PLAIN: dict[str, Wrap] = {
 # ---------------------------------------------------------------- what an SSLSocket does itself
 
 
-def _encrypt(socks: Sockets, below: Method) -> Method:
-    def send(self: Any, *args: Any, **keywords: Any) -> Any:
-        if self._sslobj is None:  # before a handshake it does what any socket does
-            return below(self, *args, **keywords)
-        noted, n = socks.before(self, _of_encrypt, args, keywords, True), 0
-        try:
-            n = below(self, *args, **keywords)
-        finally:
-            if noted is not None:
-                socks.after(self, noted, n)
-        return n
-
-    return send
-
-
-def _of_encrypt(args: Any, keywords: Any) -> tuple[Any, Any, Any]:
-    return args[0] if args else keywords["data"], 0, None
-
-
 def _decrypt(socks: Sockets, below: Method) -> Method:
     def read(self: Any, *args: Any, **keywords: Any) -> Any:
         found = below(self, *args, **keywords)
@@ -209,7 +201,7 @@ def _decrypt(socks: Sockets, below: Method) -> Method:
     return read
 
 
-TLS: dict[str, Wrap] = {"read": _decrypt, "send": _encrypt, "write": _encrypt}
+TLS: dict[str, Wrap] = {"read": _decrypt, "send": _sending(_encrypt), "write": _sending(_encrypt)}
 
 
 def wrapped(socks: Sockets, wrap: Wrap, below: Method) -> Method:
