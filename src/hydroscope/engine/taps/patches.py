@@ -38,9 +38,6 @@ class Installed:
     def __repr__(self) -> str:
         return f"<tap on {self._what}{'' if _installed.get(self._what) is self else ', taken out'}>"
 
-    def __repr__(self) -> str:
-        return f"<tap on {self._what}{'' if _installed.get(self._what) is self else ', taken out'}>"
-
     @property
     def n_lost(self) -> int:
         """Errors in recording, which were swallowed."""
