@@ -51,6 +51,12 @@ def test_what_records_have_in_common_may_be_some_of_their_bytes():
     assert rule.after.by is None
 
 
+def test_bytes_are_written_as_in_python_whatever_else_is_in_the_text():
+    (rule,) = parse(r'a(t) = sent "é\x01\\x\"\n\0" at 2' + "\na(t) < ended(t)")
+    assert rule.before.begins == "é".encode() + b'\x01\\x"\n\0'
+    assert parse(written([rule])) == (rule,)
+
+
 def test_a_mark_in_quotes_begins_no_remark():
     (rule,) = parse('a(t) = sent "#1" # one\na(t) < ended(t)')
     assert rule.before.begins == b"#1"
@@ -70,6 +76,8 @@ def test_a_mark_in_quotes_begins_no_remark():
         ("a(t) = put by data[0:9]", ["one to eight"]),
         ("a(t) = put by data[4:4]", ["one to eight"]),
         ('a(t) = sent "EXECUTE" at 24', ["first 27 bytes"]),
+        ('a(t) = sent "\\x1"', ["line 1", "x and two hex digits"]),
+        ('a(t) = sent "\\u00e9"', ["not 'u'"]),
         ("a(t) = received of asked", ["no step 'asked'"]),
         ("a(t) = put by data[0:4]\nb(t) = received by data[4:8] of a", ["line 2", "not for it"]),
         ("a(t) = put\nb(t) = received of a\nc(t) = sent of b", ["line 3", "another of"]),

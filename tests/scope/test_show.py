@@ -129,11 +129,29 @@ def test_records_around_something(timeline):
         ({"match": "("}, "is no regular expression: missing"),
         ({"around": 10**9}, "records are numbered from 0 to"),
         ({"around": "noon"}, "give a finding, the number of a record"),
+        ({"around": float("nan")}, "give a finding, the number of a record"),
+        ({"limit": -1}, "limit=-1: how many records are to be listed"),
     ],
 )
 def test_what_cannot_be_listed(timeline, asked, said):
     with pytest.raises(UserError, match=said):
         timeline.table(**asked)
+
+
+def test_what_cannot_be_asked(timeline):
+    empty = Timeline(Events.sorted([Node("a")], [], {name: [] for name in COLUMNS}))
+    for ask, said in (
+        (lambda: timeline.explain(len(timeline)), f"what={len(timeline)}: records are numbered from 0 to"),
+        (lambda: timeline.explain("it"), "what='it': records are numbered"),
+        (lambda: empty.explain(0), "what=0: there are no records"),
+        (lambda: empty.table(around=0), "around=0: there are no records"),
+        (lambda: timeline.compare("it"), "is compared with another one, not with 'it'"),
+        (lambda: timeline.sql(7), "a question in SQL is a text, not 7"),
+        (lambda: Timeline(timeline.events, rules=["sent(t) < put(t)"]), "rules are one text, with a rule a line"),
+        (lambda: Timeline(timeline.events, rules=7), "rules are one text, with a rule a line"),
+    ):
+        with pytest.raises(UserError, match=said):
+            ask()
 
 
 @pytest.mark.parametrize("seed", range(4))

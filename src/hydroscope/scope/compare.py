@@ -154,6 +154,8 @@ class _Side:
 
 def compare(mine: Timeline, theirs: Timeline) -> Comparison:
     """Find the first record at which two timelines go apart; see `Timeline.compare`."""
+    if not isinstance(theirs, type(mine)):
+        raise UserError(f"a timeline is compared with another one, not with {theirs!r}; hs.read_timeline reads files")
     names = [[node.name for node in each.events.nodes] for each in (mine, theirs)]
     if not set(names[0]) & set(names[1]):
         raise UserError(
@@ -289,4 +291,4 @@ def _only(mine: Timeline, theirs: Timeline) -> list[str]:
 
 
 def _some(every: Sequence[str]) -> str:
-    return ", ".join(every[:5]) + (f" and {len(every) - 5} more" if len(every) > 5 else "")
+    return (", ".join(every[:5]) or "none") + (f" and {len(every) - 5} more" if len(every) > 5 else "")

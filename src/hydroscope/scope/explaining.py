@@ -10,7 +10,7 @@ from hydroscope.scope.decoding import Labels
 from hydroscope.scope.events import Events
 from hydroscope.scope.findings import ANOMALIES, Finding
 from hydroscope.scope.order import Order, past
-from hydroscope.scope.telling import View, span
+from hydroscope.scope.telling import View, record_of, span
 
 __all__ = ["explain"]
 
@@ -57,7 +57,7 @@ def explain(
         begin = what.text if isinstance(what, Finding) else ""
     if isinstance(what, Finding) and not what.records:
         return f"{begin}. It shows in no record.\nNext: {what.next_step}."
-    record = what.records[0] if isinstance(what, Finding) else int(what)
+    record = what.records[0] if isinstance(what, Finding) else record_of(events, what, "what")
     view = View(events, found, labels)
     said = view.text(record)
     lines = [begin, f"It shows at {view.tell(record)}."] if begin else [f"{view.tell(record)}."]

@@ -21,7 +21,6 @@ A rule orders (of records that could be either way round, which `<` decides) and
 
 from __future__ import annotations
 
-import ast
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from dataclasses import dataclass
 from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.ground.record.layout import DATA_BYTES, Kind
 
-__all__ = ["Rule", "Step", "parse", "written"]
+__all__ = ["Rule", "Step", "parse", "rules_of", "written"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +72,7 @@ class Rule:
         return f"once {self.after.name}" if self.once else f"{self.before.name} {self.sign} {self.after.name}"
 
 
+_ESCAPES = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"0": b"\0", b"\\": b"\\", b'"': b'"'}
 _NAME = r"[A-Za-z_]\w*"
 _TERM = re.compile(rf"\s*({_NAME})\s*\(\s*({_NAME})\s*\)\s*")
 _MEANING = re.compile(
@@ -120,6 +120,25 @@ def parse(text: str) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
+def rules_of(given: Iterable[Rule] | str) -> tuple[Rule, ...]:
+    """Return rules that are given as such, or as a text.
+
+    Raises
+    ------
+    UserError
+        They are neither, or `parse` does not understand the text.
+    """
+    if isinstance(given, str):
+        return parse(given)
+    found = tuple(given) if isinstance(given, Iterable) else (given,)
+    for each in found:
+        if not isinstance(each, Rule):
+            raise UserError(
+                f"rules are one text, with a rule a line, or what hydroscope.scope.rules.parse made: {each!r}"
+            )
+    return found
+
+
 def written(rules: Iterable[Rule]) -> str:
     """Return a text that `parse` makes these rules of.
 
@@ -165,7 +184,7 @@ def _step(line: str, steps: Mapping[str, Step]) -> Step:
     by = None if low is None else (int(low), int(high))
     if by is not None and not 0 <= by[0] < by[1] <= min(by[0] + 8, DATA_BYTES):
         raise UserError(f"data[{low}:{high}] is not one to eight of the {DATA_BYTES} bytes that are recorded")
-    prefix = ast.literal_eval("b" + begins) if begins and begins.isascii() else (begins or '""')[1:-1].encode()
+    prefix = _unescaped(begins[1:-1]) if begins else b""
     place = int(at or 0)
     if place + len(prefix) > DATA_BYTES:
         raise UserError(f"only the first {DATA_BYTES} bytes are recorded; {begins} at {place} goes beyond")
@@ -177,6 +196,20 @@ def _step(line: str, steps: Mapping[str, Step]) -> Step:
     match = _TERM.match(term)
     assert match is not None
     return Step(match.group(1), kinds[kind], prefix, place, by, big is not None, here is not None, steps.get(of))
+
+
+def _unescaped(text: str) -> bytes:
+    """Return the bytes of a text in quotes."""
+
+    def one(found: re.Match[bytes]) -> bytes:
+        said = found[1]
+        if len(said) == 3:
+            return bytes([int(said[1:], 16)])
+        if said not in _ESCAPES:
+            raise UserError(f'after \\ comes x and two hex digits, n, r, t, 0, \\ or ", not {said.decode()!r}')
+        return _ESCAPES[said]
+
+    return re.sub(rb"\\(x[0-9a-fA-F]{2}|.)", one, text.encode(errors="replace"))
 
 
 def _rules(line: str, steps: dict[str, Step]) -> list[Rule]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import html
+import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from hydroscope.ground.errors import UserError, unknown_name
 from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.findings import Finding
-from hydroscope.scope.telling import View, span
+from hydroscope.scope.telling import View, record_of, span
 
 if TYPE_CHECKING:
     from hydroscope.scope.timeline import Timeline
@@ -100,6 +101,8 @@ def listing(
     limit: int,
 ) -> Listing:
     """Return some records; see `Timeline.table`."""
+    if not isinstance(limit, int | np.integer) or limit < 1:
+        raise UserError(f"limit={limit!r}: how many records are to be listed at most, 1 or more")
     events, found = timeline.events, timeline.order
     keep = np.ones(len(events), np.bool_)
     if node is not None:
@@ -154,14 +157,11 @@ def _centre(timeline: Timeline, around: Finding | float | None) -> int | None:
         return None
     if isinstance(around, Finding):
         return around.records[0] if around.records else None
-    n = len(timeline.events)
     if isinstance(around, int | np.integer) and not isinstance(around, bool):
-        if not 0 <= around < n:
-            raise UserError(f"around={around}: records are numbered from 0 to {n - 1:,}; seconds are floats")
-        return int(around)
-    if isinstance(around, float):
+        return record_of(timeline.events, around, "around")
+    if isinstance(around, float) and math.isfinite(around):
         times = timeline.order.time_ns
-        return int(np.argmin(np.abs(times - times.min() - round(around * 1e9)))) if n else None
+        return int(np.argmin(np.abs(times - times.min() - around * 1e9))) if times.size else None
     raise UserError(f"around={around!r}: give a finding, the number of a record, or seconds after the first as a float")
 
 

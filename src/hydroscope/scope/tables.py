@@ -242,6 +242,8 @@ def ask(timeline: Timeline, query: str) -> Frame:
 
 def ask_of(makers: Mapping[str, Callable[[], Any]], query: str) -> Frame:
     """Return the answer to a question in SQL about tables, which are made if they are named in it."""
+    if not isinstance(query, str):
+        raise UserError(f"a question in SQL is a text, not {query!r}")
     try:
         import duckdb
     except ImportError as error:

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
+from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.decoding import OWN, SOMETHING, Labels
 from hydroscope.scope.events import MESSAGES, Events
 from hydroscope.scope.matching import RECEIPTS, SENDS
 from hydroscope.scope.order import Order
 
-__all__ = ["LISTED", "View", "counted", "ident", "span"]
+__all__ = ["LISTED", "View", "counted", "ident", "record_of", "span"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -65,6 +66,21 @@ def ident(number: int) -> str:
     ('#17', '#1000000000000000')
     """
     return f"#{number}" if number < HASHED else f"#{number:016x}"
+
+
+def record_of(events: Events, number: object, name: str) -> int:
+    """Return the number of a record, as it was given for the parameter `name`.
+
+    Raises
+    ------
+    UserError
+        It is none.
+    """
+    n = len(events)
+    if not isinstance(number, int | np.integer) or isinstance(number, bool) or not 0 <= number < n:
+        known = f"records are numbered from 0 to {n - 1:,}" if n else "there are no records"
+        raise UserError(f"{name}={number!r}: {known}")
+    return int(number)
 
 
 class View:

@@ -15,7 +15,7 @@ from hydroscope.scope.events import Events, Missing
 from hydroscope.scope.findings import Finding, findings
 from hydroscope.scope.order import Order, order
 from hydroscope.scope.own_rules import own_rules
-from hydroscope.scope.rules import Rule, parse
+from hydroscope.scope.rules import Rule, rules_of
 
 if TYPE_CHECKING:
     from hydroscope.frame.frame import Frame
@@ -60,7 +60,7 @@ class Timeline:
         missing: Sequence[Missing] = (),
     ) -> None:
         self.events, self.changes, self.missing = events, changes, tuple(missing)
-        self.rules = parse(rules) if isinstance(rules, str) else tuple(rules)
+        self.rules = rules_of(rules)
         self._decoders = tuple(decoders)
         if labels is not None:
             self.labels = labels
@@ -73,8 +73,7 @@ class Timeline:
         """
         rings = list(rings)
         events = resolved(Events.of(rings), announced(rings))
-        given = parse(rules) if isinstance(rules, str) else tuple(rules)
-        return cls(events, (*own_rules(events), *given), **more)
+        return cls(events, (*own_rules(events), *rules_of(rules)), **more)
 
     def __len__(self) -> int:
         return len(self.events)
