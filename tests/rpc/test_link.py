@@ -36,6 +36,18 @@ def test_a_call_goes_its_way():
     assert server.removed == 1
 
 
+def test_what_the_peer_has_not_confirmed_is_in_flight():
+    client, server = Link(), Link()
+    client.call("do", 0.0, 70)
+    server.receive(Call(1, "do"), 0.01)
+    assert (client.in_flight_bytes, server.in_flight_bytes) == (70, 0)
+    server.finish(1, "done", 0.02, 30)
+    client.receive(Ack(1, "done"), 0.03)
+    assert (client.in_flight_bytes, server.in_flight_bytes) == (0, 30)
+    server.receive(AckAck(1), 0.04)
+    assert server.in_flight_bytes == 0
+
+
 def test_a_call_that_is_not_answered_is_sent_again_after_longer_and_longer():
     client = Link()
     client.call("do", 0.0)

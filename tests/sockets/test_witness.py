@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hydroscope.engine.sockets.witness import RUN, Witness, member_name
+from hydroscope.engine.sockets.witness import REFUSED_MAX, RUN, Witness, member_name
 from hydroscope.ground.record.about import rings
 from hydroscope.ground.record.layout import Kind
 from hydroscope.ground.record.reader import Ring, read_ring
@@ -23,7 +23,7 @@ from hydroscope.scope.findings import Finding
 from hydroscope.scope.own_rules import CALLS, KEYS, own_rules
 from hydroscope.scope.rules import parse
 from hydroscope.scope.timeline import Timeline
-from hydroscope.wire.messages import Ack, AckAck, Call, Heartbeat, Packet
+from hydroscope.wire.messages import Ack, AckAck, Call, Heartbeat, MemberInfo, Packet, View
 from tests.sockets.conductor import Cluster
 
 SENDS, RECEIPTS = (Kind.SENT, Kind.RESENT), (Kind.RECEIVED, Kind.DROPPED)
@@ -245,10 +245,34 @@ def test_what_is_sent_again_is_told_apart_and_is_the_same_to_who_hears_it():
     for refused in ([], messages[:1]):
         heard = unbundled(ring_of(messages, hears=True, again=refused))
         assert sum(each == Kind.DROPPED for each in heard.records["kind"]) == len(refused)
+        assert ("not taken: of another epoch" in heard.names) == bool(refused)
         whole = ["id", "n_bytes", "data"]
         assert [row[whole].tolist() for row in said.records[np.isin(said.records["kind"], SENDS)]] == [
             row[whole].tolist() for row in heard.records[np.isin(heard.records["kind"], RECEIPTS)]
         ]
+
+
+def test_a_flood_of_what_is_refused_does_not_write_over_the_rest():
+    rec = Recorder("flooded", seconds=0.1)
+    witness = Witness(rec, 7)
+    for second in (1.0, 2.0):
+        for _ in range(3 * REFUSED_MAX):
+            witness.refused("mac")
+        witness.sample(second, 0)
+    assert rec.path is not None
+    ring = read_ring(rec.path)
+    rec.close(remove=True)
+    assert np.count_nonzero(ring.records["kind"] == Kind.DROPPED) == 2 * REFUSED_MAX
+
+
+def test_lives_that_do_not_belong_any_more_are_forgotten():
+    rec = Recorder("members", seconds=0.1)
+    witness = Witness(rec, 7)
+    for life in (0xAAA, 0xCCC):
+        witness.heard(packets_of([AckAck(1)], (1, life), (2, 0xBBB)), {})
+    witness.entered(View(2, (MemberInfo(2, 0xBBB), MemberInfo(3, 0xCCC)), (2,)))
+    rec.close(remove=True)
+    assert set(witness._lines) == {0xCCC}
 
 
 def test_names_of_lives_are_their_own():

@@ -28,7 +28,7 @@ from hydroscope.wire import messages as wire
 from hydroscope.wire.frame import encode_message
 from hydroscope.wire.messages import NOBODY, Ack, AckAck, Call, Nack, Packet, Piece, PieceAck, Probe, View
 
-__all__ = ["MARK", "RUN", "Witness", "calls_between", "member_name"]
+__all__ = ["MARK", "REFUSED_MAX", "RUN", "Witness", "calls_between", "member_name"]
 
 MARK = b"\xc1"
 KEYS_MAX = 1000
