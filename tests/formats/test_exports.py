@@ -24,6 +24,7 @@ from hydroscope.scope.formats.selection import selected
 from tests.formats.timelines import every_kind, simulated
 
 MESSAGES = (Kind.SENT, Kind.RECEIVED, Kind.DROPPED, Kind.RESENT)
+SUFFIXES = (".pftrace", ".json", ".shiviz", ".otlp.jsonl", ".pcapng")
 TIMELINES = {"simulated": simulated, "every kind": every_kind}
 
 timelines = pytest.mark.parametrize("timeline", [make() for make in TIMELINES.values()], ids=TIMELINES)
@@ -263,6 +264,14 @@ def test_shiviz_takes_names_and_texts_that_would_break_its_lines(tmp_path):
     assert 'ask "a" b' in found[1][2]
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_text_that_is_half_a_character_is_written(suffix, tmp_path):
+    records = Records()
+    records.add(Entry("n\udc80", "\ud800", Kind.NOTE, 5, "\udcff", "said \udcff"))
+    records.timeline().write(tmp_path / f"a{suffix}")
+    assert (tmp_path / f"a{suffix}").stat().st_size
+
+
 @timelines
 def test_opentelemetry_reads_spans_whose_parents_and_links_are_there(timeline, tmp_path):
     timeline.write(tmp_path / "a.otlp.jsonl")
@@ -381,9 +390,6 @@ def test_the_script_for_wireshark_is_written_once(tmp_path):
     assert "USER0" in (tmp_path / "a.lua").read_text()
     with pytest.raises(UserError, match="exists already"):
         write_dissector(tmp_path / "a.lua")
-
-
-SUFFIXES = (".pftrace", ".json", ".shiviz", ".otlp.jsonl", ".pcapng")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -166,7 +166,11 @@ class Labels:
 
     def text(self, record: int) -> str:
         """Return what a record says. Cost: one call of a decoder."""
-        return self._say(np.array([record]))[0]
+        return self.of(np.array([record]))[0]
+
+    def of(self, records: Ints) -> list[str]:
+        """Return what some records say. Cost: one call of a decoder for each."""
+        return self._say(records)
 
     @cached_property
     def texts(self) -> tuple[tuple[str, ...], npt.NDArray[np.uint32]]:

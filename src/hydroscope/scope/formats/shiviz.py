@@ -52,43 +52,48 @@ def write_shiviz(timeline: Timeline, path: str | os.PathLike[str], rows: Ints) -
     -----
     Cost: O(records written times nodes).
     """
-    events, found = timeline.events, timeline.order
+    events, through = timeline.events, _through(timeline, rows)
     hosts = _hosts([node.name for node in events.nodes])
-    names, says = coded(timeline, rows), texts(timeline, rows)
-    place = {int(row): k for k, row in enumerate(rows)}
+    lines = _lines(timeline, rows)
     count = [0] * len(hosts)
     now: list[dict[int, int]] = [{} for _ in hosts]
     clocks: dict[int, dict[int, int]] = {}
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
+    columns = (events.node[through], events.kind[through], timeline.order.partner[through])
+    with open(path, "w", encoding="utf-8", errors="replace", newline="\n") as file:
         file.write(f"{FORM}\n\n")
-        for row in _through(timeline, rows):
-            node, kind = int(events.node[row]), events.kind[row]
-            cause = int(found.partner[row]) if kind in RECEIPTS else -1
+        for row, node, kind, partner in zip(through.tolist(), *(each.tolist() for each in columns), strict=True):
+            cause = partner if kind in RECEIPTS else -1
             clock = now[node]
             for other, n in clocks.get(cause, {}).items():
                 clock[other] = max(clock.get(other, 0), n)
-            if row in place:
+            line = lines.get(row)
+            if line is not None:
                 count[node] += 1
                 clock[node] = count[node]
+                before = "  (sent before this log begins)" if cause >= 0 and cause not in clocks else ""
+                told = {hosts[node]: count[node]} | {hosts[other]: n for other, n in clock.items() if other != node}
+                file.write(f"{line}{before}\n{hosts[node]} {json.dumps(told, ensure_ascii=False)}\n")
             if kind in SENDS:
                 clocks[row] = dict(clock)
-            if row not in place:
-                continue
-            k = place[row]
-            name, say = names.table[names.code[k]], says.table[says.code[k]]
-            before = "  (sent before this log begins)" if cause >= 0 and cause not in clocks else ""
-            text = _line(name if say in name else f"{name}: {say}") + before
-            told = {hosts[node]: count[node]} | {hosts[other]: n for other, n in clock.items() if other != node}
-            file.write(f"{text}\n{hosts[node]} {json.dumps(told, ensure_ascii=False)}\n")
 
 
-def _through(timeline: Timeline, rows: Ints) -> list[int]:
+def _lines(timeline: Timeline, rows: Ints) -> dict[int, str]:
+    """Return of each row what it says, in a line."""
+    names, says = coded(timeline, rows), texts(timeline, rows)
+    found = {}
+    for row, a, b in zip(rows.tolist(), names.code.tolist(), says.code.tolist(), strict=True):
+        name, say = names.table[a], says.table[b]
+        found[row] = _line(name if say in name else f"{name}: {say}")
+    return found
+
+
+def _through(timeline: Timeline, rows: Ints) -> Ints:
     """Return the rows in the one order and all between them, by way of which they can have been caused."""
     rank = timeline.order.rank
     if not rows.size:
-        return []
-    by = np.argsort(rank)
-    return [int(row) for row in by[rank[rows].min() : rank[rows].max() + 1]]
+        return rows
+    through: Ints = np.argsort(rank)[rank[rows].min() : rank[rows].max() + 1]
+    return through
 
 
 def _line(text: str) -> str:

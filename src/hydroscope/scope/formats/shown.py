@@ -79,7 +79,7 @@ def texts(timeline: Timeline, rows: Ints) -> Coded:
         used, code = np.unique(codes[rows], return_inverse=True)
         return Coded(code.astype(np.int64), tuple(table[k] for k in used))
     said: dict[str, int] = {}
-    code = np.array([said.setdefault(timeline.text(int(row)), len(said)) for row in rows], np.int64)
+    code = np.array([said.setdefault(text, len(said)) for text in timeline.labels.of(rows)], np.int64)
     return Coded(code, tuple(said))
 
 
