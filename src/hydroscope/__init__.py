@@ -42,10 +42,10 @@ if TYPE_CHECKING:
     from hydroscope.node.ports import EngineError, NodeLost
     from hydroscope.node.records import jobs
     from hydroscope.scope.button import thaw, timeline
-    from hydroscope.scope.stretch import history
     from hydroscope.scope.queries import bisect, first_time, last_time, watch
     from hydroscope.scope.reading import read_timeline
     from hydroscope.scope.snapshots import snapshot
+    from hydroscope.scope.stretch import history
     from hydroscope.scope.timeline import Timeline
     from hydroscope.weave.failure import MapError
     from hydroscope.weave.notice import HydroscopeWarning, InterpretedWarning
