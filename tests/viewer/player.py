@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import subprocess
@@ -47,11 +48,11 @@ class Player:
     def ask(self, *command: Any) -> Any:
         """Return what a command of `play.mjs` answers."""
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(command) + "\n")
-        self.process.stdin.flush()
         try:
+            self.process.stdin.write(json.dumps(command) + "\n")
+            self.process.stdin.flush()
             line = self.lines.get(timeout=SECONDS)
-        except queue.Empty:
+        except (queue.Empty, BrokenPipeError):
             line = ""
         if not line:
             self.close()
@@ -85,7 +86,8 @@ class Player:
         self.listener.join(SECONDS)
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
-            pipe.close()
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
 
 
 class Page:
