@@ -213,7 +213,7 @@ async def protocols() -> list[object]:
     await server.wait_closed()
     said, weak = made[0].said, weakref.ref(made.pop())
     del transport
-    gc.collect()
+    await asyncio.sleep(0)
     return [said, weak() is None]
 
 
@@ -290,7 +290,7 @@ def echo(questions, answers) -> None:
 
 def queues() -> list[object]:
     found: list[object] = []
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     questions, (ours, theirs) = context.JoinableQueue(), context.Pipe()
     child = context.Process(target=echo, args=(questions, theirs))
     child.start()
