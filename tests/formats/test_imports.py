@@ -15,6 +15,7 @@ import hydroscope as hs
 from hydroscope.ground.errors import DataError
 from hydroscope.ground.record.layout import Kind
 from hydroscope.scope.formats.built import Entry, Records
+from hydroscope.scope.formats.chrome import OWN
 from tests.formats.timelines import every_kind, simulated
 
 NOT_KEPT = (Kind.SAMPLE, Kind.CLOCK)
@@ -216,6 +217,20 @@ def test_a_log_that_was_written_here_has_the_same_causes(tmp_path):
         is_last = row + 1 == len(events) or event[row + 1] != event[row]
         if is_last:
             assert reached == expected[event[row]]
+
+
+def test_times_that_are_too_far_away_are_refused(tmp_path):
+    path = tmp_path / "a.json"
+    far = {"ph": "X", "name": "a", "ts": 2**51, "dur": 2**51}
+    near = {"ph": "i", "name": "b", "ts": -(2**51)}
+    path.write_text(json.dumps([far, near]))
+    timeline = hs.read_timeline(path)
+    assert [timeline.labels[k] for k in range(3)] == ["b", "a", "a"]
+    assert np.diff(timeline.events.at_ns).min() > 0
+    own = {"otherData": {"writer": OWN, "base_ns": "9" * 19}, "traceEvents": [near]}
+    path.write_text(json.dumps(own))
+    with pytest.raises(DataError, match=r"entry 0 of '.*a.json' is \d+ ns from 1970"):
+        hs.read_timeline(path)
 
 
 def test_events_that_look_like_clocks_or_say_nothing_are_events(tmp_path):

@@ -22,6 +22,8 @@ Json = dict[str, Any]
 """An entry of a file, or what is in one."""
 
 FAR_US = 2**52
+"""No number of microseconds is greater."""
+FAR_NS = 2**62
 """No time is further from 0."""
 ARROWS = ("s", "t", "f")
 PHASES = (*ARROWS, *"XBEbenNiIRPC")
@@ -152,7 +154,10 @@ class _File:
             raise DataError(
                 f"entry {number} of {self.path!r} has {field!r} {str(value)[:40]!r}: it is a number of microseconds"
             )
-        return round(value * 1000) + (self.base_ns if field == "ts" else 0)
+        found = round(value * 1000) + (self.base_ns if field == "ts" else 0)
+        if abs(found) >= FAR_NS:
+            raise DataError(f"entry {number} of {self.path!r} is {found} ns from 1970: times are less than {FAR_NS}")
+        return found
 
     def place(self, number: int, entry: Json) -> tuple[str, str]:
         """Return process and thread of an entry."""
@@ -209,7 +214,7 @@ class _File:
             begun = begun._replace(id=_whole(arguments.get("id")), text=str(arguments.get("says", "")))
         self.add(number, begun)
         if not arguments.get("unfinished"):
-            ended = begun._replace(kind=Kind.ENDED, ns=begun.ns + took_ns)
+            ended = begun._replace(kind=Kind.ENDED, ns=min(begun.ns + took_ns, FAR_NS - 1))
             self.add(number, ended, ENDS if took_ns else ENDS_AT_ONCE)
 
     def add(self, number: int, record: Entry, turn: int = IS) -> None:
