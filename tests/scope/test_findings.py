@@ -287,6 +287,16 @@ def test_a_node_that_is_not_well_shows_in_what_it_did_last():
     assert text.splitlines()[-1] == f"Next: {every[0].next_step}."
 
 
+def test_what_is_endured_is_explained_only_if_nothing_else_went_wrong():
+    events = simulate(replace(CLEAN, duplicated=0.02), 13).events
+    found = order(events)
+    every = findings(events, found)
+    first = min(every, key=lambda each: found.rank[each.records[0]])
+    assert explain(events, found, every).startswith(f"First: {first.text}")
+    later = findings(events, found, missing=[Missing("n1", "stopped")])
+    assert explain(events, found, later).startswith("First: n1: stopped")
+
+
 def test_each_kind_is_in_the_docs_in_its_order_with_what_to_do():
     page = (Path(__file__).parents[2] / "docs" / "timeline.md").read_text()
     rows = re.findall(r"^\| ([a-z ]+) \| .* \| (.*) \|$", page, re.MULTILINE)

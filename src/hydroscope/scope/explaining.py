@@ -8,7 +8,7 @@ import numpy as np
 
 from hydroscope.scope.decoding import Labels
 from hydroscope.scope.events import Events
-from hydroscope.scope.findings import ANOMALIES, Finding
+from hydroscope.scope.findings import ANOMALIES, ENDURED, Finding
 from hydroscope.scope.order import Order, past
 from hydroscope.scope.telling import View, record_of, span
 
@@ -29,6 +29,8 @@ def explain(
 ) -> str:
     """Return in words what went wrong first, or `what` is asked for, and what had happened that can have caused it.
 
+    What protocols are made to endure (messages dropped, sent again, or doubled) went wrong only if nothing else did.
+
     Parameters
     ----------
     events : Events
@@ -47,7 +49,7 @@ def explain(
     if what is None:
         what = min(
             (each for each in every if each.kind in ANOMALIES and each.records),
-            key=lambda each: int(found.rank[each.records[0]]),
+            key=lambda each: (each.kind in ENDURED, int(found.rank[each.records[0]])),
             default=None,
         )
         if what is None:

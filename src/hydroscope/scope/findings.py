@@ -16,7 +16,7 @@ from hydroscope.scope.events import Events, Missing
 from hydroscope.scope.order import Order
 from hydroscope.scope.telling import LISTED, View, counted, span
 
-__all__ = ["ANOMALIES", "KINDS", "Finding", "findings"]
+__all__ = ["ANOMALIES", "ENDURED", "KINDS", "Finding", "findings"]
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -45,6 +45,9 @@ KINDS = tuple(NEXT)
 
 ANOMALIES = KINDS[: KINDS.index("torn")]
 """Those that happened at some moment in the system that was watched, not in the watching."""
+
+ENDURED = ("dropped", "storm", "duplicate")
+"""Of these, those that protocols are made to endure."""
 
 STORM_SENDS = 20
 STORM_NS = 10**9
