@@ -206,3 +206,21 @@ def test_a_watch_that_was_interrupted_by_its_user_s_error_loses_nothing(who):
     found = [snap["x"] for snap in guard.check()]
     assert found == told == ([-1, -3, -4] if who == "invariant" else [-1, -2, -4])
     assert not guard.check()
+
+
+def test_an_invariant_that_raised_before_it_had_read_anything_is_asked_again_at_the_next_event():
+    log, n_asked = WindowLog("log"), []
+    log["x"] = 1
+
+    def invariant(state):
+        n_asked.append(1)
+        if len(n_asked) == 2:
+            raise ZeroDivisionError
+        return state["x"] > 0
+
+    guard = watch(invariant, log)
+    for value in (2, -1):
+        log["x"] = value
+    with pytest.raises(ZeroDivisionError):
+        guard.check()
+    assert [snap["x"] for snap in guard.check()] == [-1]
