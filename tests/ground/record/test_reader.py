@@ -29,6 +29,7 @@ from hydroscope.ground.record.layout import (
 )
 from hydroscope.ground.record.reader import RECORD_TYPE, read_ring
 from hydroscope.ground.record.recorder import Recorder
+from hydroscope.ground.record.writer import Writer
 from tests.ground.record.rings import PER_PART, SECONDS, events, proved, proves, slots_of, start
 
 WRITER = """
@@ -175,6 +176,27 @@ def test_a_forked_child_has_a_ring_of_its_own(tmp_path):
     assert [of_child.names[each["peer"]] for each in events(of_child)] == ["peer", "child's peer"]
     assert [of_child.names[each["lane"]] for each in events(of_child)] == ["lane", ""]
     assert check(of_parent) == check(of_child) == 2
+
+
+def test_whoever_records_while_a_child_makes_its_ring_makes_no_other(tmp_path):
+    rec = Recorder("parent", SECONDS, tmp_path)
+    open_ring = Writer._open
+
+    def interrupted(writer, name):
+        rec.note("in the middle")
+        open_ring(writer, name)
+
+    if not (child := os.fork()):
+        Writer._open = interrupted
+        lane = rec.lane("of the child")
+        lane.note("first")
+        lane.note("second")
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    (of_child,) = [read_ring(found.path) for found in rings(tmp_path) if found.about.pid == child]
+    assert [of_child.names[each["peer"]] for each in events(of_child)] == ["first", "second"]
+    assert {of_child.names[each["lane"]] for each in events(of_child)} == {"of the child"}
+    rec.close()
 
 
 def test_rings_of_the_dead_are_kept_the_newest_few(tmp_path):

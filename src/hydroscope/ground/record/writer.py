@@ -208,6 +208,8 @@ class Writer:
 
     def _put(self, at: int, data: bytes) -> bool:
         """Write into the header or the names."""
+        if self._forked:
+            self._open_in_child()
         buffer = self._buffer
         start = at // mmap.PAGESIZE * mmap.PAGESIZE
         if buffer is None or not self._make_room(start, -(-(at + len(data) - start) // mmap.PAGESIZE) * mmap.PAGESIZE):
@@ -242,9 +244,13 @@ class Writer:
         self._buffer = self.path = None
 
     def _open_in_child(self) -> None:
-        """Make a ring of the child's own, with the parent's names."""
+        """Make a ring of the child's own, with the parent's names; without one, what it records is lost."""
+        self._forked = False  # other threads lose what they record in the meantime, rather than wait
         name = f"{self._name}.{os.getpid()}"
-        self._open(name)
+        try:
+            self._open(name)
+        except UserError:
+            return
         self.names.write_again(name)
         self._next_second = 0
         self.hot.onto(self._buffer)
@@ -320,7 +326,6 @@ class Writer:
                 if not self._forked:
                     self.n_lost += 1
                     return own
-                self._forked = False  # other threads lose what they record in the meantime, rather than wait
                 self._open_in_child()
             if at == NOWHERE:
                 at = self.hot.slot()
