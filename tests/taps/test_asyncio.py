@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import struct
 import sys
@@ -53,6 +54,8 @@ class BufferedEcho(asyncio.BufferedProtocol):
         self.transport, self.buffer = transport, bytearray(5)
 
     def get_buffer(self, sizehint):
+        self.buffer += b"more"  # raises if somebody keeps the last view
+        del self.buffer[5:]
         return memoryview(self.buffer)
 
     def buffer_updated(self, n_bytes):
@@ -181,8 +184,11 @@ def test_a_file_that_a_loop_sends_is_counted(here, tmp_path, install):
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         writer.write(struct.pack(">I", 5000))
+        loop = asyncio.get_running_loop()
+        with pytest.raises(asyncio.SendfileNotAvailableError):
+            await loop.sendfile(writer.transport, io.BytesIO(b"no file"), fallback=False)
         with path.open("rb") as file:
-            assert await asyncio.get_running_loop().sendfile(writer.transport, file) == 5000
+            assert await loop.sendfile(writer.transport, file) == 5000
         writer.write(struct.pack(">I", 5) + b"after")
         assert await reader.read() == b""
         writer.close()

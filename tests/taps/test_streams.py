@@ -183,6 +183,13 @@ def test_an_excerpt_is_of_the_whole_message(tmp_path):
     assert written == [("b", BASE, 4, b"\ncba"), ("b", BASE + 4, 3, b"\ned"), ("b", BASE + 7, 2, b"\nf")]
 
 
+def test_an_excerpt_is_of_the_whole_message_also_if_its_length_is_known_before(tmp_path):
+    here, written = stream(tap(tmp_path, excerpt=lambda message: message[-5:]), framing.length_prefixed())
+    for piece in (struct.pack(">I", 100), b"x" * 50, b"x" * 45 + b"last!"):
+        here.feed(piece)
+    assert written == [("b", BASE, 104, b"last!")]
+
+
 def test_an_excerpt_that_raises_leaves_the_first_bytes(tmp_path):
     a_tap = tap(tmp_path, excerpt=lambda message: message.decode("ascii"))
     here, written = stream(a_tap, framing.lines)
