@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import IP as ScapyIP
+from scapy.layers.inet import TCP as ScapyTCP
 from scapy.layers.inet import UDP as ScapyUDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop
 from scapy.layers.l2 import Ether
@@ -361,6 +362,55 @@ def test_headers_between_ipv6_and_what_it_carries_are_skipped(tmp_path):
     wrpcap(str(path), [Ether() / with_fragment])
     with pytest.raises(DataError, match="1 fragments of packets"):
         read_captures([path], ["a"])
+
+
+def test_what_arrives_although_it_was_there_is_dropped(tmp_path):
+    wire = Wire(CLOCKS)
+    calls(wire, n=30)
+    question = redis(b"GET", b"key:30")
+    at = (wire.sequence["a"] - len(question) - (2**32 - 40) - 1) % 2**32
+    wire.tcp("ab", 900 * MS, question, at=at)
+    timeline = hs.read_timeline(wire.write(tmp_path))
+    (again,), (dropped,) = rows(timeline, "a", Kind.RESENT), rows(timeline, "b", Kind.DROPPED)
+    assert timeline.text(int(again)) == timeline.text(int(dropped)) == "GET key:30"
+
+
+def test_a_port_that_is_used_again_is_of_another_connection(tmp_path):
+    wire = Wire(CLOCKS)
+    calls(wire, n=5)
+    wire.sequence = {"a": 7_000_000, "b": 9_000_000}
+    wire.tcp("ab", 200 * MS, flags="S")
+    wire.tcp("ba", 201 * MS, flags="SA")
+    wire.tcp("ab", 202 * MS, redis(b"PING"))
+    wire.tcp("ba", 203 * MS, b"+PONG\r\n")
+    timeline = hs.read_timeline(wire.write(tmp_path))
+    said = Counter(timeline.labels[int(k)] for k in rows(timeline, "a", Kind.SENT, Kind.RECEIVED))
+    assert said == {"SYN": 2, "SYN ACK": 2, "GET": 5, "value": 5, "PING": 1, "PONG": 1}
+    assert not any("has not got" in timeline.text(int(k)) for k in rows(timeline, "a", Kind.NOTE))
+
+
+def test_a_call_within_one_host_is_a_task_of_either_side(tmp_path):
+    wire = Wire({"a": (0, 0.0)})
+    wire.addresses = dict.fromkeys("ab", "127.0.0.1")
+    calls(wire, n=3)
+    (path,) = wire.write(tmp_path)
+    timeline = hs.read_timeline(path)
+    assert len(timeline.events.nodes) == 1
+    for kind in (Kind.STARTED, Kind.ENDED):
+        begun = rows(timeline, "a", kind)
+        assert begun.size == 6
+        assert np.unique(timeline.events.id[begun]).size == 6
+
+
+def test_bytes_that_only_fill_a_short_packet_up_are_not_read(tmp_path):
+    datagram = ScapyIP(src="10.0.0.1", dst="10.0.0.2") / ScapyUDP(sport=5, dport=6) / b"hello"
+    path = tmp_path / "a.pcap"
+    wrpcap(str(path), [Ether(bytes(Ether() / datagram) + bytes(20))])
+    (piece,) = read_captures([path], ["a"])[0].pieces
+    assert (piece.data, piece.length) == (b"hello", 5)
+    segment = ScapyIP(src="10.0.0.1", dst="10.0.0.2") / ScapyTCP(sport=5, dport=6) / b"hello"
+    wrpcap(str(path), [Ether(bytes(Ether() / segment) + bytes(20))])
+    assert read_captures([path], ["a"])[0].pieces[0].data == b"hello"
 
 
 def block(order, kind, body):
