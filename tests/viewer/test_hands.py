@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import numpy as np
 import pytest
 
@@ -567,7 +569,10 @@ def test_what_is_no_page_of_ours_is_refused(player, box, timeline, tmp_path):
     page = player.open(box)
     text = write_html(timeline, tmp_path / "good.html").read_text(encoding="utf-8")
     at = text.index('data-timeline="0">') + len('data-timeline="0">')
+    end = text.index("<", at)
+    later = base64.b64encode(base64.b64decode(text[at:end]).replace(b'"version":1', b'"version":9', 1)).decode()
     files = {
+        "of version 9, and this page reads version 1": text[:at] + later + text[end:],
         "no page of a timeline": "<p>nothing</p>",
         "damaged": text[: at + 8000] + "AAAAAAAAAAAA" + text[at + 8012 :],
         "damaged ": text[:at] + text[at : at + 16] + "</script>" + text[text.index("</script>", at) + 9 :],

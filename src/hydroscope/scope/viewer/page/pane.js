@@ -1,13 +1,13 @@
 /**
- * One timeline on the page: strips, names and lanes, and what the pointer does with them.
+ * One timeline on the page: strips, names and lanes, and what of it is in view.
  */
 
 import { make, sized } from "./dom.js";
 import { draw } from "./draw.js";
 import { fillGutter } from "./gutter.js";
-import { pick } from "./pick.js";
 import { drawOverlay, isOverlayEmpty } from "./overlay.js";
-import { clockTime, commas, span } from "./scale.js";
+import { Pointer } from "./pointer.js";
+import { clockTime, commas } from "./scale.js";
 import { Scene } from "./scene.js";
 import { drawAll, drawRuler, drawWindow } from "./strips.js";
 import { palette } from "./theme.js";
@@ -22,7 +22,6 @@ import { palette } from "./theme.js";
 
 const RULER = 24;
 const OVERVIEW = 52;
-const CLICK = 4;
 const FLIGHT_MS = 220;
 const STEPS_BACK = 50;
 
@@ -31,13 +30,15 @@ export class Pane {
   constructor(trace, place, name, listener) {
     this.scene = new Scene(trace);
     this.listener = listener;
-    this.pointer = { x: -1, record: -1, box: /** @type {[number, number] | null} */ (null) };
     /** What the last frame drew. @type {{share: number, arrows: import("./arrows.js").Arrow[]}} */
     this.drawn = { share: 1, arrows: [] };
     /** Time spent drawing each frame, ms. @type {number[]} */ this.frames = [];
     /** What was in view before each jump. @type {[number, number][]} */ this.before = [];
     this.#build(place, name);
-    this.#listen();
+    this.pointer = new Pointer(this);
+    this.body.addEventListener("scroll", () => this.#ask("main"));
+    this.canvas.addEventListener("focus", () => this.listener.onFocus(this));
+    this.root.addEventListener("pointerdown", () => this.listener.onFocus(this));
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.body);
     this.recolour();
@@ -172,7 +173,7 @@ export class Pane {
     cancelAnimationFrame(this.flight ?? 0);
     if (!isSlow || matchMedia("(prefers-reduced-motion: reduce)").matches) {
       view.show(from, to);
-      this.#moved();
+      this.moved();
       return;
     }
     const begun = performance.now();
@@ -185,7 +186,7 @@ export class Pane {
       const place = Math.abs(span1 - span0) < 1 ? eased : (span0 - span) / (span0 - span1);
       const left = from0 + (from - from0) * place;
       view.show(left, left + span);
-      this.#moved();
+      this.moved();
       if (share < 1) this.flight = requestAnimationFrame(fly);
     };
     fly();
@@ -194,11 +195,12 @@ export class Pane {
   /** Go to a stretch of time from which `goBack` comes back. @param {number} from @param {number} to */
   jump(from, to) {
     const { view } = this.scene;
-    this.#remember(view.from, view.to);
+    this.remember(view.from, view.to);
     this.show(from, to);
   }
 
-  #remember(/** @type {number} */ from, /** @type {number} */ to) {
+  /** Have a view to come back to. @param {number} from @param {number} to */
+  remember(from, to) {
     this.before.push([from, to]);
     if (this.before.length > STEPS_BACK) this.before.shift();
   }
@@ -242,25 +244,20 @@ export class Pane {
   /** @param {number} factor @param {number} [x] */
   zoom(factor, x = this.pointer.x >= 0 ? this.pointer.x : this.scene.view.width / 2) {
     this.scene.view.zoom(factor, x);
-    this.#moved();
+    this.moved();
   }
 
   /** @param {number} pixels */
   pan(pixels) {
     this.scene.view.pan(pixels);
-    this.#moved();
+    this.moved();
   }
 
-  #moved() {
-    this.#unpoint();
+  /** The view was moved. */
+  moved() {
+    this.pointer.unpoint();
     this.#ask("main");
     this.listener.onView(this);
-  }
-
-  /** Point at no record: what is below the pointer is another by now. */
-  #unpoint() {
-    this.pointer.record = -1;
-    this.tip.hidden = true;
   }
 
   /** Have a record in view. @param {number} i */
@@ -287,156 +284,6 @@ export class Pane {
   #stretch() {
     const { layout, height } = this.scene;
     this.spacer.style.height = `${Math.max(layout.height - height, 0)}px`;
-  }
-
-  #listen() {
-    const { canvas } = this;
-    this.body.addEventListener("scroll", () => this.#ask("main"));
-    this.plot.addEventListener("wheel", (event) => this.#onWheel(event), { passive: false });
-    for (const strip of [this.overview, this.ruler]) {
-      strip.addEventListener("wheel", (event) => this.#onWheel(event), { passive: false });
-    }
-    this.plot.addEventListener("pointerdown", (event) => this.#onDown(event));
-    this.plot.addEventListener("pointermove", (event) => this.#onHover(event));
-    this.plot.addEventListener("pointerleave", () => {
-      this.pointer.x = -1;
-      this.#unpoint();
-      this.touch();
-    });
-    this.plot.addEventListener("dblclick", (event) => this.#onDouble(event));
-    this.overview.addEventListener("pointerdown", (event) => this.#onOverview(event));
-    canvas.addEventListener("focus", () => this.listener.onFocus(this));
-    this.root.addEventListener("pointerdown", () => this.listener.onFocus(this));
-  }
-
-  #onWheel(/** @type {WheelEvent} */ event) {
-    if (event.shiftKey && !event.ctrlKey) {
-      event.preventDefault();
-      this.body.scrollTop += event.deltaY || event.deltaX;
-      return;
-    }
-    event.preventDefault();
-    if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) this.pan(event.deltaX);
-    else this.zoom(1.0018 ** (event.deltaMode === 1 ? event.deltaY * 30 : event.deltaY), event.offsetX);
-  }
-
-  #onDown(/** @type {PointerEvent} */ event) {
-    if (event.button !== 0) return;
-    const start = { x: event.offsetX, clientX: event.clientX, clientY: event.clientY, from: this.scene.view.from };
-    const scrolled = this.body.scrollTop;
-    const isBox = event.altKey || event.ctrlKey || event.metaKey;
-    let isDrag = false;
-    this.plot.setPointerCapture(event.pointerId);
-    const move = (/** @type {PointerEvent} */ at) => {
-      const by = at.clientX - start.clientX;
-      if (!isDrag && Math.hypot(by, at.clientY - start.clientY) < CLICK) return;
-      isDrag = true;
-      if (isBox) {
-        this.pointer.box = [start.x, start.x + by];
-        this.touch();
-        return;
-      }
-      const { view } = this.scene;
-      const from = start.from - by * view.pixel;
-      this.plot.classList.add("dragged");
-      this.body.scrollTop = scrolled - (at.clientY - start.clientY);
-      view.show(from, from + view.span);
-      this.#moved();
-    };
-    const up = (/** @type {PointerEvent} */ last) => {
-      this.plot.removeEventListener("pointermove", move);
-      this.plot.removeEventListener("pointerup", up);
-      this.plot.removeEventListener("pointercancel", up);
-      this.plot.classList.remove("dragged");
-      const { box } = this.pointer;
-      this.pointer.box = null;
-      if (box && isDrag) {
-        const { view } = this.scene;
-        this.jump(view.time(Math.min(...box)), view.time(Math.max(...box)));
-      } else if (!isDrag && last.type === "pointerup") {
-        this.canvas.focus({ preventScroll: true });
-        const hit = pick(this.scene, this.drawn.arrows, event.offsetX, event.offsetY + this.scene.scrollY);
-        this.listener.onSelect(this, hit, event.shiftKey);
-      }
-    };
-    this.plot.addEventListener("pointermove", move);
-    this.plot.addEventListener("pointerup", up);
-    this.plot.addEventListener("pointercancel", up);
-  }
-
-  #onHover(/** @type {PointerEvent} */ event) {
-    const { scene, pointer } = this;
-    pointer.x = event.offsetX;
-    const i = event.buttons ? -1 : pick(scene, this.drawn.arrows, event.offsetX, event.offsetY + scene.scrollY);
-    if (i !== pointer.record) {
-      pointer.record = i;
-      this.tip.hidden = i < 0;
-      if (i >= 0) this.tip.replaceChildren(...this.#tipOf(i));
-    }
-    if (i >= 0) {
-      const width = this.tip.offsetWidth;
-      const isLeft = event.offsetX + width + 24 > scene.view.width;
-      this.tip.style.left = `${Math.max(isLeft ? event.offsetX - width - 12 : event.offsetX + 14, 2)}px`;
-      this.tip.style.top = `${Math.max(Math.min(event.offsetY + 16, scene.height - this.tip.offsetHeight - 4), 2)}px`;
-    }
-    this.touch();
-  }
-
-  #tipOf(/** @type {number} */ i) {
-    const { trace } = this.scene;
-    const lines = [make("b", { text: trace.told(i) })];
-    const partner = trace.partner[i];
-    if (partner >= 0) {
-      const took = Math.abs(trace.time[i] - trace.time[partner]);
-      const error = trace.node[i] === trace.node[partner] ? "" : ` ±${span(trace.error(i) + trace.error(partner))}`;
-      lines.push(make("span", { text: `took ${span(took)}${error}` }));
-    } else if (trace.ended[i] >= 0) {
-      lines.push(make("span", { text: `took ${span(trace.time[trace.ended[i]] - trace.time[i])}` }));
-    }
-    const since = `${span(trace.time[i] - trace.begin)} since the first record`;
-    lines.push(make("span", { text: `${trace.nodes[trace.node[i]].name} · ${since}` }));
-    return lines;
-  }
-
-  #onDouble(/** @type {MouseEvent} */ event) {
-    const { scene } = this;
-    const i = pick(scene, [], event.offsetX, event.offsetY + scene.scrollY);
-    const end = i >= 0 ? scene.trace.ended[i] : -1;
-    if (end >= 0) {
-      const [from, to] = [scene.trace.time[i], scene.trace.time[end]];
-      this.jump(from - (to - from) * 0.2, to + (to - from) * 0.2);
-    } else {
-      const { view } = scene;
-      const at = view.time(event.offsetX);
-      this.jump(at - (at - view.from) / 5, at + (view.to - at) / 5);
-    }
-  }
-
-  #onOverview(/** @type {PointerEvent} */ event) {
-    const { view } = this.scene;
-    const { from, to } = view;
-    this.overview.setPointerCapture(event.pointerId);
-    const timeAt = (/** @type {PointerEvent} */ at) => view.low + (at.offsetX / view.width) * (view.high - view.low);
-    const begun = timeAt(event);
-    const isInside = begun >= view.from && begun <= view.to && view.span < (view.high - view.low) * 0.95;
-    const grip = begun - view.from;
-    const move = (/** @type {PointerEvent} */ at) => {
-      const time = timeAt(at);
-      if (isInside) view.show(time - grip, time - grip + view.span);
-      else if (Math.abs(at.offsetX - event.offsetX) > CLICK) view.show(Math.min(begun, time), Math.max(begun, time));
-      this.#moved();
-    };
-    const up = (/** @type {PointerEvent} */ at) => {
-      this.overview.removeEventListener("pointermove", move);
-      this.overview.removeEventListener("pointerup", up);
-      this.overview.removeEventListener("pointercancel", up);
-      const isClick = !isInside && at.type === "pointerup" && Math.abs(at.offsetX - event.offsetX) <= CLICK;
-      if (isClick) this.jump(begun - view.span / 2, begun + view.span / 2);
-      else if (!isInside) this.#remember(from, to);
-    };
-    this.overview.addEventListener("pointermove", move);
-    this.overview.addEventListener("pointerup", up);
-    this.overview.addEventListener("pointercancel", up);
   }
 
   /** Take it off the page. */
