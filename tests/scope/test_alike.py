@@ -142,6 +142,17 @@ def test_where_messages_are_doubled_anyway_a_copy_that_would_have_come_late_was_
     assert (found.partner[again] >= 0).all()
 
 
+def test_messages_that_look_alike_have_their_own_receipts_though_others_come_twice_and_they_come_late():
+    rows = [row for k in range(20) for row in ((0, Kind.SENT, 10**12 + k * 1000, 7, PING),
+                                               (1, Kind.RECEIVED, 10**12 + k * 1000 + 300 * MS, 7, PING))]  # fmt: skip
+    rows += [(0, Kind.SENT, 10**12, 8, b"x"), *[(1, Kind.RECEIVED, 10**12 + k * MS, 8, b"x") for k in (1, 2)]]
+    rows += [(0, Kind.NOTE, 10**12 + 10**9, 0, b""), (1, Kind.NOTE, 10**12 + 10**9, 0, b"")]
+    of = events(rows, 0, ONE_MACHINE)
+    found = order(of)
+    assert partners(found, of) == list(range(20))
+    assert [(each.kind, each.count) for each in findings(of, found)] == [("duplicate", 1)]
+
+
 def test_what_was_sent_before_the_ring_begins_is_not_called_doubled():
     rows = calls(2, 2)
     begin_ns = 10**12 + 5 * 200 * MS + MS  # after the first copy of the fifth call

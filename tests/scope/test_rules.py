@@ -157,6 +157,14 @@ def test_what_may_happen_once_is_found_each_further_time():
     assert "once more" in finding.text
 
 
+def test_of_several_records_of_a_step_the_first_in_the_order_counts():
+    """b is listed behind a, and was first."""
+    rows = [("a", Kind.STARTED, 1, None), ("b", Kind.STARTED, 1, None), ("b", Kind.ENDED, 1, None)]
+    found = order(table(*rows, nodes=("a", "b"), at=[9, 5, 7]), parse("started(t) < ended(t)"))
+    assert found.rank.tolist() == [2, 0, 1]
+    assert found.violations == ()
+
+
 def test_rules_by_bytes_put_together_what_ids_do_not():
     events = table(("a", Kind.REMOVED, 1, None), ("a", Kind.PUT, 2, None), nodes=("a",))
     columns = {name: getattr(events, name) for name in COLUMNS}

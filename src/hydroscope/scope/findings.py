@@ -277,14 +277,15 @@ def _arrivable(view: View, sends: Ints) -> Ints:
     margin = view.margin[peer] + view.margin[events.node[sends]]
     inside = found.time_ns[sends] > view.begins[peer] + margin
     inside &= found.time_ns[sends] + patience + margin < view.ends[peer]
-    arrivable: Ints = sends[inside & _comparable(view, sends)]
+    arrivable: Ints = sends[inside]
     return arrivable
 
 
 def _comparable(view: View, records: Ints) -> Flags:
-    """Tell of messages whether what the clocks of both ends say can be compared, or other messages tell instead.
+    """Tell of receipts whether the clocks of both ends can be compared, or other messages tell instead.
 
     Where nothing bounds how far two clocks are apart, both were recording between two messages that have both ends.
+    (The clock of who receives is never taken to be behind, so that sends need no such care.)
     """
     events, partner = view.events, view.found.partner
     known: Flags = np.isfinite([clock.error_ns for clock in view.found.clocks])
