@@ -19,7 +19,6 @@ from hydroscope.scope.telling import LISTED, View, counted, span
 __all__ = ["ANOMALIES", "ENDURED", "KINDS", "Finding", "findings"]
 
 Ints = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 NEXT = {
     "rule": "see what both nodes did then, with .table(around=finding)",
@@ -281,26 +280,6 @@ def _arrivable(view: View, sends: Ints) -> Ints:
     return arrivable
 
 
-def _comparable(view: View, records: Ints) -> Flags:
-    """Tell of receipts whether the clocks of both ends can be compared, or other messages tell instead.
-
-    Where nothing bounds how far two clocks are apart, both were recording between two messages that have both ends.
-    (The clock of who receives is never taken to be behind, so that sends need no such care.)
-    """
-    events, partner = view.events, view.found.partner
-    known: Flags = np.isfinite([clock.error_ns for clock in view.found.clocks])
-    found = known[events.node[records]] & known[events.peer[records]]
-    matched = np.flatnonzero(partner >= 0)
-    if found.all() or not matched.size:
-        return found
-    ends = events.node.astype(np.int64) << 33 | events.peer.astype(np.int64) << 1 | view.is_send
-    every, first = np.unique(ends[matched], return_index=True)
-    last = matched.size - 1 - np.unique(ends[matched[::-1]], return_index=True)[1]
-    place = np.minimum(np.searchsorted(every, ends[records]), every.size - 1)
-    between = (every[place] == ends[records]) & (matched[first[place]] < records) & (records < matched[last[place]])
-    return np.asarray(found | between)
-
-
 def _losses(view: View) -> Iterator[Finding]:
     events, found = view.events, view.found
     sends = np.flatnonzero(view.is_send & (events.peer >= 0))
@@ -326,7 +305,7 @@ def _never_sent(view: View) -> Iterator[Finding]:
     margin = view.margin[peer] + view.margin[events.node[alone]]
     times = found.time_ns[alone]
     recorded = (times > view.begins[peer] + 2 * longest + margin) & (times + margin < view.ends[peer])
-    alone = alone[view.has[peer] & recorded & _comparable(view, alone)]
+    alone = alone[view.has[peer] & recorded]
     for node, peer_, records in _by_ends(view, alone):
         text = (
             f"{counted(records.size, 'message')} that {view.name(node)} received from {view.name(peer_)} "
