@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import signal
 import stat
@@ -268,6 +269,27 @@ if child := os.fork():
     assert ring.about.closed_at_ns > 0
     assert np.count_nonzero(ring.records["kind"] == Kind.NOTE) == 2
     assert [each["data"].tobytes() for each in ring.records[ring.records["kind"] == Kind.FAILED]] == told
+
+
+def _record_in(folder, divisor):
+    rec = Recorder("child", 0.1, folder)
+    rec.note(str(1 / divisor))
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver"])
+def test_processes_of_multiprocessing_close_their_rings_and_tell_what_ended_them(tmp_path, method):
+    context = multiprocessing.get_context(method)
+    children = [context.Process(target=_record_in, args=(tmp_path, divisor)) for divisor in (1, 0)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+    assert [child.exitcode for child in children] == [0, 1]
+    found = {each.about.pid: each for each in (read_ring(each.path) for each in rings(tmp_path))}
+    assert all(ring.about.closed_at_ns > 0 for ring in found.values())
+    last = [found[child.pid].records[-1] for child in children]
+    assert [each["kind"] for each in last] == [Kind.NOTE, Kind.FAILED]
+    assert [each["data"].tobytes().rstrip(b"\0") for each in last] == [b"1.0", b"division by zero"]
 
 
 def test_a_signal_handler_may_record_in_the_middle_of_a_record(rec):

@@ -9,9 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
-from multiprocessing import parent_process
 from multiprocessing.connection import Connection
-from multiprocessing.util import Finalize, register_after_fork
 from typing import Any
 
 from hydroscope.engine.taps.patches import Installed, is_shadowed, restore, shadow
@@ -25,8 +23,6 @@ __all__ = ["all_pipes", "tap_queue", "untap_queue"]
 
 _ENDS = ("_writer", "_reader")
 _PIPE = "_hydroscope_pipe"
-_LAST = -1000
-"""Among what `multiprocessing` does when one of its processes ends: its queues are empty by then."""
 
 
 def _identity(connection: Any) -> str:
@@ -120,7 +116,6 @@ def tap_queue(rec: Recorder, queue: Any, excerpt: Excerpt | None = None, peer: s
     for each in ends:
         pipe = _Pipe(tap, each)
         shadow(each, {"_send_bytes": pipe.sending, "_recv_bytes": pipe.receiving})
-    _close_in_children(tap)
     return queue
 
 
@@ -156,19 +151,6 @@ def all_pipes(tap: Tap, installed: Installed) -> None:
 
     installed.put(Connection, "_send_bytes", sending)
     installed.put(Connection, "_recv_bytes", receiving)
-    _close_in_children(tap)
-
-
-def _close_in_children(tap: Tap) -> None:
-    """Close the ring of each process that `multiprocessing` has made: such a one ends without `atexit`."""
-    register_after_fork(tap, _close_at_end)
-    if parent_process() is not None:
-        _close_at_end(tap)
-
-
-def _close_at_end(tap: Tap) -> None:
-    if tap.is_on:
-        Finalize(None, tap.rec.close, exitpriority=_LAST)
 
 
 @swallowed

@@ -66,6 +66,11 @@ _writers: weakref.WeakSet[Writer] = weakref.WeakSet()
 """Those of this process: closed when it ends, and let go of in a forked child, which must not write into its parent's
 rings."""
 
+_ends_told: set[int] = set()
+"""Process ids: of this one, once `multiprocessing` closes its rings."""
+_LAST: Final = -1000
+"""Among what `multiprocessing` does when a process ends: its queues are empty by then."""
+
 
 def id_of(thing: object) -> int:
     """Return 64 bits for a message id, task or key; a text and its UTF-8 have the same.
@@ -149,6 +154,7 @@ class Writer:
         pid = os.getpid()
         n_slots = self._wanted * PART_BYTES // RECORD_BYTES
         self._about = about = About(name, pid, start_ticks(pid), wall_ns, at_ns, 0, boot_id(), n_slots)
+        _close_with_its_process()
         for folder in default_folders(size) if self._folder is None else [self._folder]:
             try:
                 prepare(folder)
@@ -351,9 +357,18 @@ def _resident_bytes() -> int:
     return held
 
 
+def _close_with_its_process() -> None:
+    """Close all rings when a process ends that `multiprocessing` has made by forking: it ends without `atexit`."""
+    made = sys.modules.get("multiprocessing.process")
+    if made is not None and made.parent_process() is not None and os.getpid() not in _ends_told:
+        _ends_told.add(os.getpid())
+        sys.modules["multiprocessing.util"].Finalize(None, _close_all, exitpriority=_LAST)
+
+
 def _close_all() -> None:
     """Close all rings; if an exception that nobody caught ends the process, it is the last that they tell."""
-    error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)  # at a prompt, it may be any earlier one
+    at_prompt = hasattr(sys, "ps1")  # there, the last error may be any earlier one
+    error = sys.exc_info()[1] or (None if at_prompt else getattr(sys, "last_value", None))
     for writer in list(_writers):
         if isinstance(error, Exception):
             writer.failed(writer.hot.writes(Kind.FAILED, 0), error, None)
