@@ -181,6 +181,15 @@ def test_too_many_records_are_heights_by_class(player, box, timeline):
         red = {b for style, x, _, width, _ in heights if style == "trouble"
                for b in range(int(x) // 2, int(x + width) // 2)}  # fmt: skip
         assert red == set(bins[trouble].tolist())
+        whole_heights = {  # a message is the lowest, and what is upon it begins where it ends
+            b: (y, y + height) for style, x, y, width, height in heights if style == "message"
+            for b in range(int(x) // 2, int(x + width) // 2)
+        }  # fmt: skip
+        for style, x, y, width, height in heights:
+            for b in range(int(x) // 2, int(x + width) // 2):
+                if style == "task" and b in whole_heights:
+                    assert y + height <= whole_heights[b][0] + 1
+                    assert y < whole_heights[b][0]
     assert len(calls) < 5 * 150 * len(slots)
 
 

@@ -533,6 +533,8 @@ def test_two_timelines_are_shown_at_their_divergence_and_move_together(player, b
         assert span(panes[0]) == pytest.approx(span(panes[1]))
         return panes[0]["from"] - panes[1]["from"]
 
+    wholes = [pane["high"] - pane["low"] for pane in page.state()["panes"]]
+    assert span(page.pane()) == pytest.approx(min(wholes))
     at = [times(each)[page.pane(k)["divergence"]] for k, each in enumerate((timeline, other))]
     page.click("button.divergence")
     for k in (0, 1):
