@@ -16,10 +16,13 @@ from pathlib import Path
 import pytest
 
 import hydroscope as hs
+from hydroscope.engine.dump.gather import Targets, gather
+from hydroscope.engine.sockets.datagrams import UdpSocket
 from hydroscope.engine.taps.ends import Datagrams
 from hydroscope.engine.taps.tap import Tap
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.layout import Kind
+from tests.dump.machines import KEY, post_at
 from tests.taps.rings import Broken, both, ids, messages, sent_and_received, timeline, unmatched
 
 SECONDS = 10
@@ -469,3 +472,17 @@ def test_of_more_peers_than_a_ring_can_name_the_hosts_are_kept(here):
     assert len(set(named)) == 1001
     assert named[-1] == "10.0.0.7"
     assert tap.peer_of("10.0.0.7:1") == "10.0.0.7:1"
+
+
+def test_what_members_and_posts_say_is_not_recorded_twice(here, tmp_path):
+    with hs.taps.install(here):
+        ours, theirs = UdpSocket("127.0.0.1"), UdpSocket("127.0.0.1")
+        ours.send(b"hello", "127.0.0.1", theirs.port)
+        select.select([theirs], [], [], SECONDS)
+        assert theirs.receive() == b"hello"
+        with post_at(tmp_path) as post:
+            found = gather(Targets(((post.where, KEY),)), deadline_s=SECONDS)
+        assert [each[0] for each in found.posts] == [post.where]
+    ours.close()
+    theirs.close()
+    assert messages(here) == []

@@ -16,6 +16,7 @@ import numpy as np
 
 from hydroscope.engine.dump import disk
 from hydroscope.engine.dump.line import Broken, Late, Line, Nobody
+from hydroscope.engine.own import own
 from hydroscope.ground.errors import DataError
 from hydroscope.ground.record.layout import RECORD_BYTES
 from hydroscope.ground.record.reader import RECORD_TYPE, Ring
@@ -156,8 +157,8 @@ class Task:
             asked.seen = seen  # last: whoever gathers looks at it
             asked.tell()
             if self._ships:
-                own = [ring for ring in seen.rings if ring.pid == seen.me.pid and ring.state and self._wants(ring)]
-                _bring(asked, line, seen.me.place, own, since_ns(seen, self._seconds))
+                its = [ring for ring in seen.rings if ring.pid == seen.me.pid and ring.state and self._wants(ring)]
+                _bring(asked, line, seen.me.place, its, since_ns(seen, self._seconds))
 
     def fetch(self, rings: list[Lying], seen: Seen) -> Callable[[Asked], None]:
         """Return what brings rings of other processes of the same machine."""
@@ -218,7 +219,7 @@ def _connected(where: Where, until: float) -> socket.socket:
         try:
             if where.port == 0:
                 return _through_door(where.host, left)
-            return socket.create_connection((where.host, where.port), timeout=min(left, TRY_S))
+            return own(socket.create_connection((where.host, where.port), timeout=min(left, TRY_S)))
         except TimeoutError:
             continue
         except OSError as error:
@@ -227,7 +228,7 @@ def _connected(where: Where, until: float) -> socket.socket:
 
 
 def _through_door(path: str, within_s: float) -> socket.socket:
-    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    door = own(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
     try:
         door.settimeout(within_s)
         door.connect(path)

@@ -27,6 +27,7 @@ from hydroscope.engine.bell import Bell
 from hydroscope.engine.dump import disk
 from hydroscope.engine.dump.line import Broken, Line
 from hydroscope.engine.forks import abandon_after_fork
+from hydroscope.engine.own import own
 from hydroscope.ground.errors import DataError, UserError
 from hydroscope.ground.record.folder import default_folders, prepare
 from hydroscope.wire.dumps import (
@@ -145,7 +146,7 @@ class Post:
         self._bell = Bell()
         self._door: socket.socket | None = None
         self._door_path: str | None = None
-        self._listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+        self._listener = own(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM))
         try:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._listener.setblocking(False)
@@ -222,7 +223,7 @@ class Post:
             for other in doors():
                 _remove_if_dead(other)
             path = folder / f"{os.getpid()}-{id(self):x}{SUFFIX}"
-            door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            door = own(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             try:
                 door.setblocking(False)
                 door.bind(str(path))
@@ -260,7 +261,7 @@ class Post:
     def _accept(self, listener: Any) -> None:
         connection, _ = listener.accept()
         try:
-            self._talk_with(connection, listener is self._door)
+            self._talk_with(own(connection), listener is self._door)
         except BaseException:
             connection.close()
             raise

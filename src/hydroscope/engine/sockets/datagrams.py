@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
+from hydroscope.engine.own import own
 from hydroscope.engine.sockets.address import family_of
 
 __all__ = ["BUFFER_BYTES", "Datagrams", "Tap", "UdpSocket"]
@@ -79,7 +80,7 @@ class UdpSocket:
 
     def __init__(self, host: str, port: int = 0) -> None:
         self.counters: Counter[str] = Counter()
-        self._socket = socket.socket(family_of(host), socket.SOCK_DGRAM)
+        self._socket = own(socket.socket(family_of(host), socket.SOCK_DGRAM))
         try:
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
                 with contextlib.suppress(OSError):  # some kernels refuse what they will not give

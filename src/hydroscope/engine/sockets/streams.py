@@ -18,6 +18,7 @@ from itertools import islice
 
 import msgspec
 
+from hydroscope.engine.own import own
 from hydroscope.engine.sockets.address import family_of
 from hydroscope.engine.sockets.outbox import Told
 from hydroscope.wire.frame import Framing
@@ -62,7 +63,7 @@ class Outbound:
         self.queued_bytes = 0
         self._events = 0
         self._is_open = False
-        self._socket: socket.socket | None = socket.socket(family_of(where[0]), socket.SOCK_STREAM)
+        self._socket: socket.socket | None = own(socket.socket(family_of(where[0]), socket.SOCK_STREAM))
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
@@ -268,7 +269,7 @@ class Listener:
         self._selector = selector
         self._counters = counters
         self._inbound: dict[Inbound, None] = {}  # oldest first
-        self._socket = socket.socket(family_of(host), socket.SOCK_STREAM)
+        self._socket = own(socket.socket(family_of(host), socket.SOCK_STREAM))
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.setblocking(False)
@@ -294,7 +295,7 @@ class Listener:
                 self._counters["too many connections"] += 1
                 next((each for each in self._inbound if not each.is_proven), next(iter(self._inbound))).close()
             connection.setblocking(False)
-            inbound = Inbound(connection, self)
+            inbound = Inbound(own(connection), self)
             self._inbound[inbound] = None
             self._selector.register(connection, selectors.EVENT_READ, inbound.handle)
 

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+from hydroscope.engine.own import is_own
 from hydroscope.engine.taps.ends import UNSEEN, Datagrams, End, Link, link_between
 from hydroscope.engine.taps.tap import Bytes, Tap, bytes_of
 
@@ -124,7 +125,9 @@ class Sockets:
         if kind == plain.SOCK_STREAM and peer is None:
             return UNSEEN
         end: End = UNSEEN
-        if own or peer or self._tap is None:  # an end without any address is mostly a program's bell to itself
+        if not is_own(sock) and (
+            own or peer or self._tap is None
+        ):  # without any address, it is mostly a program's bell
             if kind == plain.SOCK_STREAM:
                 end = link_between(tap, own, peer, sock, tls)
             elif kind == plain.SOCK_DGRAM:
@@ -179,7 +182,7 @@ class Sockets:
     def listens(self, sock: Any) -> None:
         """Note the address at which a socket waits for others."""
         tap = self.tap_of(sock)
-        if tap is not None and tap.is_on and sock.family in _FAMILIES:
+        if tap is not None and tap.is_on and sock.family in _FAMILIES and not is_own(sock):
             tap.announce(sock.getsockname())
 
     @_quietly
