@@ -149,7 +149,7 @@ def _press(addresses: list[str], asked: argparse.Namespace, screen: Screen) -> T
             _remark("who stands still already goes on when the time is over, or after --thaw", screen)
         raise
     if shown.n_left_out:
-        _remark(f"{shown.n_left_out} older recordings are left out: --seconds or --all", screen)
+        _remark(f"{shown.n_left_out} older recordings are left out; --seconds or --all shows them", screen)
     return shown
 
 
