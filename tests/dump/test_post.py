@@ -24,6 +24,7 @@ from hydroscope.ground.record.reader import Ring, read_ring
 from hydroscope.wire.dumps import (
     GREETING_BYTES,
     PART_BYTES,
+    CatchUp,
     Done,
     Freeze,
     Look,
@@ -387,6 +388,7 @@ def test_an_alarm_that_counts_no_more_wakes_nobody(tmp_path):
 def test_who_cannot_be_frozen_says_so(tmp_path):
     with post_at(tmp_path) as post:
         assert "no member of a cluster" in asked(post, Freeze(9.0)).why
+        assert "no member of a cluster" in asked(post, CatchUp(1)).why
         post.still = statue = Statue()
         assert isinstance(asked(post, Freeze(math.nan)), Done)
         await_that(lambda: statue.calls == ["halt", "go on"])  # soon: for no time at all

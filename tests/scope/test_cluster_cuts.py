@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import socket
 import time
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import pytest
 
 import hydroscope as hs
+from hydroscope.engine import past_keys
 from hydroscope.engine.dump import logs
+from hydroscope.engine.past_keys import PastKeys
 from hydroscope.engine.simulated.world import World
+from hydroscope.engine.sockets import connect, serve
+from hydroscope.engine.sockets.start import Parts
 from hydroscope.ground.errors import UnknownNameError, UserError
 from hydroscope.kv.effects import Adopted, Ordered
 from hydroscope.node import ports
 from hydroscope.node.actions import Transmit
 from hydroscope.scope.snapshots import snapshot
 from tests.scope.cuts import KeysHistory, check_keys, problems
+from tests.sockets.worker import SkewedClock
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -141,7 +147,7 @@ def test_a_timeline_of_the_cluster_has_the_changes_of_its_keys():
 @pytest.fixture
 def elsewhere(monkeypatch):
     """A cluster of one whose log seems to lie on another machine, so that its post has to send it."""
-    monkeypatch.setattr(logs, "here", lambda cluster, folders=None: ([], []))
+    monkeypatch.setattr(logs, "here", lambda cluster, folders=None, complete=None: ([], []))
     with hs.start_cluster():
         keys = ports.keys_in_use()
         keys.post.place += 1
@@ -169,3 +175,58 @@ def test_a_machine_where_nobody_answers_is_missing_when_the_deadline_is_over(els
         with pytest.raises(UserError, match=r"no member's window-log could be had: .*no answer"):
             hs.snapshot(deadline_s=0.5)
     assert time.monotonic() - began < 20
+
+
+AHEAD_S = 7.0
+
+
+@pytest.fixture
+def apart(monkeypatch):
+    """Two members, of which the first's clock is far ahead; and what reads all logs, asked by one of them."""
+    monkeypatch.setattr(past_keys, "CATCH_UP_S", 30.0)  # on a busy machine, too
+    parts = Parts("127.0.0.1")
+    parts.clock = SkewedClock(AHEAD_S)
+    first = serve(members=2, parts=parts)
+    second = connect(first.address, first.secret)
+    yield first, second, lambda keys, deadline_s=60.0: PastKeys(partial(past_keys._of_cluster, keys, deadline_s))
+    second.shutdown()
+    first.shutdown()
+
+
+@pytest.mark.parametrize("is_remote", [False, True])
+@pytest.mark.parametrize("asker", [0, 1])
+def test_what_was_answered_before_is_in_a_snapshot_though_clocks_are_apart(apart, monkeypatch, asker, is_remote):
+    *members, read = apart
+    if is_remote:
+        monkeypatch.setattr(logs, "here", lambda cluster, folders=None, complete=None: ([], []))
+        members[asker].post.place += 1
+    for n in range(3):
+        for home in (0, 1):
+            key = f"@{home}/k"
+            members[asker].put(key, n, wait=True)
+            snap = snapshot(logs=read(members[asker]))
+            assert (snap.missing, snap.get(key)) == ((), n)
+            assert all(each.socket.member.stamp() > snap.at for each in members), "nothing comes in behind it"
+
+
+def test_of_a_member_that_hangs_its_machine_s_clock_says_how_complete_its_log_is(apart, monkeypatch):
+    first, second, read = apart
+    monkeypatch.setattr(past_keys, "CATCH_UP_S", 0.1)
+    second.put("@1/k", 1, wait=True)
+    assert second.socket.halt(30.0)
+    try:
+        first.put("@0/k", 1, wait=True)
+        snap = snapshot(logs=read(first))
+        assert (snap.missing, snap.get("@0/k"), snap["@1/k"]) == ((), None, 1)
+    finally:
+        second.socket.go_on()
+    monkeypatch.setattr(past_keys, "CATCH_UP_S", 30.0)
+    assert snap.roll(0)["@0/k"] == 1
+
+
+def test_a_stamp_too_far_ahead_is_refused_and_leaves_a_member_s_clock_as_it_is(apart):
+    _, second, _ = apart
+    far = second.socket.member.stamp() + 100 * 10**9
+    assert "too far ahead of the clock here" in second.post.catch_up(far)
+    assert logs.catch_up(second.posts(), second.post.key, far, 30.0) == {}
+    assert second.socket.member.stamp() < far

@@ -28,6 +28,9 @@ __all__ = ["DEADLINE_S", "PastKeys", "past_keys", "read_keys"]
 
 DEADLINE_S: Final = 5.0
 
+CATCH_UP_S: Final = 1.0
+"""To wait for members to say that their logs are complete; of one that hangs, its machine's clock says it."""
+
 Read = tuple[list[PastLog], list[str]]
 """Logs, and what is wrong with others."""
 
@@ -154,18 +157,23 @@ def _on_disk(cluster: int, folders: list[Path]) -> Read:
 
 
 def _of_cluster(keys: SocketKeys, deadline_s: float) -> Read:
-    """Read the logs that lie here, and have those of other machines sent."""
+    """Read the logs that lie here, and have others sent; what this process was told of before is in them."""
     began = time.monotonic()
-    cluster = keys.address.cluster
-    logs, failures = dumped.here(cluster)
-    here = None if keys.post is None else keys.post.place
+    cluster, post = keys.address.cluster, keys.post
+    if post is None:
+        return dumped.here(cluster)
+    stamp = keys.socket.member.stamp()
+    is_ahead = stamp > time.time_ns()  # of the clock here, which else says for all logs here that they are complete
+    behind = [where for where in keys.posts() if is_ahead or where.place != post.place]
+    complete = dumped.catch_up(behind, post.key, stamp, min(CATCH_UP_S, deadline_s / 2))
+    logs, failures = dumped.here(cluster, complete=complete)
     places: dict[int, list[Where]] = {}
     for where in keys.posts():
-        if where.place != here:
+        if where.place != post.place:
             places.setdefault(where.place, []).append(where)
-    if places and keys.post is not None:
+    if places:
         left = max(deadline_s - (time.monotonic() - began), 0.1)
-        got, failed = dumped.fetch(places, keys.post.key, cluster, left)
+        got, failed = dumped.fetch(places, post.key, cluster, left, complete)
         logs, failures = logs + got, failures + failed
     return logs, failures
 

@@ -238,6 +238,10 @@ class Member:
         """Return a hybrid logical time: later than everything this member has seen."""
         return self._hlc.tick()
 
+    def merge(self, stamp: int) -> bool:
+        """Let all later stamps be higher than this one; False, and nothing changes, if it is too far ahead."""
+        return self._hlc.merge(stamp)
+
     def check(self) -> None:
         """Check all invariants of lines and store; raises InternalError."""
         for line in self.lines.values():

@@ -20,7 +20,7 @@ from hydroscope.window.history import CHUNK_ENTRIES, GONE, ROW_BYTES, Beginning,
 from hydroscope.window.layout import HEADER_BYTES, KEY_SHIFT, RECORD, STAMP_MAX, STILL, SUFFIX, Head, Kind, head_of
 from hydroscope.wire import values
 
-__all__ = ["Large", "PastLog", "past_of", "read_files", "read_window", "read_written"]
+__all__ = ["Large", "PastLog", "past_of", "read_files", "read_window"]
 
 TRIES: Final = 8
 """To read files of a log whose oldest ones go meanwhile."""
@@ -150,12 +150,8 @@ def read_window(folder: str | Path, name: str | None = None) -> PastLog:
     name = next(iter(names)) if name is None else name
     if name not in names:
         raise unknown_name("log", name, names, f"folder {folder}")
-    return read_written(max((each for each in found if each.head.name == name), key=lambda each: each.newest_start))
-
-
-def read_written(found: Written) -> PastLog:
-    """Read what one writer has left; `DataError` if it went away. Cost: as `read_window`."""
-    return past_of(*read_files(found))
+    newest = max((each for each in found if each.head.name == name), key=lambda each: each.newest_start)
+    return past_of(*read_files(newest))
 
 
 def read_files(found: Written) -> tuple[list[tuple[str, bytes]], int]:

@@ -28,6 +28,7 @@ __all__ = [
     "QUESTIONS",
     "UNPROVEN_MAX_BYTES",
     "Answer",
+    "CatchUp",
     "Die",
     "Done",
     "Freeze",
@@ -144,6 +145,12 @@ class ShipLogs(Shape, frozen=True, tag=6):
     cluster: int
 
 
+class CatchUp(Shape, frozen=True, tag=7):
+    """Let your member's window-log be complete up to this stamp. Answered by `Done`, once it is, or `Unable`."""
+
+    stamp: int
+
+
 # --- answers --------------------------------------------------------------------------------------------------------
 
 
@@ -199,7 +206,7 @@ class Done(Shape, frozen=True, tag=24):
     """That was all."""
 
 
-Question = Look | Ship | ShipLogs | Freeze | Thaw | Die
+Question = Look | Ship | ShipLogs | CatchUp | Freeze | Thaw | Die
 Answer = Seen | RingHead | LogHead | Part | Unable | Done
 
 _ENCODER = msgspec.msgpack.Encoder()

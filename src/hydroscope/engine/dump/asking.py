@@ -21,6 +21,7 @@ from hydroscope.ground.errors import DataError
 from hydroscope.ground.record.layout import RECORD_BYTES
 from hydroscope.ground.record.reader import RECORD_TYPE, Ring
 from hydroscope.wire.dumps import (
+    CatchUp,
     Die,
     Done,
     Freeze,
@@ -64,7 +65,7 @@ class Asked:
         """Nobody is there who could do it."""
         self.is_over = False
         self.is_done = False
-        """Frozen, thawed or ended, as was asked for."""
+        """Frozen, thawed, ended or caught up, as was asked for."""
         self.waited_s: float | None = None
         """How long it was waited for, if it was given up."""
         self._events = events
@@ -180,7 +181,9 @@ def ask(where: Where, key: bytes, until: float, events: SimpleQueue[Asked]) -> A
     return Asked(where, events).start(Task(key, until, 0.0, False, lambda ring: False, None).ask)
 
 
-def tell(where: Where, key: bytes, until: float, events: SimpleQueue[Asked], order: Thaw | Die | Freeze) -> Asked:
+def tell(
+    where: Where, key: bytes, until: float, events: SimpleQueue[Asked], order: Thaw | Die | Freeze | CatchUp
+) -> Asked:
     """Have it done at a post."""
 
     def work(asked: Asked) -> None:

@@ -32,6 +32,7 @@ from hydroscope.ground.errors import DataError, UserError
 from hydroscope.ground.record.folder import default_folders, prepare
 from hydroscope.wire.dumps import (
     PART_BYTES,
+    CatchUp,
     Die,
     Done,
     Freeze,
@@ -88,13 +89,16 @@ FLUSH_S = 1.0
 
 
 class Still(Protocol):
-    """What can be made to stand still."""
+    """What can be made to stand still, and to catch up: a member."""
 
     def halt(self, wait_s: float) -> bool:
         """Let nothing happen from here on; False when that cannot be had within `wait_s`."""
 
     def go_on(self) -> None:
         """Let it go on; nothing happens when it does."""
+
+    def catch_up(self, stamp: int, wait_s: float) -> str | None:
+        """Let what is stamped up to here be done, and all else be stamped later; return why that cannot be, or None."""
 
 
 class Post:
@@ -130,7 +134,7 @@ class Post:
         self.records = True
         """Whether this process has a ring of its own; an agent has none."""
         self.still: Still | None = None
-        """What `Freeze` stops."""
+        """What `Freeze` stops and `CatchUp` is for."""
         self.note: Callable[[str], object] = lambda text: None
         """Told what is done to this process."""
         self._host, self._name, self._others = host, name, others
@@ -209,6 +213,11 @@ class Post:
             assert self.still is not None
             self.still.go_on()
         self.note("thawed" if alarm is None else "thawed by itself")
+
+    def catch_up(self, stamp: int) -> str | None:
+        """Let the member's log be complete up to a stamp; return why it cannot be, or None."""
+        still = self.still
+        return "it is no member of a cluster" if still is None else still.catch_up(stamp, HALT_S)
 
     def _wake(self) -> None:
         self.thaw(threading.current_thread())
@@ -384,6 +393,9 @@ class _Talk:
                 for part in logs.parts(cluster):
                     line.say(part)
                 line.say(Done())
+            case CatchUp(stamp=stamp):
+                why = post.catch_up(stamp)
+                line.say(Done() if why is None else Unable("catch up", why))
             case Freeze(seconds=seconds):
                 why = post.freeze(seconds)
                 line.say(Done() if why is None else Unable("freeze", why))

@@ -204,6 +204,15 @@ class SocketMember:
             self._lock.release()
         self._bell.ring()
 
+    def catch_up(self, stamp: int, wait_s: float) -> str | None:
+        """Let what is stamped up to here be done, and all else be stamped later; return why that cannot be, or None."""
+        if not self._lock.acquire(timeout=wait_s):  # within a turn, what is stamped may not be written yet
+            return f"its member held on to its tables for {wait_s:g} s: it hangs, or stands still"
+        try:
+            return None if self._member.merge(stamp) else f"stamp {stamp} is too far ahead of the clock here"
+        finally:
+            self._lock.release()
+
     def close(self) -> None:
         """End the thread and let go of the sockets; callers that wait come back."""
         self._closing = True
