@@ -10,9 +10,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hydroscope.engine.sockets.witness import member_name
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.layout import Kind
+from hydroscope.scope.decoders.hydroscope import MARK, UPKEEP
 from hydroscope.scope.events import COLUMNS, Events, Node
+from hydroscope.scope.runs import node_pairs
 from hydroscope.scope.timeline import Timeline
 from tests.scope.anything import any_events
 from tests.scope.histories import Plan, S, simulate
@@ -216,6 +219,77 @@ def test_pairs_by_ids_are_those_of_dictionaries():
                     keys[key].pop()
                     n_common += 1
         assert here.compare(there).n_common == n_common
+
+
+def as_cluster(events, run):
+    """Return the events as those of a cluster of ours: of members 0 to 2, and of one of which nothing was read."""
+    pids = [100 * run + k for k in range(3)]
+    lives = [member_name(k, 0x1F2E3A * run + k) for k in range(4)]
+    events = kept(events, events.node != 3)
+    nodes = [Node(f"authority-{pids[0]}", pids[0]), *(Node(f"member-{pid}", pid) for pid in pids[1:]), Node(lives[3])]
+    nodes[1:3] = nodes[1:3] if run % 2 else nodes[2:0:-1]  # processes begin in any order, and have any numbers
+    names = ["", *lives, f"waits for {lives[3]}", f"tells {nodes[1].name}"]
+    is_task, is_end = (np.isin(events.kind, kinds) for kinds in ((Kind.STARTED, Kind.ENDED), (Kind.ENDED,)))
+    columns = {name: getattr(events, name) for name in COLUMNS}
+    columns["lane"] = events.node + 1
+    columns["kind"] = np.where(is_end, Kind.NOTE, events.kind)
+    columns["subject"] = np.where(is_task, np.where(is_end, 5, 6), 0)
+    return Events.sorted(nodes, names, columns)
+
+
+def test_two_runs_of_one_script_on_a_cluster_are_compared_although_no_name_is_the_same(history):
+    here, there = as_cluster(history.events, 1), as_cluster(rerun(history.events, 2, True, disorder=0)[0], 2)
+    found = Timeline(here).compare(Timeline(there))
+    assert found.is_same, found.text
+    assert found.n_common > 0.9 * len(here)
+    pairs = [(mine.name, other.name) for mine, other in zip(here.nodes, there.nodes, strict=True)]
+    assert sorted(found.renamed) == sorted(pairs)
+    assert "authority-100 here is authority-200 there" in found.text
+    assert "Only" not in found.text
+    row = int(np.flatnonzero((there.kind == Kind.RECEIVED) & (there.node == 1))[200])
+    found = Timeline(here).compare(Timeline(kept(there, np.arange(len(there)) != row)))
+    assert (found.node, found.theirs) == ("member-101", None)
+    assert found.mine is not None
+    assert here.kind[found.mine] == Kind.RECEIVED
+
+
+def test_processes_of_one_role_that_nothing_tells_apart_are_not_mixed_up(history):
+    def named(run, names):
+        return replace(history.events, nodes=tuple(Node(f"{name}{run + k}", run + k) for k, name in enumerate(names)))
+
+    found = Timeline(named(100, ("driver-", "worker-", "worker-", "n"))).compare(
+        Timeline(named(200, ("driver-", "worker-", "worker-", "n")))
+    )
+    assert found.renamed == (("driver-100", "driver-200"),)
+    assert "Only here: n103, worker-101, worker-102." in found.text
+    with pytest.raises(UserError, match="no node in common"):
+        Timeline(named(100, ("a-", "a-", "b", "c"))).compare(Timeline(named(200, ("a-", "a-", "b", "c"))))
+    again = [Node("a (pid 7)", 7, recorded_as="a"), Node("a", 8)]
+    other = [Node("a (pid 5)", 5, recorded_as="a"), Node("a", 6)]
+    events = [Events.sorted(nodes, [], {name: [] for name in COLUMNS}) for nodes in (again, other)]
+    assert node_pairs(*events) == {"a": "a", "a (pid 7)": "a (pid 5)"}
+
+
+def test_what_members_say_to_keep_in_touch_and_the_order_of_different_keys_are_no_difference(history):
+    events = history.events
+    rng = np.random.default_rng(1)
+    data, is_sent = events.data.copy(), events.kind == Kind.SENT
+    upkeep = is_sent & (rng.random(len(events)) < 0.2)
+    data[is_sent & ~upkeep] = np.array([MARK + b"\x0a\x91\x29"], "S27").view("V27")[0]
+    data[upkeep] = np.array([MARK + bytes([UPKEEP[3]])], "S27").view("V27")[0]
+    keys = np.where(
+        np.isin(events.kind, (Kind.STARTED, Kind.ENDED)), len(events.names) + rng.integers(0, 2, len(events)), 0
+    )
+    kind = np.where(keys > 0, Kind.PUT, events.kind)
+    events = replace(changed(events, data=data, kind=kind, subject=keys), names=(*events.names, "x", "y"))
+    by = np.arange(len(events))
+    for node in range(len(events.nodes)):  # all of one key, then all of the other
+        rows = np.flatnonzero((events.node == node) & (events.kind == Kind.PUT))
+        by[rows] = rows[np.argsort(events.subject[rows], kind="stable")]
+    there = changed(events, subject=events.subject[by])
+    there = kept(there, ~upkeep | (rng.random(len(events)) < 0.5))
+    found = Timeline(events).compare(Timeline(changed(there, id=there.id * MIX)))
+    assert found.is_same, found.text
 
 
 def test_nodes_that_only_one_of_them_has_are_named(history):

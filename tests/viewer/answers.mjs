@@ -3,7 +3,7 @@
  */
 
 import { visibleBars } from "../../src/hydroscope/scope/viewer/page/bars.js";
-import { firstDivergence } from "../../src/hydroscope/scope/viewer/page/compare.js";
+import { calledHere, firstDivergence } from "../../src/hydroscope/scope/viewer/page/compare.js";
 import { relation, spine } from "../../src/hydroscope/scope/viewer/page/cones.js";
 import { N_CHANNELS } from "../../src/hydroscope/scope/viewer/page/counts.js";
 import { clockTime, since, span, ticks, View } from "../../src/hydroscope/scope/viewer/page/scale.js";
@@ -100,6 +100,7 @@ const answersOf = (traces, [scene], [trace] = traces) => ({
         otherEnd(scene),
       );
   },
+  called: () => calledHere(traces[0].nodes, traces[1].nodes),
   divergence: () => firstDivergence(traces[0], traces[1]),
   comparison: () => traces[1].comparison,
   states: (places) => {

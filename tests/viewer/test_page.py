@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from hydroscope.ground.record.layout import Kind
+from hydroscope.scope.events import Node
+from hydroscope.scope.runs import node_pairs
 from hydroscope.scope.timeline import Timeline
 from hydroscope.scope.viewer.pack import pack
 from hydroscope.scope.viewer.page import joined, write_html
@@ -116,6 +118,22 @@ def test_the_first_divergence_is_where_the_other_run_was_changed(player, same_id
     if same_ids:
         told = player.answers([boxes[0], pack(two, comparison=one.compare(two))], ["comparison"])[0]
         assert row in (told["here"], told["there"])
+
+
+def test_nodes_of_another_run_are_the_same_as_for_compare(player):
+    def packed(names):
+        history = simulate(Plan(n_nodes=3, n_records=600), 4)
+        nodes = tuple(Node(name, pid) for name, pid in names)
+        return Timeline(replace(history.events, nodes=nodes))
+
+    one = packed([("authority-10", 10), ("member-11", 11), ("member-3.1f2e3a", 0)])
+    two = packed([("authority-20", 20), ("member-11", 11), ("member-3.77aa00", 0)])
+    three = packed([("member-30", 30), ("member-31", 31), ("authority-11", 11)])
+    for here, there in ((one, two), (one, three), (three, one), (two, three)):
+        known = {other: name for name, other in node_pairs(here.events, there.events).items()}
+        expected = [known.get(node.name, node.name) for node in there.events.nodes]
+        assert player.answers([pack(here), pack(there)], ["called"]) == [expected]
+    assert player.answers([pack(one), pack(two)], ["divergence"]) == [None]
 
 
 def test_a_longer_recording_of_the_same_run_is_no_divergence(player):

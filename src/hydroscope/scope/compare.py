@@ -1,9 +1,10 @@
 """Where two timelines of one system first go apart: a run that went well beside one that did not.
 
+Nodes correspond by name or, as names of hydroscope's own processes never repeat, by what they are (`scope.runs`).
 Records correspond if they tell the same of the same node: kind, other end, label, what it is about and, if the two
 runs use the same ids, the id. If they do not, records of one kind between the same two ends correspond by their place
-in that stream (`scope.streams`). Clocks are not compared, nor the order in which a node heard from several others:
-neither repeats.
+in that stream (`scope.streams`). Clocks are not compared, nor the order in which a node heard from several others, nor
+that of changes of different keys, nor what members of hydroscope's clusters say to keep in touch: none repeats.
 
 Rings begin and end anywhere. A record without its like counts only where the other recording had begun, and went on
 afterwards: some records of the same node correspond on both sides of it, or many of any node behind it.
@@ -12,8 +13,8 @@ afterwards: some records of the same node correspond on both sides of it, or man
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,8 +22,10 @@ import numpy.typing as npt
 
 from hydroscope.ground.errors import UserError
 from hydroscope.ground.record.layout import Kind
+from hydroscope.scope.decoders.hydroscope import UPKEEP
 from hydroscope.scope.events import MESSAGES
 from hydroscope.scope.matching import mixed
+from hydroscope.scope.runs import LIFE, node_pairs, own_sorts
 from hydroscope.scope.streams import pair_streams
 from hydroscope.scope.telling import View
 
@@ -45,6 +48,8 @@ GONE_ON = 64
 _BY_CHANCE = (Kind.RESENT, Kind.DROPPED)
 """Some more or fewer of these are no difference."""
 _IGNORED = (Kind.NONE, Kind.SAMPLE, Kind.CLOCK)
+_CHANGES = (Kind.PUT, Kind.REMOVED)
+"""Each key has a stream of its own: others write other keys meanwhile."""
 _FREE = (Kind.NOTE, Kind.FAILED)
 """Their texts may have numbers in them that differ each time."""
 _NUMBERS = re.compile(r"\d+")
@@ -61,13 +66,15 @@ class Comparison:
     by_ids: bool
     """Whether ids told which."""
     node: str | None = None
-    """Where they go apart; None: nowhere."""
+    """Where they go apart, by its name here if it has one; None: nowhere."""
     common: tuple[int, int] | None = None
     """The last records of that node that correspond, here and there; None: there are none."""
     mine: int | None = None
     """What this one did then, and the other did not; None: nothing."""
     theirs: int | None = None
     """What the other did then, and this one did not; None: nothing."""
+    renamed: tuple[tuple[str, str], ...] = ()
+    """Nodes that correspond though they have different names, here and there."""
 
     def __str__(self) -> str:
         return self.text
@@ -83,14 +90,18 @@ class Comparison:
 class _Side:
     """One of the two timelines, and what of the other corresponds."""
 
-    def __init__(self, timeline: Timeline, number: Callable[[str], int]) -> None:
+    def __init__(self, timeline: Timeline, number: Callable[[str], int], called: Mapping[str, str]) -> None:
         events, labels = timeline.events, timeline.labels
+        self.called = [called.get(node.name, node.name) for node in events.nodes]
+        """Names of the nodes, by which they correspond."""
         self.timeline, self.events, self.rank = timeline, events, timeline.order.rank
-        nodes = np.array([*(number(node.name) for node in events.nodes), 0], np.uint64)
-        names = np.array([number(name) for name in events.names], np.uint64)
-        plain = np.array([number(name) for name in labels.names] or [0], np.uint64)
-        told = np.array([number(_NUMBERS.sub("#", name)) for name in labels.names] or [0], np.uint64)
-        rows = self.rows = np.flatnonzero(~np.isin(events.kind, _IGNORED))
+        nodes = np.array([*(number(name) for name in self.called), 0], np.uint64)
+        names = np.array([number(name) for name in _renamed(events.names, called)], np.uint64)
+        texts = _renamed(labels.names, called)
+        plain = np.array([number(text) for text in texts] or [0], np.uint64)
+        told = np.array([number(_NUMBERS.sub("#", text)) for text in texts] or [0], np.uint64)
+        sorts = own_sorts(events)
+        rows = self.rows = np.flatnonzero(~np.isin(events.kind, _IGNORED) & ~np.isin(sorts, UPKEEP))
         """Records that are compared."""
         self.node = nodes[events.node[rows]].astype(np.int64)
         """Of each of `rows`, a number that is the same on both sides; so is what follows."""
@@ -98,7 +109,8 @@ class _Side:
         label = np.where(free, told[labels.codes[rows]], plain[labels.codes[rows]])
         subject = np.where(free, 0, names[events.subject[rows]]).astype(np.uint64)
         ends = nodes[events.node[rows]] << np.uint64(32) | nodes[events.peer[rows]]
-        self.stream = mixed(mixed(ends) ^ events.kind[rows].astype(np.uint64))
+        part = np.where(np.isin(events.kind[rows], _CHANGES), subject << np.uint64(16), sorts[rows] << np.uint64(8))
+        self.stream = mixed(mixed(ends) ^ part ^ events.kind[rows].astype(np.uint64))
         self.symbol = mixed(self.stream ^ mixed(label << np.uint64(32) | subject))
         self.named = mixed(self.symbol ^ mixed(np.where(free, np.uint64(0), events.id[rows])))
         """What it was, with its id."""
@@ -148,22 +160,34 @@ class _Side:
         return begin + int(here[-1]) if here.size else None
 
     def name(self, row: int) -> str:
-        """Return the name of a record's node."""
-        return self.events.nodes[int(self.events.node[row])].name
+        """Return the name of a record's node, by which it corresponds."""
+        return self.called[int(self.events.node[row])]
 
 
 def compare(mine: Timeline, theirs: Timeline) -> Comparison:
     """Find the first record at which two timelines go apart; see `Timeline.compare`."""
     if not isinstance(theirs, type(mine)):
         raise UserError(f"a timeline is compared with another one, not with {theirs!r}; hs.read_timeline reads files")
-    names = [[node.name for node in each.events.nodes] for each in (mine, theirs)]
-    if not set(names[0]) & set(names[1]):
+    pairs = node_pairs(mine.events, theirs.events)
+    if not pairs:
+        names = [_some([node.name for node in each.events.nodes]) for each in (mine, theirs)]
         raise UserError(
-            f"the timelines have no node in common: {_some(names[0])} here, {_some(names[1])} there; nodes are "
-            "compared by name"
+            f"the timelines have no node in common: {names[0]} here, {names[1]} there; nodes are compared by name, "
+            "those of hydroscope's own processes without process ids where that says which is which"
         )
+    renamed = {there: here for here, there in pairs.items() if here != there}
     numbers: dict[str, int] = {"": 0}
-    a, b = (_Side(each, lambda name: numbers.setdefault(name, len(numbers))) for each in (mine, theirs))
+    a, b = (
+        _Side(each, lambda name: numbers.setdefault(name, len(numbers)), called)
+        for each, called in ((mine, {}), (theirs, renamed))
+    )
+    found = _compared(a, b)
+    lines = [found.text, *_matched(renamed), *_only(a.called, b.called)]
+    return replace(found, text="\n".join(lines), renamed=tuple((here, there) for there, here in renamed.items()))
+
+
+def _compared(a: _Side, b: _Side) -> Comparison:
+    """Return where two go apart whose nodes are known to correspond."""
     by_ids = _found_by_ids(a, b)
     alone = _by_ids(a, b) if by_ids else _by_streams(a, b)
     n_common = int(np.count_nonzero(a.like >= 0))
@@ -172,8 +196,8 @@ def compare(mine: Timeline, theirs: Timeline) -> Comparison:
         common = b.last_common(row)
         moments.append((-1.0 if common is None else float(a.rank[b.like[common]]) + 0.5, 1, row))
     if not moments:
-        lines = [_common(n_common, by_ids), "As far as both were recorded, nothing differs.", *_only(mine, theirs)]
-        return Comparison("\n".join(lines), n_common, by_ids)
+        text = f"{_common(n_common, by_ids)}\nAs far as both were recorded, nothing differs."
+        return Comparison(text, n_common, by_ids)
     _, side, row = min(moments)
     return _told(a, b, alone, (a, b)[side].name(row), n_common, by_ids)
 
@@ -257,7 +281,6 @@ def _told(a: _Side, b: _Side, alone: tuple[Ints, Ints], node: str, n_common: int
         lines.append(f"Up to this, {node} did the same: {here.tell(common[0])}; there {there_.when(common[1])}.")
     lines.append(f"Here {_then(a, here, mine, common and common[0])}.")
     lines.append(f"There {_then(b, there_, theirs, common and common[1])}.")
-    lines += _only(a.timeline, b.timeline)
     return Comparison("\n".join(lines), n_common, by_ids, node, common, mine, theirs)
 
 
@@ -280,11 +303,24 @@ def _then(side: _Side, view: View, row: int | None, common: int | None) -> str:
     return "it did not, and nothing more of it was recorded"
 
 
-def _only(mine: Timeline, theirs: Timeline) -> list[str]:
+def _renamed(texts: Sequence[str], called: Mapping[str, str]) -> list[str]:
+    """Return texts with nodes called as given, and members without their lives."""
+    if called:
+        known = re.compile(rf"\b(?:{'|'.join(map(re.escape, called))})(?!\w)")
+        texts = [known.sub(lambda found: called[found[0]], text) for text in texts]
+    return [LIFE.sub(r"\1", text) for text in texts]
+
+
+def _matched(renamed: Mapping[str, str]) -> list[str]:
+    """Return which nodes correspond under different names."""
+    told = [f"{here} here is {there} there" for there, here in sorted(renamed.items(), key=lambda pair: pair[1])]
+    return [f"Names differ: {_some(told)}."] if told else []
+
+
+def _only(mine: Sequence[str], theirs: Sequence[str]) -> list[str]:
     """Return which nodes only one of them knows."""
-    names = [{node.name for node in each.events.nodes} for each in (mine, theirs)]
     lines = []
-    for here, known, other in (("here", names[0], names[1]), ("there", names[1], names[0])):
+    for here, known, other in (("here", set(mine), set(theirs)), ("there", set(theirs), set(mine))):
         if only := sorted(known - other):
             lines.append(f"Only {here}: {_some(only)}.")
     return lines

@@ -168,8 +168,9 @@ class Timeline:
         Parameters
         ----------
         other : Timeline
-            Of another run, in which something went otherwise. Nodes are compared by their names; records by what they
-            are and by their ids, or if these differ, by their order between the same two ends.
+            Of another run, in which something went otherwise. Nodes are compared by their names, those of
+            hydroscope's own processes without process ids, where that says which is which; records by what they are
+            and by their ids, or if these differ, by their order between the same two ends.
 
         Returns
         -------
@@ -179,7 +180,7 @@ class Timeline:
         Raises
         ------
         UserError
-            No node of the one has the name of a node of the other.
+            No node of the one is a node of the other.
 
         Notes
         -----

@@ -12,9 +12,21 @@ from collections.abc import Iterator
 from typing import Any, Final, get_args
 
 from hydroscope.scope.decoding import Decoded, Dialect
-from hydroscope.wire.messages import REPLIES, REQUESTS, Message
+from hydroscope.wire.messages import (
+    REPLIES,
+    REQUESTS,
+    AckAck,
+    Announce,
+    Heartbeat,
+    Hello,
+    Message,
+    Nack,
+    PieceAck,
+    Probe,
+    Welcome,
+)
 
-__all__ = ["HYDROSCOPE", "hydroscope"]
+__all__ = ["HYDROSCOPE", "MARK", "UPKEEP", "hydroscope"]
 
 MARK: Final = b"\xc1"
 CALLS = {10: "call", 13: "answer"}
@@ -50,6 +62,8 @@ def _tagged(kinds: tuple[Any, ...]) -> dict[int, tuple[str, tuple[str, ...]]]:
 
 MESSAGES: Final = _tagged(get_args(Message))
 BODIES: Final = _tagged((*REQUESTS, *REPLIES))
+UPKEEP: Final = tuple(_tagged((Hello, Welcome, Announce, Heartbeat, Probe, Nack, AckAck, PieceAck)))
+"""Types of which members say more or fewer, sooner or later, whatever they do."""
 
 
 class Blob(str):

@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hydroscope.ground.record.layout import DATA_BYTES, SAMPLE, Kind
+from hydroscope.scope.decoders.hydroscope import UPKEEP
 from hydroscope.scope.events import Events
 from hydroscope.scope.matching import RECEIPTS
 from hydroscope.scope.order import Order
+from hydroscope.scope.runs import own_sorts, roles
 from hydroscope.scope.timeline import Timeline
 from hydroscope.scope.viewer.columns import Container
 
@@ -37,6 +39,7 @@ TITLE_NODES = 3
 UNREAD = "what it sent and received is only known from others"
 NOBODY: dict[str, Any] = {
     "pid": 0,
+    "roles": ("", ""),
     "torn": 0,
     "offset_ns": None,
     "error_ns": None,
@@ -74,6 +77,7 @@ def pack(timeline: Timeline, title: str = "", comparison: Comparison | None = No
         t0=str(start_ns),
         starts=[*events.starts.tolist(), *[len(events)] * unheard],
         explained=timeline.explain() if len(events) else "Nothing was recorded.",
+        upkeep=np.unique(timeline.labels.codes[np.isin(own_sorts(events), UPKEEP)]).tolist(),
         comparison=None if comparison is None else _told(comparison),
     )
     for name, value in {
@@ -172,6 +176,7 @@ def _nodes(timeline: Timeline, start_ns: int) -> list[dict[str, Any]]:
     events, found = timeline.events, timeline.order
     why = {each.name: each.why for each in timeline.missing}
     out = []
+    known = roles(events)
     for k, (node, clock) in enumerate(zip(events.nodes, found.clocks, strict=True)):
         is_known = bool(np.isfinite(clock.error_ns)) or k == found.reference
         has = bool(events.starts[k + 1] > events.starts[k])
@@ -184,6 +189,7 @@ def _nodes(timeline: Timeline, start_ns: int) -> list[dict[str, Any]]:
             {
                 "name": node.name,
                 "pid": node.pid,
+                "roles": known[k],
                 "torn": node.n_torn,
                 "why": why.pop(node.name, "" if has else UNREAD),
                 "offset_ns": _finite(clock.offset_ns) if is_known else None,

@@ -9,6 +9,8 @@ import { KIND } from "./trace.js";
 
 const N_BEFORE = 8;
 const SHARE = 0.1;
+/** Kinds of which more or fewer are no difference. */
+const BY_CHANCE = new Set([KIND.SAMPLE, KIND.CLOCK, KIND.RESENT, KIND.DROPPED]);
 
 /**
  * Return the first place where a node did not do the same in both.
@@ -21,9 +23,10 @@ const SHARE = 0.1;
  * @returns {Divergence | null} Null if, as far as both were recorded, nothing differs.
  */
 export function firstDivergence(one, two) {
-  let [mine, theirs] = [keysOf(one, true), keysOf(two, true)];
+  const [here, there] = [one.nodes.map(({ name }) => name), calledHere(one.nodes, two.nodes)];
+  let [mine, theirs] = [keysOf(one, here, true), keysOf(two, there, true)];
   if (alike(one, mine, theirs) < SHARE * Math.min(mine.size, theirs.size))
-    [mine, theirs] = [keysOf(one, false), keysOf(two, false)];
+    [mine, theirs] = [keysOf(one, here, false), keysOf(two, there, false)];
   const found = [
     { ...first(one, mine, theirs), isMine: true },
     { ...first(two, theirs, mine), isMine: false },
@@ -41,20 +44,43 @@ export function firstDivergence(one, two) {
 }
 
 /**
+ * What nodes of the other timeline are called in this: by name, or else where each has one only that is the same.
+ * @param {import("./trace.js").NodeAbout[]} mine
+ * @param {import("./trace.js").NodeAbout[]} theirs
+ */
+export function calledHere(mine, theirs) {
+  const names = new Set(mine.map(({ name }) => name));
+  const called = theirs.map(({ name }) => (names.has(name) ? name : ""));
+  for (const level of [0, 1]) {
+    const rest = mine.filter(({ name }) => !called.includes(name));
+    const open = theirs.filter((_, k) => !called[k]);
+    for (const node of open) {
+      const role = node.roles[level];
+      const [here, there] = [rest, open].map((nodes) => nodes.filter(({ roles }) => roles[level] === role));
+      if (role && here.length === 1 && there.length === 1) called[theirs.indexOf(node)] = here[0].name;
+    }
+  }
+  return called.map((name, k) => name || theirs[k].name);
+}
+
+/**
  * Records by what they tell, which is the same in both timelines.
  * @param {Trace} trace
+ * @param {string[]} names Of its nodes.
  * @param {boolean} byIds
  * @returns {Map<string, number>}
  */
-function keysOf(trace, byIds) {
+function keysOf(trace, names, byIds) {
   /** @type {Map<string, number>} */
   const keys = new Map();
   /** @type {Map<string, number>} */
   const turns = new Map();
   for (let i = 0; i < trace.n; i++) {
-    if (trace.kind[i] === KIND.SAMPLE || trace.kind[i] === KIND.CLOCK) continue;
-    const peer = trace.peer[i] >= 0 ? trace.nodes[trace.peer[i]].name : "";
-    const stream = `${trace.nodes[trace.node[i]].name}\n${trace.kind[i]}\n${peer}\n${byIds ? trace.idOf(i) : ""}`;
+    if (BY_CHANCE.has(trace.kind[i])) continue;
+    if (trace.peer[i] >= 0 && trace.upkeep.has(trace.label[i])) continue;
+    const isChange = trace.kind[i] === KIND.PUT || trace.kind[i] === KIND.REMOVED;
+    const peer = trace.peer[i] >= 0 ? names[trace.peer[i]] : isChange ? trace.names[trace.subject[i]] : "";
+    const stream = `${names[trace.node[i]]}\n${trace.kind[i]}\n${peer}\n${byIds ? trace.idOf(i) : ""}`;
     const turn = turns.get(stream) ?? 0;
     turns.set(stream, turn + 1);
     keys.set(`${stream}\n${turn}\n${trace.labels[trace.label[i]]}`, i);

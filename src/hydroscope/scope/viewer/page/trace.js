@@ -50,6 +50,7 @@ export const CLASS_OF = Uint8Array.from([3, 0, 0, 4, 4, 1, 1, 1, 2, 2, 2, 4, 3, 
  * @typedef {object} NodeAbout
  * @property {string} name
  * @property {number} pid
+ * @property {[string, string]} roles What it is and which member, which is the same in another run; "" if unknown.
  * @property {string} why Why there is nothing of it, if so.
  * @property {number} torn
  * @property {number | null} offset_ns What its clock was ahead of the reference's.
@@ -78,6 +79,8 @@ export class Trace {
     /** @type {string[]} */ this.texts = parts.texts;
     /** @type {Finding[]} */ this.findings = parts.findings;
     /** @type {string} */ this.explained = parts.explained;
+    /** Labels of what members say sooner or later, whatever they do. @type {Set<number>} */
+    this.upkeep = parts.upkeep;
     /** What a comparison with the timeline before it has found. @type {import("./compare.js").Divergence | null} */
     this.comparison = parts.comparison;
     /** @type {Int32Array} */ this.starts = parts.starts;
@@ -204,6 +207,7 @@ export async function readTrace(box, onProgress = () => {}) {
     onProgress((k + 1) / jobs.length);
   }
   parts.explained = box.header.explained;
+  parts.upkeep = new Set(box.header.upkeep);
   parts.comparison = box.header.comparison ?? null;
   parts.starts = Int32Array.from(box.header.starts);
   parts.dataEnd = summed(parts.n_data);
