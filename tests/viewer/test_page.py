@@ -18,6 +18,7 @@ from hydroscope.scope.timeline import Timeline
 from hydroscope.scope.viewer.pack import pack
 from hydroscope.scope.viewer.page import joined, write_html
 from tests.scope.histories import Plan, simulate, take
+from tests.scope.test_compare import in_touch
 from tests.viewer.histories import changed, everything
 from tests.viewer.node import check
 
@@ -134,6 +135,11 @@ def test_nodes_of_another_run_are_the_same_as_for_compare(player):
         expected = [known.get(node.name, node.name) for node in there.events.nodes]
         assert player.answers([pack(here), pack(there)], ["called"]) == [expected]
     assert player.answers([pack(one), pack(two)], ["divergence"]) == [None]
+
+
+def test_what_members_say_to_keep_in_touch_is_no_divergence(player):
+    runs = in_touch(simulate(Plan(n_nodes=3, n_records=1200), 4).events)
+    assert player.answers([pack(Timeline(each)) for each in runs], ["divergence"]) == [None]
 
 
 def test_a_longer_recording_of_the_same_run_is_no_divergence(player):

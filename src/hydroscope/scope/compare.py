@@ -246,8 +246,9 @@ def _without_like(side: _Side, other: _Side, apart: list[int], beyond: list[Ints
     and end by chance a little sooner or later.
     """
     rows = [int(side.rows[place]) for place in apart]
+    expected = side.expected(other, side.rows)
     for places, is_only in [*((each, False) for each in beyond), *((each, True) for each in only)]:
-        gone = side.rows[places][side.expected(other, side.rows[places])]
+        gone = side.rows[places[expected[places]]]
         if gone.size:
             kind = side.events.kind[gone[0]]
             counts = kind == Kind.FAILED or (is_only and kind not in _BY_CHANCE)

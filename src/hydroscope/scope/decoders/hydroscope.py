@@ -26,7 +26,7 @@ from hydroscope.wire.messages import (
     Welcome,
 )
 
-__all__ = ["HYDROSCOPE", "MARK", "UPKEEP", "hydroscope"]
+__all__ = ["CALLS", "HYDROSCOPE", "MARK", "UPKEEP", "hydroscope"]
 
 MARK: Final = b"\xc1"
 CALLS = {10: "call", 13: "answer"}

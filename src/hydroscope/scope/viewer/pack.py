@@ -77,7 +77,7 @@ def pack(timeline: Timeline, title: str = "", comparison: Comparison | None = No
         t0=str(start_ns),
         starts=[*events.starts.tolist(), *[len(events)] * unheard],
         explained=timeline.explain() if len(events) else "Nothing was recorded.",
-        upkeep=np.unique(timeline.labels.codes[np.isin(own_sorts(events), UPKEEP)]).tolist(),
+        sorts=_sorts(timeline),
         comparison=None if comparison is None else _told(comparison),
     )
     for name, value in {
@@ -162,6 +162,14 @@ def _told(comparison: Comparison) -> dict[str, Any]:
         "here": here if comparison.mine is None else comparison.mine,
         "there": there if comparison.theirs is None else comparison.theirs,
     }
+
+
+def _sorts(timeline: Timeline) -> list[int]:
+    """Return of each label which sort of messages of hydroscope's own has it; 0: none, -1: one that is not compared."""
+    sorts = own_sorts(timeline.events).astype(np.int64)
+    found = np.zeros(len(timeline.labels.names), np.int64)
+    found[timeline.labels.codes[sorts > 0]] = np.where(np.isin(sorts, UPKEEP), -1, sorts)[sorts > 0]
+    return found.tolist()
 
 
 def _order(events: Events, found: Order) -> npt.NDArray[np.uint16]:

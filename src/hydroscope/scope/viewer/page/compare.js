@@ -77,10 +77,11 @@ function keysOf(trace, names, byIds) {
   const turns = new Map();
   for (let i = 0; i < trace.n; i++) {
     if (BY_CHANCE.has(trace.kind[i])) continue;
-    if (trace.peer[i] >= 0 && trace.upkeep.has(trace.label[i])) continue;
+    const sort = trace.peer[i] >= 0 ? trace.sorts[trace.label[i]] : 0;
+    if (sort < 0) continue;
     const isChange = trace.kind[i] === KIND.PUT || trace.kind[i] === KIND.REMOVED;
     const peer = trace.peer[i] >= 0 ? names[trace.peer[i]] : isChange ? trace.names[trace.subject[i]] : "";
-    const stream = `${names[trace.node[i]]}\n${trace.kind[i]}\n${peer}\n${byIds ? trace.idOf(i) : ""}`;
+    const stream = `${names[trace.node[i]]}\n${trace.kind[i]} ${sort}\n${peer}\n${byIds ? trace.idOf(i) : ""}`;
     const turn = turns.get(stream) ?? 0;
     turns.set(stream, turn + 1);
     keys.set(`${stream}\n${turn}\n${trace.labels[trace.label[i]]}`, i);

@@ -79,8 +79,8 @@ export class Trace {
     /** @type {string[]} */ this.texts = parts.texts;
     /** @type {Finding[]} */ this.findings = parts.findings;
     /** @type {string} */ this.explained = parts.explained;
-    /** Labels of what members say sooner or later, whatever they do. @type {Set<number>} */
-    this.upkeep = parts.upkeep;
+    /** Of labels, the sort of hydroscope's own messages; 0: none, -1: one not compared. @type {number[]} */
+    this.sorts = parts.sorts;
     /** What a comparison with the timeline before it has found. @type {import("./compare.js").Divergence | null} */
     this.comparison = parts.comparison;
     /** @type {Int32Array} */ this.starts = parts.starts;
@@ -207,7 +207,7 @@ export async function readTrace(box, onProgress = () => {}) {
     onProgress((k + 1) / jobs.length);
   }
   parts.explained = box.header.explained;
-  parts.upkeep = new Set(box.header.upkeep);
+  parts.sorts = box.header.sorts;
   parts.comparison = box.header.comparison ?? null;
   parts.starts = Int32Array.from(box.header.starts);
   parts.dataEnd = summed(parts.n_data);
