@@ -79,8 +79,10 @@ class PastKeys:
             self.missing = [("some member", why)]
 
 
-def past_keys(deadline_s: float) -> PastKeys | None:
+def past_keys(deadline_s: float, exact: bool = True) -> PastKeys | None:
     """Return what the keys of this process's cluster were; None: it belongs to none, or nobody there keeps a log.
+
+    `exact`: what this process was told of before is in the logs, for which a member that hangs is waited for a while.
 
     Raises
     ------
@@ -91,7 +93,7 @@ def past_keys(deadline_s: float) -> PastKeys | None:
     keys = getattr(keys, "socket_keys", keys)
     if not isinstance(keys, SocketKeys) or keys.diary is None:
         return None
-    past = PastKeys(partial(_of_cluster, keys, deadline_s))
+    past = PastKeys(partial(_of_cluster, keys, deadline_s, exact))
     if not past.nodes:
         why = "; ".join(why for _, why in past.missing) or "work has not begun"
         raise UserError(f"no member's window-log could be had: {why}")
@@ -156,8 +158,8 @@ def _on_disk(cluster: int, folders: list[Path]) -> Read:
     return dumped.here(cluster, folders)
 
 
-def _of_cluster(keys: SocketKeys, deadline_s: float) -> Read:
-    """Read the logs that lie here, and have others sent; what this process was told of before is in them."""
+def _of_cluster(keys: SocketKeys, deadline_s: float, exact: bool = True) -> Read:
+    """Read the logs that lie here, and have others sent."""
     began = time.monotonic()
     cluster, post = keys.address.cluster, keys.post
     if post is None:
@@ -165,7 +167,7 @@ def _of_cluster(keys: SocketKeys, deadline_s: float) -> Read:
     stamp = keys.socket.member.stamp()
     is_ahead = stamp > time.time_ns()  # of the clock here, which else says for all logs here that they are complete
     behind = [where for where in keys.posts() if is_ahead or where.place != post.place]
-    complete = dumped.catch_up(behind, post.key, stamp, min(CATCH_UP_S, deadline_s / 2))
+    complete = dumped.catch_up(behind, post.key, stamp, min(CATCH_UP_S, deadline_s / 2)) if exact else None
     logs, failures = dumped.here(cluster, complete=complete)
     places: dict[int, list[Where]] = {}
     for where in keys.posts():
