@@ -164,10 +164,12 @@ def _of_cluster(keys: SocketKeys, deadline_s: float, exact: bool = True) -> Read
     cluster, post = keys.address.cluster, keys.post
     if post is None:
         return dumped.here(cluster)
-    stamp = keys.socket.member.stamp()
-    is_ahead = stamp > time.time_ns()  # of the clock here, which else says for all logs here that they are complete
-    behind = [where for where in keys.posts() if is_ahead or where.place != post.place]
-    complete = dumped.catch_up(behind, post.key, stamp, min(CATCH_UP_S, deadline_s / 2)) if exact else None
+    complete: dumped.Complete = {}
+    if exact:
+        stamp = keys.socket.member.stamp()
+        is_ahead = stamp > time.time_ns()  # of the clock here, which else says for all logs here that they are complete
+        behind = [where for where in keys.posts() if is_ahead or where.place != post.place]
+        complete = dumped.catch_up(behind, post.key, stamp, min(CATCH_UP_S, deadline_s / 2))
     logs, failures = dumped.here(cluster, complete=complete)
     places: dict[int, list[Where]] = {}
     for where in keys.posts():

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hydroscope.ground.record.layout import DATA_BYTES
 from hydroscope.scope.events import Events
 from hydroscope.scope.matching import RECEIPTS, mixed
 from hydroscope.scope.rules import Rule, Step
@@ -43,7 +42,7 @@ class Cases:
 
     def __init__(self, events: Events) -> None:
         self.events = events
-        self._bytes = np.ascontiguousarray(events.data).view(np.uint8).reshape(len(events), DATA_BYTES)
+        self._bytes = events.first_bytes
         self._known: dict[Step, tuple[Ints, Words]] = {}
 
     def of(self, step: Step) -> tuple[Ints, Words]:

@@ -231,7 +231,7 @@ class _Labelling:
     def __init__(self, events: Events, spoken: tuple[Dialect, ...]) -> None:
         self.events, self.spoken = events, spoken
         self.numbers: dict[str, int] = {}
-        self.matrix = np.ascontiguousarray(events.data).view(np.uint8).reshape(len(events), DATA_BYTES)
+        self.matrix = events.first_bytes
         self.lengths = np.minimum(events.n_bytes, DATA_BYTES)
         self.raised: dict[str, tuple[int, str]] = {}
         """Of each dialect that raised, how often, and what it said first."""

@@ -100,6 +100,11 @@ class Events:
     def __len__(self) -> int:
         return int(self.node.size)
 
+    @property
+    def first_bytes(self) -> npt.NDArray[np.uint8]:
+        """The bytes of `data`, a row each. Cost: free; a copy where they do not lie in one piece."""
+        return np.ascontiguousarray(self.data).view(np.uint8).reshape(len(self), DATA_BYTES)
+
     @classmethod
     def sorted(cls, nodes: Sequence[Node], names: Sequence[str], columns: Mapping[str, npt.ArrayLike]) -> Events:
         """Return the events of columns that are in any order.

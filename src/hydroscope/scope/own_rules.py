@@ -6,15 +6,15 @@ Calls and answers too large for a datagram travel in pieces, and a write of the 
 
 from __future__ import annotations
 
-import re
 from functools import cache
-from typing import Final
 
 import numpy as np
 
 from hydroscope.ground.record.layout import Kind
+from hydroscope.scope.decoders.hydroscope import MARK
 from hydroscope.scope.events import Events
 from hydroscope.scope.rules import Rule, parse
+from hydroscope.scope.runs import LIFE
 
 __all__ = ["CALLS", "KEYS", "TASKS", "own_rules"]
 
@@ -61,10 +61,6 @@ TASKS = """
 queued(t) <? started(t) <? ended(t)
 """
 
-_MARK = 0xC1
-_MEMBER: Final = re.compile(r"(member-\d+|joining|authority)\.[0-9a-f]{6}")
-"""What the lane of a member is called."""
-
 
 @cache
 def _parsed() -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
@@ -82,6 +78,6 @@ def own_rules(events: Events) -> tuple[Rule, ...]:
 
 def _has_calls(events: Events) -> bool:
     """Tell whether a member has said or heard something: bytes of other programs may begin as its do."""
-    firsts = np.ascontiguousarray(events.data).view(np.uint8).reshape(len(events), -1)[:, 0]
-    lanes = np.unique(events.lane[(firsts == _MARK) & (events.kind <= Kind.RECEIVED)])
-    return any(_MEMBER.fullmatch(events.names[lane]) for lane in lanes)
+    is_marked = events.first_bytes[:, 0] == MARK[0]
+    lanes = np.unique(events.lane[is_marked & (events.kind <= Kind.RECEIVED)])
+    return any(LIFE.fullmatch(events.names[lane]) for lane in lanes)

@@ -15,7 +15,6 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from hydroscope.ground.record.layout import DATA_BYTES
 from hydroscope.scope.decoders.hydroscope import MARK
 from hydroscope.scope.events import MESSAGES, Events
 
@@ -60,7 +59,7 @@ def node_pairs(here: Events, there: Events) -> dict[str, str]:
 
 def own_sorts(events: Events) -> npt.NDArray[np.uint64]:
     """Return of each message of hydroscope's own members which type it is; 0 of others. Cost: O(n)."""
-    begins = np.ascontiguousarray(events.data).view(np.uint8).reshape(len(events), DATA_BYTES)
+    begins = events.first_bytes
     is_own = np.isin(events.kind, MESSAGES) & (begins[:, 0] == MARK[0])
     return np.where(is_own, begins[:, 1], 0).astype(np.uint64)
 

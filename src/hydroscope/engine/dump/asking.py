@@ -7,9 +7,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from queue import SimpleQueue
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 
 import msgspec
 import numpy as np
@@ -37,10 +37,13 @@ from hydroscope.wire.dumps import (
     Where,
 )
 
-__all__ = ["Asked", "Got", "Task", "ask", "read_here", "tell"]
+__all__ = ["SLICE_S", "Asked", "Got", "Task", "ask", "read_here", "tell", "until_over"]
 
 TRY_S = 1.0
 """After which a connection is tried again: its first packet may be lost."""
+
+SLICE_S = 0.05
+"""For which news is waited at a time."""
 
 RING_MAX_BYTES = 2**34
 """More than a ring can have."""
@@ -191,6 +194,17 @@ def tell(
             _order(asked, line, order)
 
     return Asked(where, events).start(work)
+
+
+def until_over(asked: Iterable[Asked], events: SimpleQueue[Asked], until: float) -> None:
+    """Wait until those who were asked are through; give up the others when time is over."""
+    waiting = list(asked)
+    while waiting and (left := until - time.monotonic()) > 0:
+        with suppress(Empty):
+            events.get(timeout=min(left, SLICE_S))
+        waiting = [each for each in waiting if not each.is_over]
+    for each in waiting:
+        each.stop()
 
 
 def read_here(rings: list[Lying], place: int, since_ns: int) -> Callable[[Asked], None]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from queue import Empty, SimpleQueue
 
 from hydroscope.engine.dump import disk
-from hydroscope.engine.dump.asking import Asked, Got, Task, ask, read_here, since_ns, tell
+from hydroscope.engine.dump.asking import SLICE_S, Asked, Got, Task, ask, read_here, since_ns, tell, until_over
 from hydroscope.engine.dump.post import behind, doors
 from hydroscope.ground.record.reader import Ring
 from hydroscope.wire.dumps import Die, Freeze, Lying, Seen, Thaw, Where
@@ -31,8 +31,6 @@ NEIGHBOUR_SHARE = 0.4
 
 ORDER_S = 1.0
 """For an order to be taken."""
-
-SLICE_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +60,7 @@ def targets_here(within_s: float = DOORS_S) -> Targets:
     events: SimpleQueue[Asked] = SimpleQueue()
     until = time.monotonic() + within_s
     asked = [ask(Where("", path, 0, 0, 0), b"", until, events) for path in doors()]
-    _until_over(asked, events, until)
+    until_over(asked, events, until)
     posts: dict[tuple[str, int], tuple[Where, bytes]] = {}
     for each in asked:
         if each.seen is not None:
@@ -85,7 +83,7 @@ def order(targets: Targets, what: Thaw | Die | Freeze, within_s: float = ORDER_S
     asked = [
         tell(where, key, until, events, what) for where, key in targets.posts if (where.place, where.pid) != spared
     ]
-    _until_over(asked, events, until)
+    until_over(asked, events, until)
     return [
         (each.where.name, "; ".join(each.refusals) or _why(each))
         for each in asked
@@ -351,16 +349,6 @@ class _Gathering:
         if not ring.state and not ring.closed_at_ns:
             return f"ended: process {ring.pid} is gone, and had not closed its recording"
         return "" if failed is None else _why(failed)
-
-
-def _until_over(asked: Iterable[Asked], events: SimpleQueue[Asked], until: float) -> None:
-    waiting = list(asked)
-    while waiting and (left := until - time.monotonic()) > 0:
-        with contextlib.suppress(Empty):
-            events.get(timeout=min(left, SLICE_S))
-        waiting = [each for each in waiting if not each.is_over]
-    for each in waiting:
-        each.stop()
 
 
 def _is_stuck(ring: Lying) -> bool:

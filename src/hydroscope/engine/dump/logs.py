@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Final
 
-from hydroscope.engine.dump.asking import Asked, tell
+from hydroscope.engine.dump.asking import Asked, tell, until_over
 from hydroscope.engine.dump.line import Broken, Line
 from hydroscope.ground.errors import CorruptError, DataError
 from hydroscope.ground.record.folder import default_folders
@@ -38,11 +37,7 @@ def catch_up(wheres: Iterable[Where], key: bytes, stamp: int, within_s: float) -
     until = time.monotonic() + within_s
     events: SimpleQueue[Asked] = SimpleQueue()
     asked = [tell(where, key, until, events, CatchUp(stamp)) for where in wheres]
-    with contextlib.suppress(Empty):
-        while not all(each.is_over for each in asked):
-            events.get(timeout=max(0.0, until - time.monotonic()))
-    for each in asked:
-        each.stop()
+    until_over(asked, events, until)
     return {each.where.name: stamp for each in asked if each.is_done}
 
 

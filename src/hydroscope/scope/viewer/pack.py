@@ -235,9 +235,8 @@ def _add_data(box: Container, events: Events, found: Order, received: npt.NDArra
     sent = found.partner[rows]
     same = (events.data[rows] == events.data[sent]) & (sizes[rows] == sizes[sent])
     sizes[rows[same]] = 0
-    matrix = np.ascontiguousarray(events.data).view(np.uint8).reshape(-1, DATA_BYTES)
     box.add_column("n_data", sizes)
-    box.add_bytes("data", matrix[np.arange(DATA_BYTES) < sizes[:, None]].tobytes())
+    box.add_bytes("data", events.first_bytes[np.arange(DATA_BYTES) < sizes[:, None]].tobytes())
 
 
 def _add_samples(box: Container, events: Events) -> None:
